@@ -1,0 +1,52 @@
+# The commands of this project; `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv sweep plot test test-slow check format bench-engine train-zoo clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## Create .venv with the pinned versions of constraints.txt
+
+$(STAMP): pyproject.toml setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+sweep: $(STAMP) ## The main job: speedup against draft length, on the embedded models
+	$(BIN)/dspark-bench sweep drafter=semi_ar gamma=2,4,8
+
+plot: $(STAMP) ## Figures of everything under results/
+	$(BIN)/dspark-bench plot results/
+
+test: $(STAMP) ## The fast tests: CPU, no downloads
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP) ## The tests marked slow
+	$(BIN)/python -m pytest -m slow
+
+check: $(STAMP) ## Format, lint, types (strict) and the floors between packages
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Rewrite the code in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench-engine: $(STAMP) ## Time the engine's baseline step against the bandwidth floor
+	$(BIN)/python -m dspark_bench.experiment.bench_engine
+
+train-zoo: $(STAMP) ## Train the embedded target and drafters again
+	$(BIN)/python -m dspark_bench.training.zoo
+
+clean: ## Remove .venv, caches and build products; results stay
+	rm -rf $(VENV) build dist *.egg-info multirun outputs
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

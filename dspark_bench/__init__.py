@@ -1,0 +1,1 @@
+"""Benchmarks speculative decoding with a real engine and really trained drafters."""

@@ -1,0 +1,50 @@
+"""The one exception tree, and the exit code each branch ends the program with.
+
+Every message says what was wrong, the value, and what is valid. `cli` prints it as one line.
+"""
+
+
+class BenchError(Exception):
+    """Root of all errors that this package raises on purpose."""
+
+    exit_code = 70
+
+
+class UsageError(BenchError):
+    """A wrong option, configuration or file: the user can mend it."""
+
+    exit_code = 2
+
+
+class CheckpointError(UsageError):
+    """A model directory that cannot be read, or does not fit the model it is used with."""
+
+
+class WorkloadError(UsageError):
+    """A prompt file that cannot be read or holds a prompt that cannot be served."""
+
+
+class ResultsError(UsageError):
+    """A results folder that cannot be read or written."""
+
+
+class RegressionError(BenchError):
+    """A check found a real loss."""
+
+    exit_code = 1
+
+
+class InconclusiveError(BenchError):
+    """Too little data to decide."""
+
+    exit_code = 3
+
+
+class PointsFailedError(BenchError):
+    """A sweep ended, but some of its points failed."""
+
+    exit_code = 4
+
+
+EXIT_INTERRUPTED = 130
+EXIT_INTERNAL = 70

@@ -1,0 +1,120 @@
+"""What the engine asks of its plug-ins. They are injected; the engine imports none of them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from dspark_bench.core.random_streams import CycleNoise
+from dspark_bench.core.sampling import Verdict
+from dspark_bench.core.types import (
+    ContextUpdate,
+    CycleRecord,
+    DraftBatch,
+    DrafterSpec,
+    PlanContext,
+    Proposal,
+    SamplingParams,
+)
+
+
+class Drafter(Protocol):
+    """Proposes tokens. Owns a context cache with one row per request."""
+
+    @property
+    def spec(self) -> DrafterSpec:
+        """Name, limits and needs."""
+        ...
+
+    def allocate(self, num_rows: int, max_len: int) -> None:
+        """Reserve the context cache: `num_rows` requests of up to `max_len` positions."""
+        ...
+
+    def extend(self, update: ContextUpdate) -> None:
+        """Append committed context to the cache. Mutates the cache at `update.rows` only.
+
+        An update that starts at 0 begins a new request in its row.
+        """
+        ...
+
+    def propose(self, batch: DraftBatch) -> Proposal:
+        """Draft up to `batch.num_slots` tokens per request; the committed context is unchanged."""
+        ...
+
+
+class Scheduler(Protocol):
+    """Chooses how much to draft and how much of each draft to verify."""
+
+    @property
+    def is_non_anticipating(self) -> bool:
+        """Whether verifying position k never depends on the tokens at k or later."""
+        ...
+
+    def plan_draft(self, context: PlanContext) -> list[int]:
+        """Draft length of each request, 0..gamma, from earlier cycles only."""
+        ...
+
+    def plan_verify(
+        self, context: PlanContext, draft_lens: Sequence[int], confidence: Tensor | None
+    ) -> list[int]:
+        """Verify length of each request, 0..draft length. confidence [B, K] or None."""
+        ...
+
+    def observe(self, records: Sequence[CycleRecord]) -> None:
+        """Learn from a finished cycle. Mutates the scheduler's own state only."""
+        ...
+
+
+class Acceptance(Protocol):
+    """Decides which drafts stand (config group `acceptance`)."""
+
+    def decide(
+        self,
+        logits: Tensor,
+        proposal: Proposal | None,
+        verify_lens: Sequence[int],
+        noise: CycleNoise,
+        sampling: SamplingParams,
+    ) -> "Decision":
+        """Judge one cycle. logits [N, V]: each request's 1 + verify_len rows, in order."""
+        ...
+
+
+class Decision(Protocol):
+    """A verdict with what is worth recording beside it."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Accepted lengths, refusals and bonus tokens."""
+        ...
+
+    @property
+    def expected_acceptance(self) -> Tensor | None:
+        """[B, K]: sum of min(target, draft) at each verified slot; None when greedy."""
+        ...
+
+    @property
+    def margins(self) -> Tensor | None:
+        """[B, K+1]: gap between the two largest target logits per row; greedy only."""
+        ...
+
+
+class Load(Protocol):
+    """Says when requests start. Index i is the i-th request of the run."""
+
+    def due(self, now_s: float, num_finished: int, num_requests: int) -> int:
+        """How many requests have been scheduled to start by `now_s` (seconds from the start)."""
+        ...
+
+    def scheduled_s(self, index: int, now_s: float) -> float:
+        """When request `index`, found due at `now_s`, was scheduled to start."""
+        ...
+
+    def next_event_s(self, now_s: float, num_started: int) -> float | None:
+        """When the next request falls due by itself; None if only a finish can trigger one."""
+        ...
+
+    @property
+    def max_concurrency(self) -> int:
+        """Requests that may run at once."""
+        ...

@@ -1,0 +1,177 @@
+"""Data that crosses floors: requests in, records out, and what a cycle's stages hand each other.
+
+Letters: B requests, T tokens flattened over requests, K draft slots, V vocabulary, D hidden,
+m target layers whose outputs a drafter reads.
+"""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+GREEDY_BELOW = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How the target's distribution is shaped before a token is drawn from it.
+
+    temperature: 0 means greedy; top_k: 0 means all tokens; top_p: 1 means all of the mass.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the argmax is taken instead of a draw."""
+        return self.temperature < GREEDY_BELOW
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt to be continued. `request_id` keys its random streams."""
+
+    request_id: int
+    prompt_id: str
+    domain: str
+    prompt_tokens: tuple[int, ...]
+    max_new_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContextUpdate:
+    """Tokens that have become context for good, with the target's hidden states.
+
+    rows [B]: cache row of each request; starts [B]: position of its first new token;
+    counts [B]: how many new tokens; token_ids [T]; next_token_ids [T]: the token after each (the
+    last one of a request is its new anchor); features [T, m*D]: chosen layers, concatenated.
+    """
+
+    rows: tuple[int, ...]
+    starts: tuple[int, ...]
+    counts: tuple[int, ...]
+    token_ids: Tensor
+    next_token_ids: Tensor
+    features: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class DraftBatch:
+    """What a drafter may see when it proposes.
+
+    rows [B]; context_lens [B]: committed tokens, which is also the anchor's position; anchors [B];
+    draft_lens [B]: 1..gamma each; uniform [B, K] float64 in [0, 1): one number per slot;
+    forced [B, K]: tokens to score instead of drawing (teacher forcing), or None.
+    K is the largest draft length.
+    """
+
+    rows: tuple[int, ...]
+    context_lens: tuple[int, ...]
+    anchors: Tensor
+    draft_lens: tuple[int, ...]
+    sampling: SamplingParams
+    uniform: Tensor
+    forced: Tensor | None = None
+
+    @property
+    def num_slots(self) -> int:
+        """K."""
+        return max(self.draft_lens)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Drafts of B requests. Entries past a request's draft length are meaningless.
+
+    token_ids [B, K] int64; probs [B, K, V] fp32: the distribution each token was really drawn from,
+    None when greedy; confidence [B, K] fp32: conditional acceptance estimates, None without a head.
+    """
+
+    token_ids: Tensor
+    probs: Tensor | None
+    confidence: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class DrafterSpec:
+    """What the engine must know about a drafter. `max_gamma` is what it was trained for."""
+
+    name: str
+    max_gamma: int
+    feature_layers: tuple[int, ...]
+    has_confidence: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlanContext:
+    """What a scheduler sees of the batch: identities and earlier cycles, never this cycle's draws.
+
+    request_ids [B]; cycles [B]: decode cycles each request has had; gamma: largest draft length.
+    """
+
+    request_ids: tuple[int, ...]
+    cycles: tuple[int, ...]
+    gamma: int
+
+
+@dataclass(frozen=True, slots=True)
+class CycleRecord:
+    """One request in one cycle: a row of `cycles.parquet`. Times are the whole batch's, seconds."""
+
+    cycle: int
+    request_id: int
+    num_drafted: int
+    verify_len: int
+    num_accepted: int
+    is_rejected: bool
+    num_emitted: int
+    num_cut: int
+    full_width: bool
+    is_prefill: bool
+    has_prefill: bool
+    batch_size: int
+    batch_tokens: int
+    started_s: float
+    t_draft_s: float
+    t_schedule_s: float
+    t_verify_s: float
+    t_accept_s: float
+    t_engine_s: float
+    confidence: tuple[float, ...] = ()
+    expected_acceptance: tuple[float, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        """Wall time of the whole cycle."""
+        parts = (self.t_draft_s, self.t_schedule_s, self.t_verify_s, self.t_accept_s)
+        return sum(parts) + self.t_engine_s
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One finished request: a row of `requests.parquet`. Times count from the run's start.
+
+    margins: gap between the two largest target logits at each token, kept for greedy runs only.
+    """
+
+    request_id: int
+    prompt_id: str
+    domain: str
+    num_prompt_tokens: int
+    output_tokens: tuple[int, ...]
+    finish_reason: str
+    scheduled_s: float
+    admitted_s: float
+    first_token_s: float
+    finished_s: float
+    margins: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What an engine gives back for one set of requests."""
+
+    requests: list[RequestRecord] = field(default_factory=list)
+    cycles: list[CycleRecord] = field(default_factory=list)
+    wall_s: float = 0.0

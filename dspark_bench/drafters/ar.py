@@ -1,0 +1,113 @@
+"""`ar`: Eagle3-style autoregressive drafting. One layer, run once per draft token.
+
+The layer reads [norm(embedding of token i+1); norm(hidden i)]. For committed tokens the hidden is
+fused from the target's layers; while drafting it is the layer's own last output, fed back. Strong
+memory of its own prefix, but the cost grows with every slot.
+"""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.drafters.slot_sampling import draw, stack_probs
+from dspark_bench.models.attention import AttentionPlan, Span, plan_attention
+from dspark_bench.models.block_backbone import shared_vocabulary
+from dspark_bench.models.checkpoint import read_tensors
+from dspark_bench.models.draft_config import (
+    EAGLE3_ARCHITECTURES,
+    check_fits_target,
+    read_draft_config,
+)
+from dspark_bench.models.kv_cache import KVCache
+from dspark_bench.models.layers import DecoderLayer, Rotary, load_norm, take
+from dspark_bench.models.linear import Linear
+from dspark_bench.models.target import TargetModel
+from dspark_bench.training.eagle_model import EagleModel, EagleRecipe
+from dspark_bench.training.target_features import FrozenTarget
+
+
+class AutoregressiveDrafter:
+    """Reads an Eagle3 checkpoint in DeepSpec's layout."""
+
+    def __init__(self, path: str | Path, target: TargetModel) -> None:
+        directory = Path(path)
+        config = read_draft_config(directory, EAGLE3_ARCHITECTURES)
+        check_fits_target(config, target.config, directory)
+        tensors = read_tensors(directory, target.dtype, target.device)
+        model = config.model
+        hidden = model.hidden_size
+        taps = len(config.target_layer_ids)
+        self._config = config
+        self._device, self._dtype = target.device, target.dtype
+        self._fuse = Linear(take(tensors, "fc.weight", hidden, taps * hidden))
+        self._hidden_norm = load_norm(tensors, "layers.0.hidden_norm.weight", model)
+        self._layer = DecoderLayer.load(tensors, "layers.0.", model, input_size=2 * hidden)
+        self._norm = load_norm(tensors, "norm.weight", model)
+        self._embed, self._lm_head = shared_vocabulary(tensors, config, target)
+        self._rotary = Rotary(model, target.config.max_position_embeddings, self._device)
+        self._cache: KVCache | None = None
+        self._last = torch.empty(0)
+        self.spec = DrafterSpec("ar", config.max_gamma, config.target_layer_ids, False)
+
+    def allocate(self, num_rows: int, max_len: int) -> None:
+        """Reserve the context cache and the last hidden state of each row."""
+        model = self._config.model
+        self._cache = KVCache(model, 1, num_rows, max_len, self._dtype, self._device)
+        self._last = torch.zeros(
+            num_rows, model.hidden_size, dtype=self._dtype, device=self._device
+        )
+
+    def extend(self, update: ContextUpdate) -> None:
+        """Run the layer over committed tokens with true features; overwrites drafted entries."""
+        cache = self._ready_cache()
+        spans = [
+            Span(row, start, count)
+            for row, start, count in zip(update.rows, update.starts, update.counts, strict=True)
+        ]
+        plan = plan_attention(spans, cache)
+        hidden = self._step(self._fuse(update.features), update.next_token_ids, plan, cache)
+        ends = torch.tensor(update.counts, device=self._device).cumsum(0) - 1
+        self._last[torch.tensor(update.rows, device=self._device)] = hidden[ends]
+
+    def propose(self, batch: DraftBatch) -> Proposal:
+        """Draw slot after slot, feeding the layer's output back."""
+        cache = self._ready_cache()
+        hidden = self._last[torch.tensor(batch.rows, device=self._device)]
+        tokens: list[Tensor] = []
+        probs: list[Tensor | None] = []
+        for slot in range(batch.num_slots):
+            if slot > 0:
+                spans = [
+                    Span(row, context + slot - 1, 1)
+                    for row, context in zip(batch.rows, batch.context_lens, strict=True)
+                ]
+                hidden = self._step(hidden, tokens[-1], plan_attention(spans, cache), cache)
+            logits = self._lm_head(self._norm(hidden))
+            forced = None if batch.forced is None else batch.forced[:, slot]
+            token, slot_probs = draw(logits, batch.sampling, batch.uniform[:, slot], forced)
+            tokens.append(token)
+            probs.append(slot_probs)
+        return Proposal(torch.stack(tokens, dim=1), stack_probs(probs), None)
+
+    def _step(
+        self, hidden: Tensor, token_ids: Tensor, plan: AttentionPlan, cache: KVCache
+    ) -> Tensor:
+        """hidden [T, D] and the tokens [T] that follow -> next hidden [T, D]."""
+        embedded = self._layer.input_norm(F.embedding(token_ids, self._embed))
+        inputs = torch.cat([embedded, self._hidden_norm(hidden)], dim=-1)
+        rotation = self._rotary.at(plan.positions)
+        attended = self._layer.attention.forward(inputs, rotation, cache, 0, plan)
+        return self._layer.finish(hidden, attended)
+
+    def _ready_cache(self) -> KVCache:
+        if self._cache is None:
+            raise RuntimeError("allocate() comes before extend() and propose()")
+        return self._cache
+
+
+def trainable(target: FrozenTarget, recipe: EagleRecipe) -> EagleModel:
+    """The same architecture as a module to be trained."""
+    return EagleModel(target, recipe)

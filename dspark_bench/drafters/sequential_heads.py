@@ -1,0 +1,89 @@
+"""The light sequential heads of DSpark: a bias on slot k's logits from what slot k-1 drew.
+
+With e = W1[x_{k-1}] (rank r) and h_k the backbone's hidden state (DSpark section 3.2):
+  vanilla  bias = W2 e
+  gated    bias = W2 (sigmoid(Wg [h; e] + b) * e)
+  rnn      [g, c, o] = Wj [s; e; h] + b;  s' = sigmoid(g) s + (1 - sigmoid(g)) tanh(c);
+           bias = W2 tanh(o);  s starts at zero
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dspark_bench.models.draft_config import DraftConfig
+from dspark_bench.models.layers import Tensors, take
+from dspark_bench.models.linear import Linear
+
+State = Tensor | None
+
+
+class SequentialHead(Protocol):
+    """Bias of one slot. Pure: the state goes in and comes out."""
+
+    def bias(self, embedded: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
+        """embedded [B, r] and hidden [B, D] of a slot -> bias [B, V] and the next state [B, r]."""
+        ...
+
+
+class VanillaHead:
+    """First-order Markov bias."""
+
+    def __init__(self, config: DraftConfig, tensors: Tensors) -> None:
+        self._out = load_out(config, tensors)
+
+    def bias(self, embedded: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
+        """See the module's formula."""
+        return self._out(embedded), None
+
+
+class GatedHead:
+    """Markov bias whose embedding is gated by the slot's hidden state."""
+
+    def __init__(self, config: DraftConfig, tensors: Tensors) -> None:
+        rank, hidden = config.markov_rank, config.model.hidden_size
+        self._out = load_out(config, tensors)
+        self._gate = Linear(
+            take(tensors, "markov_head.gate_proj.weight", rank, hidden + rank),
+            take(tensors, "markov_head.gate_proj.bias", rank),
+        )
+
+    def bias(self, embedded: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
+        """See the module's formula."""
+        gate = torch.sigmoid(self._gate(torch.cat([hidden, embedded], dim=-1)))
+        return self._out(gate * embedded), None
+
+
+class RnnHead:
+    """Recurrent bias that remembers the whole drafted prefix."""
+
+    def __init__(self, config: DraftConfig, tensors: Tensors) -> None:
+        rank, hidden = config.markov_rank, config.model.hidden_size
+        self._out = load_out(config, tensors)
+        self._joint = Linear(
+            take(tensors, "markov_head.joint_proj.weight", 3 * rank, 2 * rank + hidden),
+            take(tensors, "markov_head.joint_proj.bias", 3 * rank),
+        )
+
+    def bias(self, embedded: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
+        """See the module's formula."""
+        previous = torch.zeros_like(embedded) if state is None else state
+        joint = self._joint(torch.cat([previous, embedded, hidden], dim=-1))
+        gate, candidate, out = joint.chunk(3, dim=-1)
+        keep = torch.sigmoid(gate)
+        after = keep * previous + (1 - keep) * torch.tanh(candidate)
+        return self._out(torch.tanh(out)), after
+
+
+def load_head(config: DraftConfig, tensors: Tensors) -> SequentialHead:
+    """The head that a checkpoint's `markov_head_type` names."""
+    if config.head_type == "gated":
+        return GatedHead(config, tensors)
+    return RnnHead(config, tensors) if config.head_type == "rnn" else VanillaHead(config, tensors)
+
+
+def load_out(config: DraftConfig, tensors: Tensors) -> Linear:
+    """W2 [V, r]."""
+    shape = (config.model.vocab_size, config.markov_rank)
+    return Linear(take(tensors, "markov_head.markov_w2.weight", *shape))

@@ -1,0 +1,29 @@
+"""Drawing the token of a draft slot: what every drafter does the same way."""
+
+import torch
+from torch import Tensor
+
+from dspark_bench.core.sampling import sample, token_probs
+from dspark_bench.core.types import SamplingParams
+
+
+def draw(
+    logits: Tensor, sampling: SamplingParams, uniform: Tensor, forced: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Tokens [...] and the probabilities [..., V] they were drawn from (None when greedy).
+
+    logits [..., V]; uniform [...] float64; forced [...]: tokens to take instead of drawing.
+    """
+    if sampling.is_greedy:
+        return (logits.argmax(-1) if forced is None else forced), None
+    probs = token_probs(logits, sampling)
+    if forced is not None:
+        return forced, probs
+    flat = sample(probs.flatten(0, -2), uniform.reshape(-1))
+    return flat.view(logits.shape[:-1]), probs
+
+
+def stack_probs(per_slot: list[Tensor | None]) -> Tensor | None:
+    """[B, V] of each slot -> [B, K, V], or None when greedy."""
+    real = [probs for probs in per_slot if probs is not None]
+    return torch.stack(real, dim=1) if real else None

@@ -1,0 +1,113 @@
+"""`acceptance=exact`: rejection sampling that leaves the target's distribution untouched.
+
+Draws no random numbers of its own and keeps no state; `core.sampling` holds the rules.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dspark_bench.core.random_streams import CycleNoise
+from dspark_bench.core.sampling import (
+    Verdict,
+    overlap,
+    reject_greedy,
+    reject_sampled,
+    sample,
+    token_probs,
+)
+from dspark_bench.core.types import Proposal, SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class ExactDecision:
+    """See `core.protocols.Decision`. D of the B requests (the first ones) had drafts."""
+
+    verdict: Verdict
+    expected_acceptance: Tensor | None
+    margins: Tensor | None
+
+
+class ExactAcceptance:
+    """Judges drafts exactly; requests without drafts just get their next token."""
+
+    def decide(
+        self,
+        logits: Tensor,
+        proposal: Proposal | None,
+        verify_lens: Sequence[int],
+        noise: CycleNoise,
+        sampling: SamplingParams,
+    ) -> ExactDecision:
+        """Judge one cycle.
+
+        logits [N, V]: each request's 1 + verify_len rows in order; a proposal covers the first D
+        requests, the others have verify_len 0.
+        """
+        if sampling.is_greedy:
+            return _decide_greedy(logits, proposal, verify_lens)
+        emit = torch.from_numpy(noise.emit).to(logits.device)
+        probs = token_probs(logits, sampling)
+        if proposal is None:
+            return ExactDecision(_bonus_only(sample(probs, emit)), None, None)
+        assert proposal.probs is not None
+        num_drafted, num_slots = proposal.token_ids.shape
+        table = _per_request(probs, verify_lens[:num_drafted], num_slots)
+        lens = torch.tensor(verify_lens[:num_drafted], device=logits.device)
+        accept = torch.from_numpy(noise.accept[:num_drafted]).to(logits.device)
+        drafted = reject_sampled(
+            table, proposal.probs, proposal.token_ids, lens, accept, emit[:num_drafted]
+        )
+        plain = probs[sum(verify_lens) + num_drafted :]
+        verdict = _join(drafted, _bonus_only(sample(plain, emit[num_drafted:])))
+        return ExactDecision(verdict, overlap(table[:, :num_slots], proposal.probs), None)
+
+
+def _decide_greedy(
+    logits: Tensor, proposal: Proposal | None, verify_lens: Sequence[int]
+) -> ExactDecision:
+    top, tokens = logits.topk(2, dim=-1)
+    margins, best = top[:, 0] - top[:, 1], tokens[:, 0]
+    if proposal is None:
+        return ExactDecision(_bonus_only(best), None, margins.unsqueeze(1))
+    num_drafted, num_slots = proposal.token_ids.shape
+    first = verify_lens[:num_drafted]
+    lens = torch.tensor(first, device=logits.device)
+    drafted = reject_greedy(_per_request(best, first, num_slots), proposal.token_ids, lens)
+    split = sum(verify_lens) + num_drafted
+    verdict = _join(drafted, _bonus_only(best[split:]))
+    padded = torch.zeros(len(verify_lens), num_slots + 1, device=logits.device)
+    padded[:num_drafted] = _per_request(margins, first, num_slots)
+    padded[num_drafted:, 0] = margins[split:]
+    return ExactDecision(verdict, None, padded)
+
+
+def _per_request(flat: Tensor, verify_lens: Sequence[int], num_slots: int) -> Tensor:
+    """flat [N, ...] -> [D, K+1, ...]; rows past a request's verify length repeat its last."""
+    if all(length == num_slots for length in verify_lens):
+        size = len(verify_lens) * (num_slots + 1)
+        return flat[:size].view(len(verify_lens), num_slots + 1, *flat.shape[1:])
+    index: list[int] = []
+    start = 0
+    for length in verify_lens:
+        index.extend(start + min(slot, length) for slot in range(num_slots + 1))
+        start += length + 1
+    picked = flat[torch.tensor(index, device=flat.device)]
+    return picked.view(len(verify_lens), num_slots + 1, *flat.shape[1:])
+
+
+def _bonus_only(tokens: Tensor) -> Verdict:
+    none = torch.zeros_like(tokens)
+    return Verdict(none, none.bool(), tokens)
+
+
+def _join(first: Verdict, second: Verdict) -> Verdict:
+    if second.bonus.shape[0] == 0:
+        return first
+    return Verdict(
+        torch.cat([first.num_accepted, second.num_accepted]),
+        torch.cat([first.is_rejected, second.is_rejected]),
+        torch.cat([first.bonus, second.bonus]),
+    )

@@ -1,0 +1,212 @@
+"""What a cycle leaves behind: emitted tokens, records, and the drafter's new context."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dspark_bench.core.protocols import Decision
+from dspark_bench.core.types import ContextUpdate, CycleRecord, Proposal, RequestRecord
+from dspark_bench.engine.batch import VerifyBatch
+from dspark_bench.engine.state import ActiveRequest
+from dspark_bench.engine.timing import StageTimer
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One request's share of a cycle.
+
+    verify_len and num_accepted are clipped at an accepted end-of-sequence token; emitted: what the
+    user gets; num_cut: tokens dropped behind it; reason: why it ends, or None.
+    """
+
+    state: ActiveRequest
+    verify_len: int
+    num_accepted: int
+    is_rejected: bool
+    is_prefill: bool
+    emitted: tuple[int, ...]
+    num_cut: int
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Outcomes of one cycle, the verify lengths that were planned, and the draft statistics."""
+
+    outcomes: tuple[Outcome, ...]
+    planned_lens: tuple[int, ...]
+    confidence: list[list[float]]
+    expected_acceptance: list[list[float]]
+    num_tokens: int
+
+    @property
+    def finished(self) -> list[ActiveRequest]:
+        """Requests that ended in this cycle."""
+        return [outcome.state for outcome in self.outcomes if outcome.reason is not None]
+
+    @property
+    def context_lens(self) -> list[int]:
+        """Committed length of each request: what lies beyond in the cache is forgotten."""
+        return [outcome.state.context_len for outcome in self.outcomes]
+
+    def context_update(self, batch: VerifyBatch, features: Tensor | None) -> ContextUpdate | None:
+        """New context of the requests that go on; None if there is none or nobody reads it."""
+        going = [(i, o) for i, o in enumerate(self.outcomes) if o.reason is None]
+        if features is None or not going:
+            return None
+        index: list[int] = []
+        following: list[int] = []
+        counts: list[int] = []
+        for place, outcome in going:
+            start = batch.starts[place]
+            count = batch.query_lens[place] if outcome.is_prefill else 1 + outcome.num_accepted
+            index.extend(range(start, start + count))
+            counts.append(count)
+            prompt = outcome.state.request.prompt_tokens[1:] if outcome.is_prefill else ()
+            following.extend(prompt + outcome.emitted)
+        chosen = torch.tensor([index, following], device=features.device)
+        return ContextUpdate(
+            rows=tuple(o.state.row for _, o in going),
+            starts=tuple(
+                o.state.context_len - count for (_, o), count in zip(going, counts, strict=True)
+            ),
+            counts=tuple(counts),
+            token_ids=batch.token_ids[chosen[0]],
+            next_token_ids=chosen[1],
+            features=features[chosen[0]],
+        )
+
+    def retire(self, now_s: float) -> list[RequestRecord]:
+        """Stamp first tokens, and the records of the requests that ended."""
+        records = []
+        for outcome in self.outcomes:
+            if outcome.is_prefill:
+                outcome.state.first_token_s = now_s
+            if outcome.reason is not None:
+                records.append(outcome.state.finish(outcome.reason, now_s))
+        return records
+
+    def records(
+        self, cycle: int, draft_lens: Sequence[int], gamma: int, timer: StageTimer
+    ) -> list[CycleRecord]:
+        """One record per request; closes the cycle's timing."""
+        started_s = timer.now_s()
+        times = timer.close()
+        has_prefill = any(outcome.is_prefill for outcome in self.outcomes)
+        records = []
+        for place, outcome in enumerate(self.outcomes):
+            length = outcome.verify_len
+            has_draft = place < len(self.confidence) or place < len(self.expected_acceptance)
+            records.append(
+                CycleRecord(
+                    cycle=cycle,
+                    request_id=outcome.state.request.request_id,
+                    num_drafted=draft_lens[place],
+                    verify_len=length,
+                    num_accepted=outcome.num_accepted,
+                    is_rejected=outcome.is_rejected,
+                    num_emitted=len(outcome.emitted),
+                    num_cut=outcome.num_cut,
+                    full_width=self.planned_lens[place] == gamma > 0,
+                    is_prefill=outcome.is_prefill,
+                    has_prefill=has_prefill,
+                    batch_size=len(self.outcomes),
+                    batch_tokens=self.num_tokens,
+                    started_s=started_s,
+                    t_draft_s=times.draft,
+                    t_schedule_s=times.schedule,
+                    t_verify_s=times.verify,
+                    t_accept_s=times.accept,
+                    t_engine_s=times.engine,
+                    confidence=_head(self.confidence, place, draft_lens[place], has_draft),
+                    expected_acceptance=_head(self.expected_acceptance, place, length, has_draft),
+                )
+            )
+        return records
+
+
+def commit_cycle(
+    states: Sequence[ActiveRequest],
+    batch: VerifyBatch,
+    proposal: Proposal | None,
+    verify_lens: Sequence[int],
+    decision: Decision,
+    eos_token_ids: tuple[int, ...],
+) -> Commit:
+    """Apply a verdict: emit tokens and advance every request. Mutates `states`."""
+    verdict = decision.verdict
+    accepted, rejected, bonus = (
+        verdict.num_accepted.tolist(),
+        verdict.is_rejected.tolist(),
+        verdict.bonus.tolist(),
+    )
+    drafts = [] if proposal is None else proposal.token_ids.tolist()
+    margins = None if decision.margins is None else decision.margins.tolist()
+    outcomes = []
+    for place, state in enumerate(states):
+        prefix = drafts[place][: accepted[place]] if place < len(drafts) else []
+        outcome = _outcome(
+            state,
+            (*prefix, bonus[place]),
+            verify_lens[place],
+            rejected[place],
+            batch.query_lens[place],
+            eos_token_ids,
+        )
+        if margins is not None:
+            state.margins.extend(margins[place][: len(outcome.emitted)])
+        outcomes.append(outcome)
+    confidence = None if proposal is None else proposal.confidence
+    return Commit(
+        tuple(outcomes),
+        tuple(verify_lens),
+        [] if confidence is None else confidence.tolist(),
+        [] if decision.expected_acceptance is None else decision.expected_acceptance.tolist(),
+        batch.plan.num_tokens,
+    )
+
+
+def _outcome(
+    state: ActiveRequest,
+    tokens: tuple[int, ...],
+    verify_len: int,
+    is_rejected: bool,
+    query_len: int,
+    eos_token_ids: tuple[int, ...],
+) -> Outcome:
+    """Cut `tokens` (accepted drafts and the bonus) at an end or at the length limit."""
+    is_prefill = state.needs_prefill
+    num_accepted = len(tokens) - 1
+    emitted, reason = tokens, None
+    end = next((i for i, token in enumerate(tokens) if token in eos_token_ids), None)
+    if end is not None:
+        emitted, reason = tokens[: end + 1], "eos"
+        if end < num_accepted:
+            verify_len = num_accepted = end + 1
+            is_rejected = False
+    if len(emitted) > state.num_remaining or (
+        len(emitted) == state.num_remaining and reason is None
+    ):
+        emitted, reason = emitted[: state.num_remaining], "length"
+    state.output.extend(emitted)
+    state.cycle += 1
+    state.context_len += query_len if is_prefill else 1 + num_accepted
+    state.anchor = tokens[-1]
+    return Outcome(
+        state,
+        verify_len,
+        num_accepted,
+        is_rejected,
+        is_prefill,
+        emitted,
+        len(tokens) - len(emitted),
+        reason,
+    )
+
+
+def _head(table: list[list[float]], place: int, length: int, has_draft: bool) -> tuple[float, ...]:
+    if not has_draft or place >= len(table):
+        return ()
+    return tuple(table[place][:length])

@@ -1,0 +1,200 @@
+"""The decode loop: continuous batching, one cycle for baseline and speculation alike.
+
+`Engine.cycle` is the whole of it: plan_draft, propose, plan_verify, verify, accept, commit. With no
+drafter every stage but verify and accept is empty, and that is the autoregressive baseline.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dspark_bench.core.clock import Clock
+from dspark_bench.core.protocols import Acceptance, Drafter, Load, Scheduler
+from dspark_bench.core.random_streams import CycleNoise, cycle_noise
+from dspark_bench.core.types import (
+    DraftBatch,
+    PlanContext,
+    Proposal,
+    Request,
+    RunResult,
+    SamplingParams,
+)
+from dspark_bench.engine.batch import build_verify_batch
+from dspark_bench.engine.commit import commit_cycle
+from dspark_bench.engine.state import ActiveRequest, Batcher
+from dspark_bench.engine.timing import StageTimer
+from dspark_bench.models.target import TargetModel
+
+_EARLIEST_WAKE_S = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """max_concurrency: cache rows; max_len: positions per row (prompt + output + drafts)."""
+
+    max_concurrency: int
+    max_len: int
+
+
+class Engine:
+    """Serves requests with one target and at most one drafter.
+
+    Keeps its caches and its scheduler's state from run to run. Not thread-safe.
+    """
+
+    def __init__(
+        self,
+        target: TargetModel,
+        drafter: Drafter | None,
+        scheduler: Scheduler,
+        acceptance: Acceptance,
+        sampling: SamplingParams,
+        gamma: int,
+        config: EngineConfig,
+        clock: Clock,
+    ) -> None:
+        self._target = target
+        self._drafter = drafter
+        self._scheduler = scheduler
+        self._acceptance = acceptance
+        self._sampling = sampling
+        self._gamma = gamma if drafter is not None else 0
+        self._config = config
+        self._clock = clock
+        self._cache = target.new_cache(config.max_concurrency, config.max_len)
+        if drafter is not None:
+            with torch.inference_mode():
+                drafter.allocate(config.max_concurrency, config.max_len)
+
+    def run(self, requests: Sequence[Request], load: Load, seed: int) -> RunResult:
+        """Serve all `requests` in order and return their records.
+
+        Raises UsageError if one cannot fit a cache row. `seed` keys every random number together
+        with the request's id.
+        """
+        result = RunResult()
+        batcher = Batcher(requests, load, self._cache, seed, self._gamma + 1)
+        timer = StageTimer(self._clock)
+        index = 0
+        with torch.inference_mode():
+            while not batcher.is_done:
+                batcher.admit(timer.now_s())
+                if batcher.active:
+                    self.cycle(batcher, timer, index, result)
+                    index += 1
+                else:
+                    _wait(batcher, timer)
+        return RunResult(result.requests, result.cycles, timer.now_s())
+
+    def cycle(self, batcher: Batcher, timer: StageTimer, index: int, result: RunResult) -> None:
+        """One decode cycle over everything active. Appends its records to `result`."""
+        states, draft_lens = self._plan_draft(batcher.active)
+        noise = self._noise(states)
+        timer.schedule()
+
+        proposal = self._propose(states, draft_lens, noise)
+        timer.draft()
+
+        verify_lens = self._plan_verify(states, draft_lens, proposal)
+        timer.schedule()
+
+        batch = build_verify_batch(states, proposal, verify_lens, self._cache)
+        output = self._target.forward(
+            batch.token_ids, batch.plan, self._cache, batch.logit_rows, self._feature_layers
+        )
+        timer.verify()
+
+        decision = self._acceptance.decide(
+            output.logits, proposal, verify_lens, noise, self._sampling
+        )
+        commit = commit_cycle(
+            states, batch, proposal, verify_lens, decision, self._target.config.eos_token_ids
+        )
+        timer.accept()
+
+        for state, length in zip(states, commit.context_lens, strict=True):
+            self._cache.set_length(state.row, length)
+        update = commit.context_update(batch, output.features)
+        timer.engine()
+        if self._drafter is not None and update is not None:
+            self._drafter.extend(update)
+        timer.draft()
+
+        now_s = timer.now_s()
+        result.requests.extend(commit.retire(now_s))
+        batcher.retire(commit.finished)
+        records = commit.records(index, draft_lens, self._gamma, timer)
+        self._scheduler.observe(records)
+        result.cycles.extend(records)
+
+    @property
+    def _feature_layers(self) -> tuple[int, ...]:
+        return () if self._drafter is None else self._drafter.spec.feature_layers
+
+    def _plan_draft(self, active: Sequence[ActiveRequest]) -> tuple[list[ActiveRequest], list[int]]:
+        """Requests with drafts first, and each one's draft length."""
+        if self._drafter is None:
+            return list(active), [0] * len(active)
+        decoding = [state for state in active if not state.needs_prefill]
+        lens = self._scheduler.plan_draft(self._context(decoding)) if decoding else []
+        drafted = [(s, n) for s, n in zip(decoding, lens, strict=True) if n > 0]
+        plain = [s for s, n in zip(decoding, lens, strict=True) if n == 0]
+        plain += [state for state in active if state.needs_prefill]
+        return [s for s, _ in drafted] + plain, [n for _, n in drafted] + [0] * len(plain)
+
+    def _context(self, states: Sequence[ActiveRequest]) -> PlanContext:
+        return PlanContext(
+            tuple(state.request.request_id for state in states),
+            tuple(state.cycle for state in states),
+            self._gamma,
+        )
+
+    def _noise(self, states: Sequence[ActiveRequest]) -> CycleNoise:
+        keys = np.array([state.key for state in states], dtype=np.uint64)
+        cycles = np.array([state.cycle for state in states], dtype=np.uint64)
+        return cycle_noise(keys, cycles, self._gamma)
+
+    def _propose(
+        self, states: Sequence[ActiveRequest], draft_lens: Sequence[int], noise: CycleNoise
+    ) -> Proposal | None:
+        lens = tuple(length for length in draft_lens if length > 0)
+        if self._drafter is None or not lens:
+            return None
+        chosen = states[: len(lens)]
+        device = self._target.device
+        uniform = torch.from_numpy(noise.draft[: len(lens), : max(lens)]).to(device)
+        return self._drafter.propose(
+            DraftBatch(
+                rows=tuple(state.row for state in chosen),
+                context_lens=tuple(state.context_len for state in chosen),
+                anchors=torch.tensor([state.anchor for state in chosen], device=device),
+                draft_lens=lens,
+                sampling=self._sampling,
+                uniform=uniform,
+            )
+        )
+
+    def _plan_verify(
+        self,
+        states: Sequence[ActiveRequest],
+        draft_lens: Sequence[int],
+        proposal: Proposal | None,
+    ) -> list[int]:
+        if proposal is None:
+            return [0] * len(states)
+        num_drafted = proposal.token_ids.shape[0]
+        context = self._context(states[:num_drafted])
+        lens = self._scheduler.plan_verify(context, draft_lens[:num_drafted], proposal.confidence)
+        return list(lens) + [0] * (len(states) - num_drafted)
+
+
+def _wait(batcher: Batcher, timer: StageTimer) -> None:
+    """Sleep until the next arrival; idle time belongs to no cycle."""
+    due_s = batcher.next_event_s(timer.now_s())
+    if due_s is None:
+        raise RuntimeError("nothing is active and no request will ever arrive")
+    time.sleep(max(_EARLIEST_WAKE_S, due_s - timer.now_s()))
+    timer.skip()

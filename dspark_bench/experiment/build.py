@@ -1,0 +1,155 @@
+"""From a configuration to live objects, and the memory of what is expensive to build.
+
+Points of one sweep usually share their target; drafters are kept for the point at hand only.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import get_class
+from tokenizers import Tokenizer
+
+from dspark_bench.core.clock import Clock, device_clock
+from dspark_bench.core.errors import BenchError, UsageError
+from dspark_bench.core.protocols import Acceptance, Drafter, Load, Scheduler
+from dspark_bench.core.types import Request
+from dspark_bench.experiment.point_config import Component, PointConfig
+from dspark_bench.experiment.validate import check_gamma
+from dspark_bench.models.checkpoint import read_tokenizer
+from dspark_bench.models.config import ModelConfig, parse_model_config, read_json
+from dspark_bench.models.target import TargetModel
+from dspark_bench.workloads.chat import chat_renderer
+from dspark_bench.workloads.prompt import Workload
+from dspark_bench.workloads.requests import RequestLimits, build_requests, requests_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The run's requests, those set apart for calibration, a hash over both, and notes."""
+
+    requests: tuple[Request, ...]
+    calibration: tuple[Request, ...]
+    identity: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PointObjects:
+    """What one point runs with."""
+
+    target: TargetModel
+    drafter: Drafter | None
+    scheduler: Scheduler
+    acceptance: Acceptance
+    load: Load
+    prompts: Prompts
+    tokenizer: Tokenizer
+    clock: Clock
+
+
+class ModelCache:
+    """The last target, so that a sweep's points need not read it again. Pickles as empty."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, str, str] | None = None
+        self._target: TargetModel | None = None
+
+    def __reduce__(self) -> tuple[type["ModelCache"], tuple[()]]:
+        """A launcher's other process starts with nothing."""
+        return ModelCache, ()
+
+    def target(self, directory: Path, dtype: torch.dtype, device: torch.device) -> TargetModel:
+        """The target at `directory`; forgets the one before."""
+        key = (str(directory.resolve()), str(dtype), str(device))
+        if self._target is None or key != self._key:
+            self._target = None
+            self._target, self._key = TargetModel.load(directory, dtype, device), key
+        return self._target
+
+
+def build_point(point: PointConfig, cache: ModelCache) -> PointObjects:
+    """Build everything. Raises UsageError for what does not fit together."""
+    device = choose_device(point)
+    target = cache.target(point.target_dir, choose_dtype(point, device), device)
+    drafter = build_drafter(point, target)
+    return PointObjects(
+        target=target,
+        drafter=drafter,
+        scheduler=_build("scheduler", point.scheduler),
+        acceptance=_build("acceptance", point.acceptance),
+        load=_build("load", point.load),
+        prompts=build_prompts(point, target.config),
+        tokenizer=read_tokenizer(point.target_dir),
+        clock=device_clock(device),
+    )
+
+
+def build_drafter(point: PointConfig, target: TargetModel) -> Drafter | None:
+    """The drafter, or None for `drafter=none`. Raises UsageError if gamma is too long for it."""
+    if not point.has_drafter:
+        return None
+    drafter: Drafter = _build("drafter", point.drafter, {"target": target})
+    check_gamma(point, drafter.spec.max_gamma)
+    return drafter
+
+
+def build_prompts(point: PointConfig, config: ModelConfig | None = None) -> Prompts:
+    """Choose and tokenise the prompts. Cheap: reads no weights."""
+    source = point.target_dir / "config.json"
+    shape = config or parse_model_config(read_json(source), str(source))
+    limits = RequestLimits(
+        point.max_new_tokens, point.gamma + 1, shape.max_position_embeddings, shape.vocab_size
+    )
+    workload: Workload = _build("workload", point.workload)
+    tokenizer = read_tokenizer(point.target_dir)
+    renderer = chat_renderer(workload.chat_format, point.target_dir)
+    num_aside = min(point.measure.calibration_requests, workload.num_available("calibration"))
+    test = workload.prompts("test", point.num_requests, point.seed)
+    aside = workload.prompts("calibration", num_aside, point.seed)
+    requests = build_requests(test, renderer, tokenizer, limits)
+    calibration = build_requests(aside, renderer, tokenizer, limits, first_id=len(requests))
+    notes = workload.notes
+    if num_aside < point.measure.calibration_requests:
+        notes += (f"the workload holds {num_aside} calibration prompts, fewer than asked for",)
+    identity = requests_hash([*requests, *calibration])
+    return Prompts(tuple(requests), tuple(calibration), identity, notes)
+
+
+def choose_device(point: PointConfig) -> torch.device:
+    """The device asked for. Raises UsageError if it is absent."""
+    has_cuda = torch.cuda.is_available()
+    if point.engine.device == "cuda" and not has_cuda:
+        raise UsageError("engine.device is 'cuda' but torch sees no GPU; valid here: auto, cpu")
+    use_cuda = has_cuda and point.engine.device != "cpu"
+    return torch.device("cuda", 0) if use_cuda else torch.device("cpu")
+
+
+def choose_dtype(point: PointConfig, device: torch.device) -> torch.dtype:
+    """`auto`: float32 on a CPU, bfloat16 on a GPU."""
+    if point.engine.dtype == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    return torch.float32 if point.engine.dtype == "float32" else torch.bfloat16
+
+
+def choose_threads(point: PointConfig) -> int:
+    """CPU threads of torch: with every core in use, one busy neighbour spoils a measurement."""
+    return point.engine.threads or max(1, (os.cpu_count() or 2) - 1)
+
+
+def _build(group: str, component: Component, extra: dict[str, Any] | None = None) -> Any:
+    """Call the class with its keys. Raises UsageError if they do not fit its constructor."""
+    assert component.class_path is not None
+    try:
+        return get_class(component.class_path)(**component.arguments, **(extra or {}))
+    except BenchError:
+        raise
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            raise
+        given = ", ".join(component.arguments) or "nothing"
+        raise UsageError(
+            f"{group}={component.name} takes other keys than {given}: {error}"
+        ) from error

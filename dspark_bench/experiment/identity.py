@@ -1,0 +1,92 @@
+"""What determines a point's result, as a hash: the same point has the same id in every sweep."""
+
+import hashlib
+import inspect
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_class
+
+from dspark_bench.experiment.build import build_prompts
+from dspark_bench.experiment.point_config import Component, PointConfig
+from dspark_bench.models.checkpoint import content_hash
+
+SCHEMA_VERSION = 1
+_OWN_PACKAGE = "dspark_bench"
+_LEFT_OUT = ("name", "results_dir", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Hashes of 16 hex digits; drafter_hash is empty for a drafter without files.
+
+    plugin_hashes: of the source files of a user's own classes; empty where the class is ours.
+    """
+
+    point_id: str
+    target_hash: str
+    drafter_hash: str
+    prompts_hash: str
+    plugin_hashes: tuple[str, ...] = ()
+
+
+class HashCache:
+    """Hashes of checkpoint folders, each read once. Pickles as empty."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[Path, str] = {}
+
+    def __reduce__(self) -> tuple[type["HashCache"], tuple[()]]:
+        """A launcher's other process starts with nothing."""
+        return HashCache, ()
+
+    def checkpoint(self, directory: Path) -> str:
+        """Content hash of a checkpoint."""
+        key = directory.resolve()
+        if key not in self._hashes:
+            self._hashes[key] = content_hash(directory)
+        return self._hashes[key]
+
+
+def identify(point: PointConfig, hashes: HashCache) -> Identity:
+    """Identity of a checked point. Reads checkpoints and prompts, but builds no model."""
+    target = hashes.checkpoint(point.target_dir)
+    drafter = "" if point.drafter_dir is None else hashes.checkpoint(point.drafter_dir)
+    prompts = build_prompts(point).identity
+    plugins = (point.drafter, point.scheduler, point.load, point.acceptance)
+    plugin_hashes = tuple(_source_hash(component) for component in plugins)
+    determinants = {
+        "schema": SCHEMA_VERSION,
+        "values": _without_paths(point),
+        "target": target,
+        "drafter": drafter,
+        "prompts": prompts,
+        "plugins": plugin_hashes,
+    }
+    text = json.dumps(determinants, sort_keys=True, default=str)
+    point_id = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Identity(point_id, target, drafter, prompts, plugin_hashes)
+
+
+def _without_paths(point: PointConfig) -> dict[str, Any]:
+    """The configuration without names, places, and gamma where nothing is drafted."""
+    kept = {key: value for key, value in point.values.items() if key not in _LEFT_OUT}
+    for group in ("target", "drafter", "workload"):
+        kept[group] = {k: v for k, v in kept[group].items() if k != "path"}
+    if not point.has_drafter:
+        kept["gamma"] = None
+    return kept
+
+
+def _source_hash(component: Component) -> str:
+    """Hash of a user's own source file: editing a plug-in makes another point."""
+    path = component.class_path
+    if path is None or path.startswith(f"{_OWN_PACKAGE}."):
+        return ""
+    try:
+        source = Path(inspect.getfile(get_class(path))).read_bytes()
+    except (OSError, TypeError):
+        return ""
+    return hashlib.sha256(source).hexdigest()[:16]

@@ -1,0 +1,194 @@
+"""Runs one point: warm-up, predictions, the timed turns, and the summary of what they gave."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+
+from dspark_bench.engine.engine import Engine, EngineConfig
+from dspark_bench.experiment.bandwidth import copy_bandwidth_bytes_s
+from dspark_bench.experiment.build import (
+    ModelCache,
+    PointObjects,
+    build_point,
+    choose_threads,
+)
+from dspark_bench.experiment.environment import Environment, read_environment
+from dspark_bench.experiment.identity import Identity
+from dspark_bench.experiment.point_config import PointConfig
+from dspark_bench.experiment.predictions import (
+    Prediction,
+    PredictionCache,
+    agreement_curve,
+    predict,
+    row_length,
+    run_untimed,
+)
+from dspark_bench.experiment.timing_lock import timing_lock
+from dspark_bench.experiment.turns import (
+    OnTurn,
+    Turn,
+    TurnResult,
+    cycle_frame,
+    plan_turns,
+    plan_warmup,
+    request_frame,
+    run_turns,
+)
+from dspark_bench.experiment.verification import find_verification
+from dspark_bench.metrics.frames import BASELINE, SPECULATIVE
+from dspark_bench.metrics.lossless import LosslessResult, check_greedy
+from dspark_bench.metrics.summary import PointSummary, SummaryContext, summarise
+
+_CONTROL_CONCURRENCY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PointResult:
+    """What a finished point leaves behind; `facts` are the columns that no record holds."""
+
+    cycles: pd.DataFrame
+    requests: pd.DataFrame
+    summary: PointSummary
+    environment: Environment
+    facts: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunMemory:
+    """What one process keeps between points. Pickles as empty."""
+
+    models: ModelCache
+    predictions: PredictionCache
+
+    @classmethod
+    def empty(cls) -> "RunMemory":
+        """Nothing kept yet."""
+        return cls(ModelCache(), PredictionCache())
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Called while nothing is timed: `on_plan` with the number of turns, `on_turn` after each."""
+
+    on_plan: Callable[[int], None]
+    on_turn: OnTurn
+
+
+def run_point(
+    point: PointConfig, identity: Identity, memory: RunMemory, watcher: Watcher
+) -> PointResult:
+    """Measure one point. Sets torch's thread count. Raises what its parts raise."""
+    started_s = time.monotonic()
+    torch.set_num_threads(choose_threads(point))
+    objects = build_point(point, memory.models)
+    with timing_lock() as lock:
+        prediction = predict(point, objects, memory.predictions, _drafter_key(point, identity))
+        done = _measure(point, objects, watcher)
+        is_shared = lock.is_shared
+    agreement = agreement_curve(point, objects, done, point.measure.agreement_requests)
+    requests, cycles = request_frame(done), cycle_frame(done)
+    lossless = _lossless(point, objects, identity, requests)
+    context = _context(point, objects, prediction, agreement, lossless)
+    facts = _facts(point, objects, identity) | {
+        "timing_invalid": is_shared,
+        "wall_s": time.monotonic() - started_s,
+        "peak_memory_bytes": _peak_memory_bytes(),
+    }
+    summary = summarise(cycles, requests, context)
+    notes = objects.prompts.notes
+    return PointResult(cycles, requests, summary, read_environment(), facts, notes)
+
+
+def _drafter_key(point: PointConfig, identity: Identity) -> str:
+    return f"{point.drafter}/{identity.drafter_hash}"
+
+
+def _measure(point: PointConfig, objects: PointObjects, watcher: Watcher) -> list[TurnResult]:
+    """Warm-up, then every timed turn. Both arms share the target and keep their own caches."""
+    requests = objects.prompts.requests
+    concurrency = objects.load.max_concurrency
+    turns: list[Turn] = plan_warmup(requests, point.measure.warmup_requests, point.seed)
+    turns += plan_turns(requests, concurrency, point.measure.repeats, point.seed)
+    watcher.on_plan(len(turns))
+    room = EngineConfig(concurrency, row_length(point, requests))
+    arms = {arm: _engine(point, objects, room, arm) for arm in (BASELINE, SPECULATIVE)}
+    return run_turns(turns, arms, objects.load, watcher.on_turn)
+
+
+def _engine(point: PointConfig, objects: PointObjects, room: EngineConfig, arm: str) -> Engine:
+    return Engine(
+        objects.target,
+        objects.drafter if arm == SPECULATIVE else None,
+        objects.scheduler,
+        objects.acceptance,
+        point.sampling,
+        point.gamma,
+        room,
+        objects.clock,
+    )
+
+
+def _lossless(
+    point: PointConfig, objects: PointObjects, identity: Identity, requests: pd.DataFrame
+) -> LosslessResult:
+    """Greedy: compare the arms, with a baseline at another batch size as control."""
+    if not point.sampling.is_greedy:
+        passed = find_verification(point, identity)
+        return LosslessResult(has_passed_distribution=passed)
+    other = 1 if objects.load.max_concurrency > 1 else _CONTROL_CONCURRENCY
+    result = run_untimed(point, objects, objects.prompts.requests, other, is_speculative=False)
+    turn = Turn(BASELINE, 0, 0, objects.prompts.requests, 0, is_warmup=False)
+    return check_greedy(requests, request_frame([TurnResult(turn, result)]))
+
+
+def _context(
+    point: PointConfig,
+    objects: PointObjects,
+    prediction: Prediction,
+    agreement: tuple[float, ...] | None,
+    lossless: LosslessResult,
+) -> SummaryContext:
+    target = objects.target
+    return SummaryContext(
+        gamma=point.gamma if objects.drafter is not None else 0,
+        concurrency=objects.load.max_concurrency,
+        load=point.load.name,
+        is_selective=point.scheduler.name != "fixed",
+        profile=prediction.profile,
+        model_survival=prediction.survival,
+        model_mean_output_tokens=prediction.mean_output_tokens,
+        floor_step_s=target.num_weight_bytes / copy_bandwidth_bytes_s(target.device),
+        lossless=lossless,
+        agreement=agreement,
+        seed=point.seed,
+    )
+
+
+def _facts(point: PointConfig, objects: PointObjects, identity: Identity) -> dict[str, Any]:
+    """Identity and settings of a row of summary.csv."""
+    drafter = objects.drafter
+    return {
+        "target_hash": identity.target_hash,
+        "drafter_hash": identity.drafter_hash,
+        "prompts_hash": identity.prompts_hash,
+        "dtype": str(objects.target.dtype).removeprefix("torch."),
+        "device": objects.target.device.type,
+        "threads": torch.get_num_threads(),
+        "concurrency": objects.load.max_concurrency,
+        "rate": point.load.arguments.get("rate"),
+        "gamma_trained": None if drafter is None else drafter.spec.max_gamma,
+        "num_target_weight_bytes": objects.target.num_weight_bytes,
+    }
+
+
+def _peak_memory_bytes() -> int:
+    """Largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,94 @@
+"""One point's configuration as typed values, independent of Hydra from here on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dspark_bench.core.types import SamplingParams
+from dspark_bench.experiment.compose import PACKAGE_DIR, Composed
+from dspark_bench.experiment.schema import EngineSettings, MeasureSettings
+
+ZOO = PACKAGE_DIR / "zoo"
+NO_DRAFTER = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A plug-in as configured: the option's name, its class path, and its keyword arguments."""
+
+    name: str
+    class_path: str | None
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PointConfig:
+    """Everything that one point needs. `values` is the plain configuration it was made from."""
+
+    gamma: int
+    sampling: SamplingParams
+    seed: int
+    max_new_tokens: int
+    num_requests: int
+    name: str
+    results_dir: Path
+    target_dir: Path
+    drafter: Component
+    scheduler: Component
+    load: Component
+    workload: Component
+    acceptance: Component
+    engine: EngineSettings
+    measure: MeasureSettings
+    values: dict[str, Any]
+    choices: dict[str, str | None]
+
+    @property
+    def folder(self) -> Path:
+        """The sweep's folder."""
+        return self.results_dir / self.name
+
+    @property
+    def has_drafter(self) -> bool:
+        """Whether this point speculates at all."""
+        return self.drafter.class_path is not None
+
+    @property
+    def drafter_dir(self) -> Path | None:
+        """Checkpoint folder of the drafter, where it has one."""
+        path = self.drafter.arguments.get("path")
+        return None if path is None else Path(str(path))
+
+
+def to_point_config(composed: Composed, name: str) -> PointConfig:
+    """Typed values of a composed configuration; a null path becomes the zoo's."""
+    values = composed.values
+    components = {
+        group: _component(group, composed)
+        for group in ("drafter", "scheduler", "load", "workload", "acceptance")
+    }
+    return PointConfig(
+        gamma=values["gamma"],
+        sampling=SamplingParams(values["temperature"], values["top_k"], values["top_p"]),
+        seed=values["seed"],
+        max_new_tokens=values["max_new_tokens"],
+        num_requests=values["num_requests"],
+        name=name,
+        results_dir=Path(values["results_dir"]),
+        target_dir=Path(values["target"]["path"] or ZOO / "target"),
+        **components,
+        engine=EngineSettings(**values["engine"]),
+        measure=MeasureSettings(**values["measure"]),
+        values=values,
+        choices=composed.choices,
+    )
+
+
+def _component(group: str, composed: Composed) -> Component:
+    settings = dict(composed.values[group])
+    name = str(composed.choices.get(group))
+    class_path = settings.pop("_target_", None)
+    if group == "drafter" and "path" in settings and settings["path"] is None:
+        embedded = ZOO / "drafters" / name
+        settings["path"] = str(embedded)
+    return Component(name, class_path, settings)

@@ -1,0 +1,90 @@
+"""The structured root of every configuration, so that `gamma=two` is refused when composed.
+
+Groups that hold plug-ins are open dictionaries, because a user's class takes keys of its own.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+CONFIG_NAME = "config"
+ROOT_SCHEMA = "root_schema"
+GROUPS = (
+    "target",
+    "drafter",
+    "scheduler",
+    "load",
+    "workload",
+    "acceptance",
+    "engine",
+    "measure",
+    "train",
+    "experiment",
+)
+
+
+@dataclass
+class TargetSettings:
+    """Group `target`."""
+
+    path: str | None = None
+
+
+@dataclass
+class EngineSettings:
+    """Group `engine`."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int | None = None
+
+
+@dataclass
+class MeasureSettings:
+    """Group `measure`; counts."""
+
+    repeats: int = 3
+    warmup_requests: int = 2
+    calibration_requests: int = 24
+    calibration_concurrency: int = 8
+    agreement_requests: int = 8
+
+
+@dataclass
+class TrainSettings:
+    """Group `train`; `minutes` is wall time."""
+
+    work: str = "train_work"
+    out: str | None = None
+    minutes: float = 30.0
+    threads: int | None = None
+
+
+@dataclass
+class RootConfig:
+    """Every key that a command line may name. Units and ranges: conf/config.yaml."""
+
+    gamma: int = 4
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int = 0
+    max_new_tokens: int = 128
+    num_requests: int = 24
+    name: str | None = None
+    results_dir: str = "results"
+    target: TargetSettings = field(default_factory=TargetSettings)
+    drafter: dict[str, Any] = field(default_factory=dict)
+    scheduler: dict[str, Any] = field(default_factory=dict)
+    load: dict[str, Any] = field(default_factory=dict)
+    workload: dict[str, Any] = field(default_factory=dict)
+    acceptance: dict[str, Any] = field(default_factory=dict)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    measure: MeasureSettings = field(default_factory=MeasureSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+
+
+def register_schema() -> None:
+    """Make the root known to Hydra. Repeating it changes nothing."""
+    ConfigStore.instance().store(name=ROOT_SCHEMA, node=RootConfig)

@@ -1,0 +1,165 @@
+"""Checks of a point before anything runs: what is wrong, the value, and what is valid."""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from hydra.utils import get_class
+from safetensors import SafetensorError, safe_open
+
+from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
+from dspark_bench.experiment.point_config import Component, PointConfig
+from dspark_bench.experiment.schema import GROUPS
+from dspark_bench.models.checkpoint import read_tokenizer, weight_files
+from dspark_bench.models.config import parse_model_config, read_json
+from dspark_bench.models.draft_config import (
+    BLOCK_ARCHITECTURES,
+    EAGLE3_ARCHITECTURES,
+    check_fits_target,
+    read_draft_config,
+)
+
+DEVICES = ("auto", "cpu", "cuda")
+DTYPES = ("auto", "float32", "bfloat16")
+_KNOWN_ARCHITECTURES = BLOCK_ARCHITECTURES + EAGLE3_ARCHITECTURES
+
+
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Refuse overrides that would hand gamma to a plug-in behind the root's back."""
+    for override in overrides:
+        key = override.lstrip("+~").split("=", 1)[0]
+        group, _, rest = key.partition(".")
+        if group in GROUPS and rest == "gamma":
+            value = override.partition("=")[2]
+            raise UsageError(f"{override}: gamma lives at the root; write gamma={value}")
+
+
+def check_point(point: PointConfig) -> None:
+    """Check numbers, plug-ins, and checkpoints. Raises UsageError."""
+    _check_numbers(point)
+    _check_engine(point)
+    for group in ("drafter", "scheduler", "load", "workload", "acceptance"):
+        _check_component(group, getattr(point, group))
+    _check_target(point.target_dir)
+    if point.drafter_dir is not None:
+        _check_drafter(point, point.drafter_dir)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise ResultsError if `folder` cannot be made and written to; leaves it existing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write results to {folder}: {error.strerror or error}; "
+            "name a writable folder with results_dir="
+        ) from error
+
+
+def _check_numbers(point: PointConfig) -> None:
+    values = {**point.values, **{f"measure.{k}": v for k, v in point.values["measure"].items()}}
+    at_least = {
+        "gamma": 1,
+        "seed": 0,
+        "top_k": 0,
+        "max_new_tokens": 1,
+        "num_requests": 1,
+        "measure.repeats": 1,
+        "measure.warmup_requests": 0,
+        "measure.calibration_requests": 0,
+        "measure.calibration_concurrency": 1,
+        "measure.agreement_requests": 0,
+    }
+    for key, minimum in at_least.items():
+        if values[key] < minimum:
+            hint = "; no speculation is drafter=none" if key == "gamma" else ""
+            raise UsageError(f"{key} is {values[key]}; valid: {minimum} or more{hint}")
+    sampling = point.sampling
+    if not (math.isfinite(sampling.temperature) and sampling.temperature >= 0):
+        raise UsageError(f"temperature is {sampling.temperature}; valid: 0 or more")
+    if not 0 < sampling.top_p <= 1:
+        raise UsageError(f"top_p is {sampling.top_p}; valid: above 0, up to 1")
+
+
+def _check_engine(point: PointConfig) -> None:
+    engine = point.engine
+    if engine.device not in DEVICES:
+        raise UsageError(f"engine.device is {engine.device!r}; valid: {', '.join(DEVICES)}")
+    if engine.dtype not in DTYPES:
+        raise UsageError(f"engine.dtype is {engine.dtype!r}; valid: {', '.join(DTYPES)}")
+    num_cores = os.cpu_count() or 1
+    if engine.threads is not None and not 1 <= engine.threads <= num_cores:
+        raise UsageError(f"engine.threads is {engine.threads}; valid here: 1 to {num_cores}")
+
+
+def _check_component(group: str, component: Component) -> None:
+    if "gamma" in component.arguments:
+        value = component.arguments["gamma"]
+        raise UsageError(f"{group}.gamma={value}: gamma lives at the root; write gamma={value}")
+    if component.class_path is None:
+        if group != "drafter":
+            raise UsageError(f"{group}={component.name} names no class; give its YAML a _target_")
+        return
+    try:
+        get_class(component.class_path)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
+        raise UsageError(
+            f"{group}={component.name}: cannot import {component.class_path} ({reason}); "
+            "is it on PYTHONPATH?"
+        ) from error
+
+
+def _check_target(directory: Path) -> None:
+    if not directory.is_dir():
+        raise CheckpointError(f"no checkpoint directory at {directory}")
+    source = directory / "config.json"
+    parse_model_config(read_json(source), str(source))
+    read_tokenizer(directory)
+    _check_weights(directory)
+
+
+def _check_drafter(point: PointConfig, directory: Path) -> None:
+    """A file-level look; a class with a format of its own is judged when it is built."""
+    if not directory.is_dir():
+        raise CheckpointError(f"no checkpoint directory at {directory}")
+    _check_weights(directory)
+    data = _architecture_of(directory)
+    if data not in _KNOWN_ARCHITECTURES:
+        return
+    config = read_draft_config(directory, _KNOWN_ARCHITECTURES)
+    source = point.target_dir / "config.json"
+    check_fits_target(config, parse_model_config(read_json(source), str(source)), directory)
+    check_gamma(point, config.max_gamma)
+
+
+def check_gamma(point: PointConfig, max_gamma: int) -> None:
+    """Raise UsageError for a draft longer than the drafter was trained for."""
+    if point.gamma > max_gamma:
+        raise UsageError(
+            f"gamma is {point.gamma}; valid for drafter={point.drafter.name}: 1 to {max_gamma} "
+            "(what its checkpoint was trained for)"
+        )
+
+
+def _architecture_of(directory: Path) -> Any:
+    path = directory / "config.json"
+    if not path.is_file():
+        return None
+    names = read_json(path).get("architectures")
+    return names[0] if isinstance(names, list) and names else None
+
+
+def _check_weights(directory: Path) -> None:
+    for path in weight_files(directory):
+        try:
+            with safe_open(path, framework="pt", device="cpu"):
+                pass
+        except (SafetensorError, OSError, json.JSONDecodeError) as error:
+            raise CheckpointError(f"cannot read weights {path}: {error}") from error

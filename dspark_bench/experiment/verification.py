@@ -1,0 +1,33 @@
+"""Where the verdicts of `dspark-bench verify` lie, and which points they speak for."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from dspark_bench.experiment.identity import Identity
+from dspark_bench.experiment.point_config import PointConfig
+
+
+def verification_path(point: PointConfig, identity: Identity) -> Path:
+    """The file that `verify` writes for this target, drafter, scheduler and acceptance."""
+    parts = [
+        identity.target_hash,
+        identity.drafter_hash,
+        *identity.plugin_hashes,
+        str(point.drafter.class_path),
+        str(point.scheduler),
+        str(point.acceptance),
+    ]
+    digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
+    name = f"{point.drafter.name}-{point.scheduler.name}-{digest}.json"
+    return point.results_dir / "verify" / name
+
+
+def find_verification(point: PointConfig, identity: Identity) -> bool | None:
+    """Whether the distribution checks passed; None if they have not been run."""
+    try:
+        found = json.loads(verification_path(point, identity).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    passed = found.get("passed") if isinstance(found, dict) else None
+    return passed if isinstance(passed, bool) else None

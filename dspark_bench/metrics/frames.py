@@ -1,0 +1,45 @@
+"""The two record frames of a point, and the selections that every metric starts from.
+
+`cycles`: one row per (arm, repeat, block, cycle, request): the fields of `CycleRecord` beside
+`arm`, `repeat`, `block` (the A-B pair that the turn belonged to) and `is_warmup`.
+`requests`: the fields of `RequestRecord` beside the same four.
+"""
+
+from typing import Final
+
+import pandas as pd
+
+BASELINE: Final = "baseline"
+SPECULATIVE: Final = "speculative"
+TURN_KEY: Final = ["arm", "repeat", "block"]
+STAGE_TIMES: Final = ["t_draft_s", "t_schedule_s", "t_verify_s", "t_accept_s", "t_engine_s"]
+
+
+def measured(frame: pd.DataFrame, arm: str | None = None) -> pd.DataFrame:
+    """Rows that count: not warm-up, and of one arm if `arm` is given."""
+    keep = ~frame["is_warmup"].astype(bool)
+    if arm is not None:
+        keep &= frame["arm"] == arm
+    return frame[keep]
+
+
+def decode_cycles(cycles: pd.DataFrame, arm: str = SPECULATIVE) -> pd.DataFrame:
+    """The R rows that acceptance is counted over: measured, and not the request's prefill."""
+    rows = measured(cycles, arm)
+    return rows[~rows["is_prefill"].astype(bool)]
+
+
+def batch_cycles(cycles: pd.DataFrame) -> pd.DataFrame:
+    """One row per (arm, repeat, block, cycle): a cycle's times are its batch's, so count them once.
+
+    Keeps the stage times, `started_s`, `has_prefill`, `batch_size` and `unit` (where present), and
+    adds `num_emitted` (sum over the batch), `max_drafted` (longest draft) and `duration_s`.
+    """
+    grouped = cycles.groupby([*TURN_KEY, "cycle"], sort=False)
+    shared = [*STAGE_TIMES, "started_s", "has_prefill", "batch_size"]
+    shared += ["unit"] if "unit" in cycles.columns else []
+    batches = grouped[shared].first()
+    batches["num_emitted"] = grouped["num_emitted"].sum()
+    batches["max_drafted"] = grouped["num_drafted"].max()
+    batches["duration_s"] = batches[STAGE_TIMES].sum(axis=1)
+    return batches.reset_index()

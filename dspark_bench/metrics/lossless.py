@@ -1,0 +1,148 @@
+"""Is speculation lossless? Greedy outputs of both arms, compared up to the first divergence.
+
+A batch of another shape changes logits in their last digits, so a greedy token may flip where two
+logits nearly tie; from there on the contexts differ and nothing is compared. A control, baseline
+against baseline at another batch size, says how often that happens without speculation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from dspark_bench.metrics.frames import BASELINE, SPECULATIVE, measured
+
+NEAR_TIE_MARGIN: Final = 1e-3
+PAIR_KEY: Final = ["repeat", "block", "prompt_id", "occurrence"]
+
+Evidence = Literal["exact", "near_tie", "violated", "untested"]
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """First token at which two outputs of a prompt differ.
+
+    position: index in the output; margin: the smaller of the two arms' logit margins there, None
+    where neither was recorded (then nothing excuses the divergence).
+    """
+
+    prompt_id: str
+    position: int
+    margin: float | None
+    is_near_tie: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Pairs of outputs compared. num_unpaired: outputs without a counterpart."""
+
+    num_compared: int
+    num_unpaired: int
+    divergences: tuple[Divergence, ...]
+
+    @property
+    def num_diverged(self) -> int:
+        """Pairs that differ somewhere."""
+        return len(self.divergences)
+
+    @property
+    def evidence(self) -> Evidence:
+        """The worst finding; `untested` if nothing could be compared."""
+        if not self.num_compared:
+            return "untested"
+        if not self.divergences:
+            return "exact"
+        is_excused = all(divergence.is_near_tie for divergence in self.divergences)
+        return "near_tie" if is_excused else "violated"
+
+
+@dataclass(frozen=True, slots=True)
+class LosslessResult:
+    """comparison: the arms' greedy outputs, None for sampled ones; control: baseline against
+    baseline; has_passed_distribution: verdict of the `verify` checks for sampled output, if run.
+    """
+
+    comparison: Comparison | None = None
+    control: Comparison | None = None
+    has_passed_distribution: bool | None = None
+
+    @property
+    def evidence(self) -> Evidence:
+        """`lossless_evidence` of summary.csv."""
+        return self.comparison.evidence if self.comparison is not None else "untested"
+
+    @property
+    def is_lossless(self) -> bool | None:
+        """True: exact, or distribution checks passed; False: violated or failed; None: open."""
+        if self.evidence == "exact":
+            return True
+        if self.evidence == "violated":
+            return False
+        return self.has_passed_distribution
+
+    def as_json(self) -> dict[str, object]:
+        """Evidence, counts and every divergence with its margin."""
+        return {"lossless": self.is_lossless, "evidence": self.evidence, **asdict(self)}
+
+
+def check_greedy(requests: pd.DataFrame, control: pd.DataFrame | None = None) -> LosslessResult:
+    """Compare the arms of a greedy point; warm-up is left out.
+
+    control: requests of a baseline run at another batch size; its prompts are matched with the
+    first baseline output of each.
+    """
+    baseline = measured(requests, BASELINE)
+    comparison = compare_outputs(measured(requests, SPECULATIVE), baseline, PAIR_KEY)
+    if control is None:
+        return LosslessResult(comparison)
+    first = baseline.drop_duplicates("prompt_id")
+    other = control.drop_duplicates("prompt_id")
+    return LosslessResult(comparison, compare_outputs(other, first, ["prompt_id"]))
+
+
+def compare_outputs(left: pd.DataFrame, right: pd.DataFrame, key: Sequence[str]) -> Comparison:
+    """Compare outputs that agree in `key`; `occurrence` counts a prompt's repetitions in a turn."""
+    columns = [*key, "output_tokens", "margins"]
+    pairs = _numbered(left)[columns].merge(
+        _numbered(right)[columns], on=list(key), how="outer", indicator=True
+    )
+    both = pairs[pairs["_merge"] == "both"]
+    ours = map(_Output, both["output_tokens_x"], both["margins_x"])
+    theirs = map(_Output, both["output_tokens_y"], both["margins_y"])
+    found = map(_first_divergence, both["prompt_id"], ours, theirs)
+    divergences = tuple(divergence for divergence in found if divergence is not None)
+    return Comparison(len(both), len(pairs) - len(both), divergences)
+
+
+def _numbered(requests: pd.DataFrame) -> pd.DataFrame:
+    turn = ["repeat", "block", "prompt_id"]
+    return requests.assign(occurrence=requests.groupby(turn).cumcount())
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    tokens: Sequence[int]
+    margins: Sequence[float] | None
+
+    def margin(self, position: int) -> float | None:
+        if self.margins is None or position >= len(self.margins):
+            return None
+        return float(self.margins[position])
+
+
+def _first_divergence(prompt_id: str, left: _Output, right: _Output) -> Divergence | None:
+    """None if both are equal. An output that merely ends earlier diverges at its end."""
+    shared = min(len(left.tokens), len(right.tokens))
+    ours = np.asarray(left.tokens[:shared], dtype=np.int64)
+    theirs = np.asarray(right.tokens[:shared], dtype=np.int64)
+    unequal = np.flatnonzero(ours != theirs)
+    if not unequal.size and len(left.tokens) == len(right.tokens):
+        return None
+    position = int(unequal[0]) if unequal.size else shared
+    margins = [m for m in (left.margin(position), right.margin(position)) if m is not None]
+    margin = min(margins) if margins else None
+    is_token = bool(unequal.size)
+    is_near_tie = is_token and margin is not None and margin <= NEAR_TIE_MARGIN
+    return Divergence(prompt_id, position, margin, is_near_tie)

@@ -1,0 +1,223 @@
+"""All metrics of one point: a row of summary.csv and the whole of metrics.json."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+from dspark_bench.metrics import acceptance, costs, speed, theory
+from dspark_bench.metrics.frames import SPECULATIVE, decode_cycles, measured
+from dspark_bench.metrics.gap import SpeedupGap, speedup_gap
+from dspark_bench.metrics.intervals import Bootstrap, Interval
+from dspark_bench.metrics.latency import e2e_s, percentile, tok_s_per_user, tpot_s, ttft_s
+from dspark_bench.metrics.lossless import LosslessResult
+from dspark_bench.metrics.output import degenerate_share
+from dspark_bench.metrics.positions import (
+    PositionCounts,
+    conditional_acceptance,
+    count_positions,
+    expected_acceptance,
+    survival,
+)
+from dspark_bench.metrics.sums import (
+    FloatArray,
+    Pooling,
+    Sums,
+    collect_sums,
+    trial_cycles,
+)
+
+Cell = float | int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryContext:
+    """What the records do not say.
+
+    gamma: 0 for `drafter=none`; load: `closed` or another load's name (then S is a ratio of times
+    per token); is_selective: the scheduler chooses verify lengths by confidence; profile,
+    model_survival, model_mean_output_tokens: for `speedup_model`, from other prompts than the
+    run's; floor_step_s: bandwidth floor of one baseline step; agreement [gamma]: 1 - TV along
+    recorded continuations; seed: of the bootstrap.
+    """
+
+    gamma: int
+    concurrency: int = 1
+    load: str = "closed"
+    is_selective: bool = False
+    profile: theory.CostProfile | None = None
+    model_survival: tuple[float, ...] | None = None
+    model_mean_output_tokens: float | None = None
+    floor_step_s: float | None = None
+    lossless: LosslessResult | None = None
+    agreement: tuple[float, ...] | None = None
+    seed: int = 0
+
+    @property
+    def pooling(self) -> Pooling:
+        """How the records are pooled."""
+        return Pooling(self.gamma, self.concurrency, self.load == "closed", self.is_selective)
+
+
+@dataclass(frozen=True, slots=True)
+class PointSummary:
+    """Figures of one point. Whatever does not exist for it is None.
+
+    headline: figures with intervals; values: the other numbers of the row; positions: lists
+    [gamma] by curve; counts: sums that every ratio can be recomputed from.
+    """
+
+    headline: dict[str, Interval]
+    values: dict[str, Cell]
+    gap: SpeedupGap
+    positions: dict[str, list[float | None]]
+    position_counts: dict[str, list[float]]
+    counts: dict[str, float]
+    lossless: LosslessResult
+
+    def as_row(self) -> dict[str, Cell]:
+        """Columns of summary.csv that come from the data."""
+        row: dict[str, Cell] = {}
+        for name, interval in self.headline.items():
+            row[name] = interval.value
+            row[f"{name}_ci_low"] = interval.low
+            row[f"{name}_ci_high"] = interval.high
+        row |= self.values
+        row |= {f"gap_{name}": _finite(value) for name, value in self.gap.terms.items()}
+        row["lossless"] = self.lossless.is_lossless
+        row["lossless_evidence"] = self.lossless.evidence
+        return row
+
+    def as_json(self) -> dict[str, object]:
+        """Content of metrics.json: the row, intervals with n, curves, gap and counts."""
+        return {
+            "summary": self.as_row(),
+            "intervals": {name: figure.as_json() for name, figure in self.headline.items()},
+            "speedup_gap": {
+                "stages": [_finite(stage) for stage in self.gap.stages],
+                "terms": {name: _finite(value) for name, value in self.gap.terms.items()},
+            },
+            "positions": self.positions,
+            "position_counts": self.position_counts,
+            "counts": self.counts,
+            "lossless": self.lossless.as_json(),
+        }
+
+
+def summarise(
+    cycles: pd.DataFrame, requests: pd.DataFrame, context: SummaryContext
+) -> PointSummary:
+    """Every metric of one point from its records. Raises ResultsError on records that disagree.
+
+    With `drafter=none` the speculative arm is a second baseline: S is about 1, tau is 1, and what
+    needs draft trials (alpha, theory, gap) is None.
+    """
+    sums = collect_sums(cycles, requests, context.pooling)
+    bootstrap = Bootstrap(sums, context.seed)
+    basis, speedup = speed.speedup_formula(context.pooling.is_closed)
+    headline = {
+        name: bootstrap.interval(formula)
+        for name, formula in _headline_formulas(context.gamma, speedup).items()
+    }
+    rows = decode_cycles(cycles)
+    trials = trial_cycles(rows, context.is_selective)
+    by_position = count_positions(trials, context.gamma)
+    total = bootstrap.total
+    values = _ratios(total, context) | _request_values(requests)
+    values["speedup_basis"] = basis
+    values["speedup_model"] = _speedup_model(context)
+    measured_speedup = headline["speedup"].value
+    return PointSummary(
+        headline=headline,
+        values=values,
+        gap=speedup_gap(
+            cycles, total, context.gamma, np.nan if measured_speedup is None else measured_speedup
+        ),
+        positions=_curves(by_position, context.agreement),
+        position_counts={name: list(map(float, v)) for name, v in asdict(by_position).items()},
+        counts=sums.as_counts(),
+        lossless=context.lossless or LosslessResult(),
+    )
+
+
+def _headline_formulas(
+    gamma: int, speedup: Callable[[Sums], FloatArray]
+) -> dict[str, Callable[[Sums], FloatArray]]:
+    def speedup_theory(sums: Sums) -> FloatArray:
+        if gamma < 1:
+            return np.full_like(sums.cycles, np.nan)
+        cost = costs.draft_cost_ratio(sums, gamma)
+        return theory.speedup_theory(acceptance.alpha(sums), gamma, cost)
+
+    return {
+        "accepted_length": acceptance.accepted_length,
+        "acceptance_rate": acceptance.acceptance_rate,
+        "alpha": acceptance.alpha,
+        "draft_cost_ratio": lambda sums: costs.draft_cost_ratio(sums, gamma),
+        "speedup": speedup,
+        "speedup_theory": speedup_theory,
+    }
+
+
+def _ratios(total: Sums, context: SummaryContext) -> dict[str, Cell]:
+    formulas: dict[str, FloatArray] = {
+        "emitted_length": acceptance.emitted_length(total),
+        "alpha_scheduled": acceptance.alpha_scheduled(total),
+        "acceptance_rate_scheduled": acceptance.acceptance_rate_scheduled(total),
+        "verify_budget": acceptance.verify_budget(total),
+        "verified_waste": acceptance.verified_waste(total),
+        "throughput_tok_s": speed.throughput_tok_s(total),
+        "baseline_tok_s": speed.baseline_tok_s(total),
+        "speedup_e2e": speed.speedup_e2e(total),
+        "baseline_step_s": costs.baseline_step_s(total),
+        "baseline_floor_ratio": costs.baseline_floor_ratio(total, context.floor_step_s),
+    }
+    values: dict[str, Cell] = {name: _finite(float(value)) for name, value in formulas.items()}
+    values |= {name: _finite(value) for name, value in costs.stage_times_s(total).items()}
+    values["n_cycles"] = int(total.cycles)
+    values["n_requests"] = int(total.requests)
+    return values
+
+
+def _request_values(requests: pd.DataFrame) -> dict[str, Cell]:
+    """Latencies and output of the measured speculative requests."""
+    rows = measured(requests, SPECULATIVE)
+    waits = {"ttft": ttft_s(rows), "tpot": tpot_s(rows), "e2e": e2e_s(rows)}
+    values: dict[str, Cell] = {
+        f"{name}_p{percent}_s": _finite(percentile(wait, percent))
+        for name, wait in waits.items()
+        for percent in (50, 99)
+    }
+    values["tok_s_per_user"] = _finite(tok_s_per_user(rows))
+    values["degenerate_share"] = _finite(degenerate_share(rows))
+    prompt_tokens = rows["num_prompt_tokens"].to_numpy(dtype=np.float64)
+    values["prompt_tokens_p50"] = _finite(percentile(prompt_tokens, 50))
+    return values
+
+
+def _speedup_model(context: SummaryContext) -> float | None:
+    """None without a profile, or without survival and output length of other prompts."""
+    length = context.model_mean_output_tokens
+    if context.profile is None or context.model_survival is None or length is None:
+        return None
+    if context.gamma < 1:
+        return None
+    return theory.speedup_model(context.profile, context.model_survival, context.gamma, length)
+
+
+def _curves(
+    counts: PositionCounts, agreement: tuple[float, ...] | None
+) -> dict[str, list[float | None]]:
+    curves = {
+        "conditional_acceptance": conditional_acceptance(counts),
+        "expected_acceptance": expected_acceptance(counts),
+        "survival": survival(counts),
+        "agreement": np.asarray(agreement or (), dtype=np.float64),
+    }
+    return {name: [_finite(float(v)) for v in values] for name, values in curves.items()}
+
+
+def _finite(value: float) -> float | None:
+    """None for NaN and infinities, which JSON and CSV readers disagree about."""
+    return value if np.isfinite(value) else None

@@ -1,0 +1,244 @@
+"""Records pooled to sums per resampling unit: the numerators and denominators of every ratio.
+
+A unit is what the bootstrap draws as a whole. In a closed loop of concurrency 1 it is a prompt with
+both arms and all repeats; otherwise it is an A-B block (repeat, block), since requests that share
+a batch share its times.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dspark_bench.core.errors import ResultsError
+from dspark_bench.metrics.frames import (
+    BASELINE,
+    SPECULATIVE,
+    TURN_KEY,
+    batch_cycles,
+    decode_cycles,
+    measured,
+)
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """How the records of a point are pooled.
+
+    is_closed: arrivals wait for finishes; is_selective: the scheduler chose what to verify by
+    confidence, so only `full_width` cycles say something about the drafter itself.
+    """
+
+    gamma: int
+    concurrency: int = 1
+    is_closed: bool = True
+    is_selective: bool = False
+
+    @property
+    def is_by_prompt(self) -> bool:
+        """Whether the resampling unit is a prompt; otherwise it is an A-B block."""
+        return self.is_closed and self.concurrency == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums per unit [U]; a total has shape [], resampled sums one entry per resample.
+
+    cycles .. emitted: R, sum(l), sum(a), sum(is_rejected) and sum(num_emitted) over decode cycles;
+    trial_*: the same over the cycles that may speak about the drafter (all of them, or the
+    `full_width` ones under a selective scheduler); tokens, time_s: steady part of the speculative
+    arm, prefills included; steps .. engine_s: its steady cycles without prefill work; full_drafts:
+    those of them whose longest draft was gamma; requests .. e2e_s: finished requests, their
+    tokens after the first and the time those took, and their latencies. baseline_*: the other arm.
+    """
+
+    cycles: FloatArray
+    verified: FloatArray
+    accepted: FloatArray
+    rejected: FloatArray
+    emitted: FloatArray
+    trial_cycles: FloatArray
+    trial_verified: FloatArray
+    trial_accepted: FloatArray
+    trial_rejected: FloatArray
+    tokens: FloatArray
+    time_s: FloatArray
+    steps: FloatArray
+    draft_s: FloatArray
+    schedule_s: FloatArray
+    verify_s: FloatArray
+    accept_s: FloatArray
+    engine_s: FloatArray
+    full_drafts: FloatArray
+    full_draft_s: FloatArray
+    requests: FloatArray
+    decode_tokens: FloatArray
+    decode_s: FloatArray
+    e2e_s: FloatArray
+    baseline_tokens: FloatArray
+    baseline_time_s: FloatArray
+    baseline_steps: FloatArray
+    baseline_step_s: FloatArray
+    baseline_requests: FloatArray
+    baseline_decode_tokens: FloatArray
+    baseline_decode_s: FloatArray
+    baseline_e2e_s: FloatArray
+
+    @property
+    def num_units(self) -> int:
+        """U."""
+        return self.cycles.size
+
+    def total(self) -> "Sums":
+        """Sums over all units, each of shape []."""
+        return self._map(np.ones(self.num_units))
+
+    def weighted(self, weights: FloatArray) -> "Sums":
+        """Resampled sums [N]. weights [N, U]: how often each resample drew each unit."""
+        return self._map(weights)
+
+    def as_counts(self) -> dict[str, float]:
+        """The totals by name, from which any other definition can be recomputed."""
+        return {f.name: float(getattr(self, f.name).sum()) for f in fields(self)}
+
+    def _map(self, weights: FloatArray) -> "Sums":
+        mapped = {f.name: np.asarray(weights @ getattr(self, f.name)) for f in fields(self)}
+        return Sums(**mapped)
+
+
+def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """numerator / denominator, NaN where the denominator is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(denominator == 0, np.nan, numerator / denominator))
+
+
+def collect_sums(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling) -> Sums:
+    """Pool the measured records of a point. Raises ResultsError if a cycle has no request."""
+    cycles, requests, num_units = _label_units(measured(cycles), measured(requests), pooling)
+    batches = batch_cycles(cycles)
+    tally = _Tally(num_units)
+    sums = _acceptance_sums(decode_cycles(cycles), pooling, tally)
+    for arm, prefix in ((SPECULATIVE, ""), (BASELINE, "baseline_")):
+        speed = _speed_sums(batches[batches["arm"] == arm], pooling, tally)
+        speed |= _latency_sums(requests[requests["arm"] == arm], tally)
+        sums |= {prefix + name: value for name, value in speed.items()}
+    sums |= _cost_sums(_clean(batches[batches["arm"] == SPECULATIVE], pooling), pooling, tally)
+    clean_baseline = _clean(batches[batches["arm"] == BASELINE], pooling)
+    sums["baseline_steps"] = tally.count(clean_baseline)
+    sums["baseline_step_s"] = tally.sum(clean_baseline, "duration_s")
+    return Sums(**sums)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """Adds up rows by their `unit`."""
+
+    num_units: int
+
+    def count(self, rows: pd.DataFrame) -> FloatArray:
+        return np.bincount(rows["unit"].to_numpy(), minlength=self.num_units).astype(np.float64)
+
+    def sum(self, rows: pd.DataFrame, column: str) -> FloatArray:
+        values = rows[column].to_numpy(dtype=np.float64)
+        return np.bincount(rows["unit"].to_numpy(), values, self.num_units).astype(np.float64)
+
+
+def _label_units(
+    cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling
+) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Both frames with a column `unit` [0, U), and U."""
+    if pooling.is_by_prompt:
+        key = [*TURN_KEY, "request_id"]
+        known = requests[[*key, "prompt_id"]].drop_duplicates()
+        labels = cycles[key].merge(known, on=key, how="left", validate="many_to_one")["prompt_id"]
+        if labels.isna().any():
+            lost = cycles["request_id"].to_numpy()[labels.isna().to_numpy()][0]
+            raise ResultsError(f"request {lost} has cycles but no request record")
+        own = requests["prompt_id"]
+    else:
+        labels, own = _block_labels(cycles), _block_labels(requests)
+    units = pd.Index(pd.unique(pd.concat([labels, own], ignore_index=True)))
+    return (
+        cycles.assign(unit=units.get_indexer(pd.Index(labels))),
+        requests.assign(unit=units.get_indexer(pd.Index(own))),
+        len(units),
+    )
+
+
+def _block_labels(frame: pd.DataFrame) -> "pd.Series[str]":
+    return frame["repeat"].astype(str) + "/" + frame["block"].astype(str)
+
+
+def _acceptance_sums(rows: pd.DataFrame, pooling: Pooling, tally: _Tally) -> dict[str, FloatArray]:
+    trials = trial_cycles(rows, pooling.is_selective)
+    sums = {"cycles": tally.count(rows), "emitted": tally.sum(rows, "num_emitted")}
+    for prefix, part in (("", rows), ("trial_", trials)):
+        sums[prefix + "cycles"] = tally.count(part)
+        sums[prefix + "verified"] = tally.sum(part, "verify_len")
+        sums[prefix + "accepted"] = tally.sum(part, "num_accepted")
+        sums[prefix + "rejected"] = tally.sum(part, "is_rejected")
+    return sums
+
+
+def trial_cycles(rows: pd.DataFrame, is_selective: bool) -> pd.DataFrame:
+    """Decode cycles whose verify length was chosen without looking at a token or a confidence."""
+    return rows[rows["full_width"].astype(bool)] if is_selective else rows
+
+
+def _speed_sums(batches: pd.DataFrame, pooling: Pooling, tally: _Tally) -> dict[str, FloatArray]:
+    """Tokens and wall time of the steady part; open loop: the span of each turn, idle included."""
+    steady = _steady(batches, pooling)
+    if pooling.is_closed:
+        return {
+            "tokens": tally.sum(steady, "num_emitted"),
+            "time_s": tally.sum(steady, "duration_s"),
+        }
+    ends = steady.assign(ended_s=steady["started_s"] + steady["duration_s"])
+    turns = ends.groupby("unit", sort=False).agg({"started_s": "min", "ended_s": "max"})
+    spans = turns.assign(span_s=turns["ended_s"] - turns["started_s"]).reset_index()
+    return {"tokens": tally.sum(steady, "num_emitted"), "time_s": tally.sum(spans, "span_s")}
+
+
+def _cost_sums(batches: pd.DataFrame, pooling: Pooling, tally: _Tally) -> dict[str, FloatArray]:
+    full = batches[(batches["max_drafted"] == pooling.gamma) & (pooling.gamma > 0)]
+    parts = {name[2:]: tally.sum(batches, name) for name in _STAGES}
+    return {
+        "steps": tally.count(batches),
+        **parts,
+        "full_drafts": tally.count(full),
+        "full_draft_s": tally.sum(full, "t_draft_s"),
+    }
+
+
+_STAGES = ("t_draft_s", "t_schedule_s", "t_verify_s", "t_accept_s", "t_engine_s")
+
+
+def _latency_sums(requests: pd.DataFrame, tally: _Tally) -> dict[str, FloatArray]:
+    following = requests["output_tokens"].map(len) - 1
+    rows = requests.assign(
+        following=following.clip(lower=0),
+        decode_s=(requests["finished_s"] - requests["first_token_s"]).where(following > 0, 0.0),
+        e2e_s=requests["finished_s"] - requests["scheduled_s"],
+    )
+    return {
+        "requests": tally.count(rows),
+        "decode_tokens": tally.sum(rows, "following"),
+        "decode_s": tally.sum(rows, "decode_s"),
+        "e2e_s": tally.sum(rows, "e2e_s"),
+    }
+
+
+def _steady(batches: pd.DataFrame, pooling: Pooling) -> pd.DataFrame:
+    """Batch cycles of the steady part: a closed loop with N > 1 ramps up and drains below N."""
+    if pooling.is_closed and pooling.concurrency > 1:
+        return batches[batches["batch_size"] == pooling.concurrency]
+    return batches
+
+
+def _clean(batches: pd.DataFrame, pooling: Pooling) -> pd.DataFrame:
+    """Steady batch cycles without prefill work: what costs are measured on."""
+    steady = _steady(batches, pooling)
+    return steady[~steady["has_prefill"].astype(bool)]

@@ -1,0 +1,254 @@
+"""Attention over a ragged batch: who sees what is packed once per pass, then used by every layer.
+
+All tokens of all requests lie flattened in one [T, ...] tensor. Requests whose query lengths are
+close share one batched attention call; a long prompt gets its own. Only attention ever pads.
+A request may carry a tree of draft tokens: each names its parent, sees its ancestors alone, and is
+rotated by its depth while its cache slot follows its index.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dspark_bench.models.kv_cache import KVCache
+
+GROUP_MAX_QUERY = 32
+
+
+class Visibility(Enum):
+    """What a query sees of its own request's new tokens: those before it, or the whole block."""
+
+    CAUSAL = "causal"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """New tokens of one request.
+
+    row: cache row; context_len: tokens already cached; query_len: new tokens;
+    visible_len: how many of the new tokens may be seen under BLOCK (default all);
+    parents: index of each new token's parent among the new ones, -1 for the context (a tree).
+    """
+
+    row: int
+    context_len: int
+    query_len: int
+    visible_len: int | None = None
+    parents: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """G requests attended together, padded to Q queries and L keys.
+
+    tokens [G*Q] index into the flat batch (None: the flat batch itself, unpadded);
+    scatter [tokens of the group]: where each real token lies in the padded [G*Q];
+    rows [G]; views: every layer's cached keys and values as [G, Hkv, L, head_dim], when the rows
+    are neighbours and no copy is needed; mask [G, 1, Q, L] additive, None when everything is visible.
+    """
+
+    num_requests: int
+    num_queries: int
+    num_keys: int
+    rows: Tensor
+    views: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None
+    mask: Tensor | None
+    tokens: Tensor | None
+    scatter: Tensor | None
+    destination: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionPlan:
+    """positions [T]: for rotary embedding; slots [T]: where keys and values are written."""
+
+    positions: Tensor
+    slots: Tensor
+    num_tokens: int
+    groups: tuple[_Group, ...]
+
+
+def plan_attention(
+    spans: Sequence[Span], cache: KVCache, visibility: Visibility = Visibility.CAUSAL
+) -> AttentionPlan:
+    """Pack the metadata of one pass over `spans`, whose tokens lie flattened in that order."""
+    device = cache.keys.device
+    positions: list[int] = []
+    slots: list[int] = []
+    for span in spans:
+        base = span.row * cache.max_len + span.context_len
+        slots.extend(range(base, base + span.query_len))
+        positions.extend(span.context_len + depth for depth in _depths(span))
+    groups = tuple(_pack_group(members, spans, visibility, cache) for members in _partition(spans))
+    table = torch.tensor([positions, slots], dtype=torch.int64, device=device)
+    return AttentionPlan(table[0], table[1], len(slots), groups)
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, cache: KVCache, layer: int, plan: AttentionPlan
+) -> Tensor:
+    """Write this layer's new keys and values to the cache, then attend.
+
+    query [T, Hq, hd], key and value [T, Hkv, hd]; returns [T, Hq * hd].
+    Mutates the cache at `plan.slots`.
+    """
+    cache.write(layer, plan.slots, key, value)
+    if len(plan.groups) == 1 and plan.groups[0].tokens is None:
+        return _attend_group(query, cache, layer, plan.groups[0])
+    out = query.new_empty(query.shape[0], query.shape[1] * query.shape[2])
+    for group in plan.groups:
+        assert group.tokens is not None and group.destination is not None
+        padded = _attend_group(query[group.tokens], cache, layer, group)
+        real = padded if group.scatter is None else padded[group.scatter]
+        out.index_copy_(0, group.destination, real)
+    return out
+
+
+def _attend_group(query: Tensor, cache: KVCache, layer: int, group: _Group) -> Tensor:
+    """query [G*Q, Hq, hd] -> [G*Q, Hq*hd]. Query heads that share a key head become extra rows."""
+    if group.views is None:
+        keys = cache.keys[layer][group.rows, : group.num_keys].transpose(1, 2)
+        values = cache.values[layer][group.rows, : group.num_keys].transpose(1, 2)
+    else:
+        keys, values = group.views[0][layer], group.views[1][layer]
+    num_heads, head_dim = query.shape[1], query.shape[2]
+    num_kv = keys.shape[1]
+    share = num_heads // num_kv
+    size, width = group.num_requests, group.num_queries
+    folded = query.view(size, width, num_kv, share, head_dim).permute(0, 2, 3, 1, 4)
+    folded = folded.reshape(size, num_kv, share * width, head_dim)
+    out = F.scaled_dot_product_attention(folded, keys, values, attn_mask=_fold(group.mask, share))
+    out = out.view(size, num_kv, share, width, head_dim).permute(0, 3, 1, 2, 4)
+    return out.reshape(size * width, num_heads * head_dim)
+
+
+def _fold(mask: Tensor | None, share: int) -> Tensor | None:
+    """Repeat mask rows for the query heads that were folded into the query dimension."""
+    if mask is None or mask.shape[2] == 1:
+        return mask
+    return mask.repeat(1, 1, share, 1)
+
+
+def _partition(spans: Sequence[Span]) -> list[list[int]]:
+    """Indices of requests per attention call: all short queries together, each long one alone."""
+    short = [i for i, span in enumerate(spans) if span.query_len <= GROUP_MAX_QUERY]
+    long = [[i] for i, span in enumerate(spans) if span.query_len > GROUP_MAX_QUERY]
+    return ([short] if short else []) + long
+
+
+def _pack_group(
+    members: list[int],
+    spans: Sequence[Span],
+    visibility: Visibility,
+    cache: KVCache,
+) -> _Group:
+    device = cache.keys.device
+    chosen = [spans[i] for i in members]
+    width = max(span.query_len for span in chosen)
+    num_keys = max(span.context_len + span.query_len for span in chosen)
+    rows = [span.row for span in chosen]
+    is_whole = len(members) == len(spans) and all(span.query_len == width for span in chosen)
+    tokens, scatter, destination = (
+        (None, None, None) if is_whole else _padding(members, spans, width, device)
+    )
+    return _Group(
+        num_requests=len(chosen),
+        num_queries=width,
+        num_keys=num_keys,
+        rows=torch.tensor(rows, device=device),
+        views=_views(rows, num_keys, cache),
+        mask=_mask(chosen, width, num_keys, visibility, cache.keys.dtype, device),
+        tokens=tokens,
+        scatter=scatter,
+        destination=destination,
+    )
+
+
+def _views(
+    rows: list[int], num_keys: int, cache: KVCache
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None:
+    first, last = rows[0], rows[-1] + 1
+    if rows != list(range(first, last)):
+        return None
+    keys = cache.keys[:, first:last, :num_keys].transpose(2, 3).unbind(0)
+    values = cache.values[:, first:last, :num_keys].transpose(2, 3).unbind(0)
+    return keys, values
+
+
+def _padding(
+    members: list[int], spans: Sequence[Span], width: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Index tensors between the flat batch and the padded group. Padding repeats a real token."""
+    starts = [0]
+    for span in spans:
+        starts.append(starts[-1] + span.query_len)
+    tokens: list[int] = []
+    scatter: list[int] = []
+    destination: list[int] = []
+    for place, i in enumerate(members):
+        length = spans[i].query_len
+        tokens.extend(starts[i] + min(j, length - 1) for j in range(width))
+        scatter.extend(place * width + j for j in range(length))
+        destination.extend(range(starts[i], starts[i + 1]))
+    as_index = [torch.tensor(t, device=device) for t in (tokens, scatter, destination)]
+    return as_index[0], as_index[1], as_index[2]
+
+
+def _mask(
+    chosen: Sequence[Span],
+    width: int,
+    num_keys: int,
+    visibility: Visibility,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor | None:
+    """Additive mask [G, 1, Q, L], or None when every query sees every key."""
+    if any(span.parents is not None for span in chosen):
+        visible = torch.stack([_tree_visible(span, width, num_keys) for span in chosen]).to(device)
+        return _additive(visible, dtype)
+    contexts = [span.context_len for span in chosen]
+    if visibility is Visibility.BLOCK:
+        limits = [
+            s.context_len + (s.query_len if s.visible_len is None else s.visible_len)
+            for s in chosen
+        ]
+        if all(limit == num_keys for limit in limits):
+            return None
+        last = torch.tensor(limits, device=device)[:, None, None].expand(-1, width, 1)
+    else:
+        if width == 1 and all(context + 1 == num_keys for context in contexts):
+            return None
+        first = torch.tensor(contexts, device=device)[:, None, None]
+        last = first + torch.arange(1, width + 1, device=device)[None, :, None]
+    return _additive(torch.arange(num_keys, device=device) < last, dtype)
+
+
+def _additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
+    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    return mask.masked_fill_(~visible, -torch.inf).unsqueeze(1)
+
+
+def _depths(span: Span) -> Sequence[int]:
+    if span.parents is None:
+        return range(span.query_len)
+    depths: list[int] = []
+    for parent in span.parents:
+        depths.append(0 if parent < 0 else depths[parent] + 1)
+    return depths
+
+
+def _tree_visible(span: Span, width: int, num_keys: int) -> Tensor:
+    """[Q, L] bool: the context and each token's ancestors (a chain when it has no parents)."""
+    parents = span.parents or tuple(range(-1, span.query_len - 1))
+    visible = torch.zeros(width, num_keys, dtype=torch.bool)
+    visible[:, : span.context_len] = True
+    for index, parent in enumerate(parents):
+        if parent >= 0:
+            visible[index, span.context_len :] = visible[parent, span.context_len :]
+        visible[index, span.context_len + index] = True
+    return visible

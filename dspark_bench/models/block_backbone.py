@@ -1,0 +1,163 @@
+"""The parallel drafting backbone of DFlash and DSpark, for inference.
+
+One pass over [anchor, mask, mask, ...] gives a hidden state for every draft slot. Every layer
+attends to the target's own hidden states, injected as extra keys and values that are computed once
+per committed token and kept, and to the whole block in both directions.
+"""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dspark_bench.core.types import ContextUpdate, DraftBatch
+from dspark_bench.models.attention import Span, Visibility, plan_attention
+from dspark_bench.models.checkpoint import read_tensors
+from dspark_bench.models.draft_config import (
+    BLOCK_ARCHITECTURES,
+    DraftConfig,
+    check_fits_target,
+    read_draft_config,
+)
+from dspark_bench.models.kv_cache import KVCache
+from dspark_bench.models.layers import (
+    DecoderLayer,
+    RmsNorm,
+    Rotary,
+    Tensors,
+    load_norm,
+    pair_neighbours,
+    rotate,
+    take,
+)
+from dspark_bench.models.linear import Linear
+from dspark_bench.models.target import TargetModel
+
+
+class ContextProjector:
+    """Keys and values of committed tokens for all draft layers, from target features.
+
+    H = hidden_norm(fc(features)); per layer K = rope(k_norm(k_proj H)), V = v_proj H. H does not
+    pass the layers' input norms.
+    """
+
+    def __init__(self, config: DraftConfig, tensors: Tensors) -> None:
+        model = config.model
+        hidden, hd, kv = model.hidden_size, model.head_dim, model.num_key_value_heads
+        taps = len(config.target_layer_ids)
+        self._shape = (model.num_hidden_layers, kv, hd)
+        self.fuse = Linear(take(tensors, "fc.weight", hidden, taps * hidden))
+        self.norm = load_norm(tensors, "hidden_norm.weight", model)
+        prefixes = [f"layers.{i}.self_attn." for i in range(model.num_hidden_layers)]
+        keys = [
+            pair_neighbours(take(tensors, f"{p}k_proj.weight", kv * hd, hidden), hd)
+            for p in prefixes
+        ]
+        values = [take(tensors, f"{p}v_proj.weight", kv * hd, hidden) for p in prefixes]
+        norms = [pair_neighbours(take(tensors, f"{p}k_norm.weight", hd), hd) for p in prefixes]
+        self.project = Linear(torch.cat(keys + values))
+        stacked = torch.stack([n.expand(kv, hd) for n in norms]).flatten(0, 1)
+        self.key_norm = RmsNorm(stacked.contiguous(), model.rms_norm_eps)
+
+    def __call__(self, features: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
+        """features [T, m*D], rotation [T, 1, hd/2] -> keys, values [layers, T, Hkv, hd]."""
+        depth, kv, hd = self._shape
+        fused = self.project(self.norm(self.fuse(features)))
+        keys, values = fused.view(-1, 2, depth * kv, hd).unbind(1)
+        keys = rotate(self.key_norm(keys), rotation)
+        shape = (-1, depth, kv, hd)
+        return keys.reshape(shape).transpose(0, 1), values.reshape(shape).transpose(0, 1)
+
+
+class BlockBackbone:
+    """Hidden states for all draft slots of B requests in one pass."""
+
+    def __init__(self, config: DraftConfig, tensors: Tensors, target: TargetModel) -> None:
+        model = config.model
+        self.config = config
+        self.device, self.dtype = target.device, target.dtype
+        self.context = ContextProjector(config, tensors)
+        self.layers = [
+            DecoderLayer.load(tensors, f"layers.{i}.", model)
+            for i in range(model.num_hidden_layers)
+        ]
+        self.norm = load_norm(tensors, "norm.weight", model)
+        self.embed, self.lm_head = shared_vocabulary(tensors, config, target)
+        self.rotary = Rotary(model, target.config.max_position_embeddings, self.device)
+        self.cache: KVCache | None = None
+
+    @classmethod
+    def load(cls, directory: Path, target: TargetModel) -> tuple["BlockBackbone", Tensors]:
+        """Read a DSpark or DFlash checkpoint; the tensors are given back for the heads."""
+        config = read_draft_config(directory, BLOCK_ARCHITECTURES)
+        check_fits_target(config, target.config, directory)
+        tensors = read_tensors(directory, target.dtype, target.device)
+        return cls(config, tensors, target), tensors
+
+    def allocate(self, num_rows: int, max_len: int) -> None:
+        """Reserve the context cache."""
+        model = self.config.model
+        depth = model.num_hidden_layers
+        self.cache = KVCache(model, depth, num_rows, max_len, self.dtype, self.device)
+
+    def extend(self, update: ContextUpdate) -> None:
+        """Inject newly committed tokens. Mutates the cache at `update.rows`."""
+        cache = self._ready_cache()
+        positions: list[int] = []
+        slots: list[int] = []
+        for row, start, count in zip(update.rows, update.starts, update.counts, strict=True):
+            positions.extend(range(start, start + count))
+            base = row * cache.max_len + start
+            slots.extend(range(base, base + count))
+            cache.set_length(row, start + count)
+        table = torch.tensor([positions, slots], device=self.device)
+        keys, values = self.context(update.features, self.rotary.at(table[0]))
+        cache.write_all(table[1], keys, values)
+
+    def forward(self, batch: DraftBatch) -> Tensor:
+        """Hidden states [B, K, D] after the final norm. The committed context is unchanged."""
+        cache = self._ready_cache()
+        width = batch.num_slots
+        plan = plan_attention(
+            [
+                Span(row, context, width, visible_len=length)
+                for row, context, length in zip(
+                    batch.rows, batch.context_lens, batch.draft_lens, strict=True
+                )
+            ],
+            cache,
+            Visibility.BLOCK,
+        )
+        tokens = batch.anchors.new_full((len(batch.rows), width), self.config.mask_token_id)
+        tokens[:, 0] = batch.anchors
+        x = F.embedding(tokens.view(-1), self.embed)
+        rotation = self.rotary.at(plan.positions)
+        for index, layer in enumerate(self.layers):
+            x = layer.forward(x, rotation, cache, index, plan)
+        return self.norm(x).view(len(batch.rows), width, -1)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Base logits [B, K, V] for hidden [B, K, D]."""
+        flat: Tensor = self.lm_head(hidden.flatten(0, 1))
+        return flat.view(*hidden.shape[:2], -1)
+
+    def _ready_cache(self) -> KVCache:
+        if self.cache is None:
+            raise RuntimeError("allocate() comes before extend() and propose()")
+        return self.cache
+
+
+def shared_vocabulary(
+    tensors: Tensors, config: DraftConfig, target: TargetModel
+) -> tuple[Tensor, Linear]:
+    """Embedding and head: the checkpoint's copies if they differ from the target's, else shared."""
+    shape = (config.model.vocab_size, config.model.hidden_size)
+    embed, head = target.embed, target.lm_head
+    if "embed_tokens.weight" in tensors:
+        copy = take(tensors, "embed_tokens.weight", *shape)
+        embed = target.embed if torch.equal(copy, target.embed) else copy
+    if "lm_head.weight" in tensors:
+        copy = take(tensors, "lm_head.weight", *shape)
+        head = target.lm_head if torch.equal(copy, target.head_weight) else Linear(copy)
+    return embed, head

@@ -1,0 +1,101 @@
+"""A drafter checkpoint's `config.json`, in the layout that DeepSpec writes.
+
+That file is a copy of the target's text configuration with the drafter's own fields on top, so it
+may carry fields that mean nothing here; shapes of the weights are checked when they are read.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dspark_bench.core.errors import CheckpointError
+from dspark_bench.models.config import ModelConfig, parse_model_config, read_json
+
+BLOCK_ARCHITECTURES = ("Qwen3DSparkModel",)
+EAGLE3_ARCHITECTURES = ("Qwen3Eagle3Model", "Eagle3DraftModel")
+HEAD_TYPES = ("vanilla", "gated", "rnn")
+
+_FOREIGN_FIELDS = (
+    "dflash_query_causal",
+    "enable_qwen35_gated_q_proj",
+    "log_snr_conditioning",
+    "speculators_model_type",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftConfig:
+    """Shape of a drafter.
+
+    max_gamma: longest draft it was trained for (`block_size`, or `ttt_length` for Eagle3);
+    target_layer_ids: 0-based decoder layers whose outputs it reads; markov_rank 0: no Markov head.
+    """
+
+    model: ModelConfig
+    architecture: str
+    max_gamma: int
+    target_layer_ids: tuple[int, ...]
+    mask_token_id: int
+    markov_rank: int
+    head_type: str
+    has_confidence: bool
+    confidence_with_markov: bool
+
+
+def read_draft_config(directory: Path, architectures: tuple[str, ...]) -> DraftConfig:
+    """Read and check a drafter's config. Raises CheckpointError for another architecture."""
+    if not directory.is_dir():
+        raise CheckpointError(f"no checkpoint directory at {directory}")
+    path = directory / "config.json"
+    data = read_json(path)
+    names = data.get("architectures") or ["none"]
+    if names[0] not in architectures:
+        raise CheckpointError(
+            f"{path}: architecture is {names[0]!r}; this drafter reads {', '.join(architectures)}"
+        )
+    for name in _FOREIGN_FIELDS:
+        if data.get(name):
+            raise CheckpointError(f"{path}: {name} is a fork's extension and is not supported")
+    try:
+        return _parse(data, str(path), names[0])
+    except KeyError as error:
+        raise CheckpointError(f"{path} lacks the key {error.args[0]!r}") from error
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} holds a value of the wrong type: {error}") from error
+
+
+def _parse(data: dict[str, Any], source: str, architecture: str) -> DraftConfig:
+    is_eagle = architecture in EAGLE3_ARCHITECTURES
+    depth = data.get("draft_num_hidden_layers", 1) if is_eagle else data["num_hidden_layers"]
+    head_type = data.get("markov_head_type") or "vanilla"
+    if head_type not in HEAD_TYPES:
+        valid = ", ".join(HEAD_TYPES)
+        raise CheckpointError(f"{source}: markov_head_type is {head_type!r}; valid: {valid}")
+    return DraftConfig(
+        model=parse_model_config({**data, "num_hidden_layers": depth}, source),
+        architecture=architecture,
+        max_gamma=int(data["ttt_length"] if is_eagle else data["block_size"]),
+        target_layer_ids=tuple(int(i) for i in data["target_layer_ids"]),
+        mask_token_id=int(data.get("mask_token_id", 0) if is_eagle else data["mask_token_id"]),
+        markov_rank=int(data.get("markov_rank") or 0),
+        head_type=head_type,
+        has_confidence=bool(data.get("enable_confidence_head", False)),
+        confidence_with_markov=bool(data.get("confidence_head_with_markov", True)),
+    )
+
+
+def check_fits_target(config: DraftConfig, target: ModelConfig, source: Path) -> None:
+    """Raise CheckpointError if a drafter was made for another target shape."""
+    mine = config.model
+    for name in ("vocab_size", "hidden_size"):
+        ours, theirs = getattr(mine, name), getattr(target, name)
+        if ours != theirs:
+            raise CheckpointError(
+                f"{source}: drafter has {name} {ours}, its target {theirs}; they must be equal"
+            )
+    last = target.num_hidden_layers - 2
+    for layer in config.target_layer_ids:
+        if not -1 <= layer <= last:
+            raise CheckpointError(
+                f"{source}: target_layer_ids holds {layer}; valid for this target: -1 to {last}"
+            )

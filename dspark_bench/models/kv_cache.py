@@ -1,0 +1,65 @@
+"""Preallocated key/value cache: one row of fixed length per request.
+
+A request's length is a number, so forgetting rejected tokens costs nothing: what lies beyond the
+length is never read. Rows are handed out lowest first, which keeps a full batch contiguous.
+"""
+
+import heapq
+
+import torch
+from torch import Tensor
+
+from dspark_bench.models.config import ModelConfig
+
+
+class KVCache:
+    """Keys and values [layers, rows, max_len, Hkv, head_dim]; slot = row * max_len + place."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        num_layers: int,
+        num_rows: int,
+        max_len: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        shape = (num_layers, num_rows, max_len, config.num_key_value_heads, config.head_dim)
+        self.num_rows = num_rows
+        self.max_len = max_len
+        self.keys = torch.zeros(shape, dtype=dtype, device=device)
+        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self._key_slots = self.keys.flatten(1, 2).unbind(0)
+        self._value_slots = self.values.flatten(1, 2).unbind(0)
+        self.lengths = [0] * num_rows
+        self._free = list(range(num_rows))
+
+    @property
+    def num_free(self) -> int:
+        """Rows that no request holds."""
+        return len(self._free)
+
+    def acquire(self) -> int:
+        """Hand out the lowest free row, empty. The caller checks `num_free` first."""
+        row = heapq.heappop(self._free)
+        self.lengths[row] = 0
+        return row
+
+    def release(self, row: int) -> None:
+        """Take a row back; its content is forgotten."""
+        self.lengths[row] = 0
+        heapq.heappush(self._free, row)
+
+    def set_length(self, row: int, length: int) -> None:
+        """Commit or roll back in O(1): positions from `length` on are forgotten."""
+        self.lengths[row] = length
+
+    def write(self, layer: int, slots: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Store keys and values [T, Hkv, head_dim] of one layer at slots [T]."""
+        self._key_slots[layer].index_copy_(0, slots, keys)
+        self._value_slots[layer].index_copy_(0, slots, values)
+
+    def write_all(self, slots: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Store keys and values [num_layers, T, Hkv, head_dim] of every layer at slots [T]."""
+        self.keys.flatten(1, 2).index_copy_(1, slots, keys)
+        self.values.flatten(1, 2).index_copy_(1, slots, values)

@@ -1,0 +1,192 @@
+"""The decoder layer that target and drafters share, with fused projections.
+
+Rotary embedding multiplies neighbouring pairs as complex numbers. Checkpoints pair dimension i with
+i + head_dim/2, so query and key rows (and their norms) are reordered once, at load; attention
+scores do not change under a reordering that both sides share.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dspark_bench.core.errors import CheckpointError
+from dspark_bench.models.attention import AttentionPlan, attend
+from dspark_bench.models.config import ModelConfig
+from dspark_bench.models.kv_cache import KVCache
+from dspark_bench.models.linear import Linear
+
+Tensors = Mapping[str, Tensor]
+
+
+def take(tensors: Tensors, name: str, *shape: int) -> Tensor:
+    """The named tensor. Raises CheckpointError if it is absent or has another shape."""
+    if name not in tensors:
+        raise CheckpointError(f"checkpoint lacks the tensor {name!r}")
+    tensor = tensors[name]
+    if tuple(tensor.shape) != shape:
+        found = tuple(tensor.shape)
+        raise CheckpointError(f"tensor {name!r} has shape {found}; expected {shape}")
+    return tensor
+
+
+class RmsNorm:
+    """x / sqrt(mean(x^2) + eps) * weight over the last dimension [.., N], in the dtype of x.
+
+    In fp32 it is computed as x / hypot(|x|, sqrt(N eps)) * weight sqrt(N): four small operations
+    instead of the composite kernel's eight.
+    """
+
+    __slots__ = ("_floor", "_scaled", "_weight", "eps")
+
+    def __init__(self, weight: Tensor, eps: float) -> None:
+        size = weight.shape[-1]
+        self.eps = eps
+        self._weight = weight
+        self._scaled = weight * size**0.5
+        self._floor = torch.tensor((size * eps) ** 0.5, dtype=torch.float32, device=weight.device)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Normalise x [..., N]."""
+        if x.dtype == torch.float32:
+            length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+            return (x / torch.hypot(length, self._floor)).mul_(self._scaled)
+        return F.rms_norm(x, (x.shape[-1],), None, self.eps) * self._weight
+
+
+def load_norm(tensors: Tensors, name: str, config: ModelConfig) -> RmsNorm:
+    """The named norm over the hidden size."""
+    return RmsNorm(take(tensors, name, config.hidden_size), config.rms_norm_eps)
+
+
+class Rotary:
+    """Rotary position table: complex64 [max_positions, 1, head_dim / 2]."""
+
+    def __init__(self, config: ModelConfig, max_positions: int, device: torch.device) -> None:
+        half = torch.arange(0, config.head_dim, 2, dtype=torch.float64) / config.head_dim
+        angle = torch.outer(
+            torch.arange(max_positions, dtype=torch.float64), config.rope_theta**-half
+        )
+        table = torch.polar(torch.ones_like(angle), angle).to(torch.complex64)
+        self._table = table.unsqueeze(1).to(device)
+
+    def at(self, positions: Tensor) -> Tensor:
+        """Rotations [T, 1, head_dim / 2] for positions [T]."""
+        return self._table[positions]
+
+
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Rotate neighbouring pairs of x [T, H, hd] by rotation [T, 1, hd/2]; keeps the dtype."""
+    paired = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))
+    return torch.view_as_real(paired * rotation).flatten(-2).to(x.dtype)
+
+
+def pair_neighbours(weight: Tensor, head_dim: int) -> Tensor:
+    """Reorder rows [H*hd, ...] (or a norm [hd]) so that rotary pairs become neighbours."""
+    split = weight.view(-1, 2, head_dim // 2, *weight.shape[1:])
+    return split.transpose(1, 2).flatten(0, 2).contiguous()
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Grouped-query attention with normalised queries and keys.
+
+    qkv: [(Hq + 2 Hkv) * hd, in]; qk_norm over [Hq + Hkv, hd]; out [D, Hq * hd].
+    """
+
+    config: ModelConfig
+    qkv: Linear
+    qk_norm: RmsNorm
+    out: Linear
+
+    @classmethod
+    def load(
+        cls, tensors: Tensors, prefix: str, config: ModelConfig, input_size: int
+    ) -> "Attention":
+        """Read `{prefix}q_proj.weight` and siblings; `input_size` is the projections' input."""
+        hd, hidden = config.head_dim, config.hidden_size
+        heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+        query = take(tensors, f"{prefix}q_proj.weight", heads * hd, input_size)
+        key = take(tensors, f"{prefix}k_proj.weight", kv_heads * hd, input_size)
+        value = take(tensors, f"{prefix}v_proj.weight", kv_heads * hd, input_size)
+        out = take(tensors, f"{prefix}o_proj.weight", hidden, heads * hd)
+        query_norm = pair_neighbours(take(tensors, f"{prefix}q_norm.weight", hd), hd)
+        key_norm = pair_neighbours(take(tensors, f"{prefix}k_norm.weight", hd), hd)
+        norms = torch.cat([query_norm.expand(heads, hd), key_norm.expand(kv_heads, hd)])
+        fused = torch.cat([pair_neighbours(query, hd), pair_neighbours(key, hd), value])
+        norm = RmsNorm(norms.contiguous(), config.rms_norm_eps)
+        return cls(config, Linear(fused), norm, Linear(out))
+
+    def forward(
+        self, x: Tensor, rotation: Tensor, cache: KVCache, layer: int, plan: AttentionPlan
+    ) -> Tensor:
+        """Attend with normed inputs x [T, in]; returns [T, D]. Writes the cache at `plan.slots`."""
+        query, key, value = self.project(x, rotation)
+        return self.out(attend(query, key, value, cache, layer, plan))
+
+    def project(self, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries [T, Hq, hd] and keys [T, Hkv, hd], and values [T, Hkv, hd]."""
+        config = self.config
+        heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+        fused = self.qkv(x).view(x.shape[0], heads + 2 * kv_heads, config.head_dim)
+        rotated = rotate(self.qk_norm(fused[:, : heads + kv_heads]), rotation)
+        return rotated[:, :heads], rotated[:, heads:], fused[:, heads + kv_heads :]
+
+
+@dataclass(frozen=True, slots=True)
+class Mlp:
+    """SwiGLU: down(silu(gate(x)) * up(x))."""
+
+    gate_up: Linear
+    down: Linear
+
+    @classmethod
+    def load(cls, tensors: Tensors, prefix: str, config: ModelConfig) -> "Mlp":
+        """Read `{prefix}gate_proj.weight` and siblings."""
+        hidden, inner = config.hidden_size, config.intermediate_size
+        gate = take(tensors, f"{prefix}gate_proj.weight", inner, hidden)
+        up = take(tensors, f"{prefix}up_proj.weight", inner, hidden)
+        down = take(tensors, f"{prefix}down_proj.weight", hidden, inner)
+        return cls(Linear(torch.cat([gate, up])), Linear(down))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [T, D] -> [T, D]."""
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate).mul_(up))
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderLayer:
+    """Pre-norm attention and MLP with residual connections."""
+
+    attention: Attention
+    mlp: Mlp
+    input_norm: RmsNorm
+    post_norm: RmsNorm
+
+    @classmethod
+    def load(
+        cls, tensors: Tensors, prefix: str, config: ModelConfig, input_size: int | None = None
+    ) -> "DecoderLayer":
+        """Read one layer under `prefix` (ending in a dot). `input_size` widens q, k and v."""
+        width = input_size or config.hidden_size
+        return cls(
+            Attention.load(tensors, f"{prefix}self_attn.", config, width),
+            Mlp.load(tensors, f"{prefix}mlp.", config),
+            load_norm(tensors, f"{prefix}input_layernorm.weight", config),
+            load_norm(tensors, f"{prefix}post_attention_layernorm.weight", config),
+        )
+
+    def forward(
+        self, x: Tensor, rotation: Tensor, cache: KVCache, layer: int, plan: AttentionPlan
+    ) -> Tensor:
+        """x [T, D] -> [T, D]. Writes the cache at `plan.slots`."""
+        normed = self.input_norm(x)
+        return self.finish(x, self.attention.forward(normed, rotation, cache, layer, plan))
+
+    def finish(self, residual: Tensor, attended: Tensor) -> Tensor:
+        """Add the attention output to the residual stream and run the MLP."""
+        x = residual + attended
+        return x + self.mlp.forward(self.post_norm(x))

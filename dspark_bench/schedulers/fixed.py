@@ -1,0 +1,26 @@
+"""`fixed`: draft gamma tokens and verify them all, whatever happens. The default."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from dspark_bench.core.types import CycleRecord, PlanContext
+
+
+class FixedScheduler:
+    """Verifies everything; looks at nothing, so it anticipates nothing."""
+
+    is_non_anticipating = True
+
+    def plan_draft(self, context: PlanContext) -> list[int]:
+        """gamma for every request."""
+        return [context.gamma] * len(context.request_ids)
+
+    def plan_verify(
+        self, context: PlanContext, draft_lens: Sequence[int], confidence: Tensor | None
+    ) -> list[int]:
+        """The whole draft of every request."""
+        return list(draft_lens)
+
+    def observe(self, records: Sequence[CycleRecord]) -> None:
+        """Learns nothing."""

@@ -1,0 +1,190 @@
+"""Trainable DFlash and DSpark: a bidirectional block over injected target features.
+
+All blocks of a sequence run in one pass; a block sees the context strictly before its anchor, and
+itself (DSpark section 3.1; DeepSpec's `Qwen3DSparkModel`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dspark_bench.training.draft_modules import LayerModule, NormModule, Rope, initialise
+from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch
+from dspark_bench.training.target_features import FrozenTarget
+
+
+@dataclass(frozen=True)
+class BlockRecipe:
+    """Shape of a block drafter. markov_rank 0: DFlash (no sequential head, no confidence)."""
+
+    target_layer_ids: tuple[int, ...]
+    mask_token_id: int
+    num_layers: int = 2
+    max_gamma: int = 16
+    markov_rank: int = 64
+    head_type: str = "vanilla"
+    has_confidence: bool = True
+    seed: int = 0
+
+
+class MarkovModule(nn.Module):
+    """Sequential head: logit bias of a slot from the token before it."""
+
+    def __init__(self, vocab_size: int, hidden: int, rank: int, head_type: str) -> None:
+        super().__init__()
+        self.head_type = head_type
+        self.markov_w1 = nn.Embedding(vocab_size, rank)
+        self.markov_w2 = nn.Linear(rank, vocab_size, bias=False)
+        if head_type == "gated":
+            self.gate_proj = nn.Linear(hidden + rank, rank)
+        if head_type == "rnn":
+            self.joint_proj = nn.Linear(2 * rank + hidden, 3 * rank)
+
+    def forward(self, embedded: Tensor, hidden: Tensor) -> Tensor:
+        """embedded [..., K, r], hidden [..., K, D] -> bias [..., K, V], slots left to right."""
+        if self.head_type == "gated":
+            gate = torch.sigmoid(self.gate_proj(torch.cat([hidden, embedded], dim=-1)))
+            embedded = gate * embedded
+        elif self.head_type == "rnn":
+            embedded = self._recur(embedded, hidden)
+        bias: Tensor = self.markov_w2(embedded)
+        return bias
+
+    def _recur(self, embedded: Tensor, hidden: Tensor) -> Tensor:
+        state = torch.zeros_like(embedded[..., 0, :])
+        outputs = []
+        for slot in range(embedded.shape[-2]):
+            inputs = torch.cat([state, embedded[..., slot, :], hidden[..., slot, :]], dim=-1)
+            gate, candidate, out = self.joint_proj(inputs).chunk(3, dim=-1)
+            keep = torch.sigmoid(gate)
+            state = keep * state + (1 - keep) * torch.tanh(candidate)
+            outputs.append(torch.tanh(out))
+        return torch.stack(outputs, dim=-2)
+
+
+class ConfidenceModule(nn.Module):
+    """Logit of a slot's acceptance from its hidden state and the token before it."""
+
+    def __init__(self, input_size: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(input_size, 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[..., D + r] -> [...]."""
+        logit: Tensor = self.proj(inputs)
+        return logit.squeeze(-1)
+
+
+class BlockModel(nn.Module):
+    """The backbone, with a Markov head and a confidence head when the recipe has them."""
+
+    def __init__(self, target: FrozenTarget, recipe: BlockRecipe) -> None:
+        super().__init__()
+        config = target.config
+        hidden, rank = config.hidden_size, recipe.markov_rank
+        torch.manual_seed(recipe.seed)
+        self.recipe = recipe
+        self.fc = nn.Linear(len(recipe.target_layer_ids) * hidden, hidden, bias=False)
+        self.hidden_norm = NormModule(hidden, config.rms_norm_eps)
+        self.layers = nn.ModuleList(LayerModule(config, hidden) for _ in range(recipe.num_layers))
+        self.norm = NormModule(hidden, config.rms_norm_eps)
+        if rank > 0:
+            self.markov_head = MarkovModule(config.vocab_size, hidden, rank, recipe.head_type)
+            if recipe.has_confidence:
+                self.confidence_head = ConfidenceModule(hidden + rank)
+        initialise(self)
+        self._target = (target,)
+        self._rope = Rope(config, target.device)
+
+    @property
+    def module(self) -> nn.Module:
+        """The parameters."""
+        return self
+
+    @property
+    def feature_layers(self) -> tuple[int, ...]:
+        """Target layers it reads."""
+        return self.recipe.target_layer_ids
+
+    @property
+    def max_gamma(self) -> int:
+        """Longest block."""
+        return self.recipe.max_gamma
+
+    def scores(self, batch: DraftTrainingBatch) -> DraftScores:
+        """Teacher-forced logits and confidences."""
+        target = self._target[0]
+        hidden = self._backbone(batch)
+        logits = target.logits(hidden)
+        if self.recipe.markov_rank == 0:
+            return DraftScores(logits, None)
+        rows = torch.arange(batch.tokens.shape[0], device=batch.tokens.device)[:, None]
+        anchors = batch.tokens[rows, batch.anchors].unsqueeze(-1)
+        previous = torch.cat([anchors, batch.labels[..., :-1]], dim=-1)
+        embedded = self.markov_head.markov_w1(previous)
+        logits = logits + self.markov_head(embedded, hidden)
+        if not self.recipe.has_confidence:
+            return DraftScores(logits, None)
+        return DraftScores(logits, self.confidence_head(torch.cat([hidden, embedded], dim=-1)))
+
+    def checkpoint_config(self) -> dict[str, Any]:
+        """Fields as DeepSpec writes them."""
+        recipe = self.recipe
+        return {
+            "architectures": ["Qwen3DSparkModel"],
+            "num_target_layers": self._target[0].config.num_hidden_layers,
+            "num_hidden_layers": recipe.num_layers,
+            "layer_types": ["full_attention"] * recipe.num_layers,
+            "block_size": recipe.max_gamma,
+            "mask_token_id": recipe.mask_token_id,
+            "target_layer_ids": list(recipe.target_layer_ids),
+            "markov_rank": recipe.markov_rank,
+            "markov_head_type": recipe.head_type,
+            "enable_confidence_head": recipe.markov_rank > 0 and recipe.has_confidence,
+            "confidence_head_with_markov": True,
+        }
+
+    def _backbone(self, batch: DraftTrainingBatch) -> Tensor:
+        """Hidden states [N, A, K, D] after the final norm."""
+        target = self._target[0]
+        size, num_tokens = batch.tokens.shape
+        num_anchors, gamma = batch.anchors.shape[1], batch.gamma
+        device = batch.tokens.device
+        context = self.hidden_norm(self.fc(batch.features))
+        context_positions = torch.arange(num_tokens, device=device).expand(size, -1)
+        positions = (batch.anchors.unsqueeze(-1) + torch.arange(gamma, device=device)).flatten(1)
+        rows = torch.arange(size, device=device)[:, None]
+        block = torch.full((size, num_anchors, gamma), self.recipe.mask_token_id, device=device)
+        block[..., 0] = batch.tokens[rows, batch.anchors]
+        x = target.embed(block.flatten(1))
+        mask = _visibility(batch.anchors, num_tokens, gamma)
+        for layer in self.layers:
+            assert isinstance(layer, LayerModule)
+            attention = layer.self_attn
+            normed = layer.input_layernorm(x)
+            keys = torch.cat(
+                [
+                    attention.keys(context, context_positions, self._rope),
+                    attention.keys(normed, positions, self._rope),
+                ],
+                dim=2,
+            )
+            values = torch.cat([attention.values(context), attention.values(normed)], dim=2)
+            query = attention.queries(normed, positions, self._rope)
+            x = layer.finish(x, attention.attend(query, keys, values, mask))
+        hidden: Tensor = self.norm(x)
+        return hidden.view(size, num_anchors, gamma, -1)
+
+
+def _visibility(anchors: Tensor, num_tokens: int, gamma: int) -> Tensor:
+    """[N, 1, A*K, S + A*K] bool: context before the anchor, and the query's own block."""
+    size, num_anchors = anchors.shape
+    limits = anchors.repeat_interleave(gamma, dim=1).unsqueeze(-1)
+    context = torch.arange(num_tokens, device=anchors.device) < limits
+    owner = torch.arange(num_anchors, device=anchors.device).repeat_interleave(gamma)
+    block = (owner.unsqueeze(1) == owner).expand(size, -1, -1)
+    return torch.cat([context, block], dim=-1).unsqueeze(1)

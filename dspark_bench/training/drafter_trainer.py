@@ -1,0 +1,224 @@
+"""Trains drafters against a frozen target, several at once on the very same batches.
+
+The target's pass over a batch costs more than a small drafter's own step, and drafters that are
+compared must see the same data in the same order; so all of them share one pass. Anchors and block
+lengths are drawn per step from the seed, so a resumed run sees what an uninterrupted one would.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dspark_bench.models.checkpoint import content_hash, write_checkpoint
+from dspark_bench.training.draft_losses import draft_loss
+from dspark_bench.training.drafter_batch import (
+    DraftTrainingBatch,
+    TrainableDrafter,
+    hang_blocks,
+)
+from dspark_bench.training.target_features import FrozenTarget
+
+BatchSource = Callable[[int], Tensor]
+"""Step -> tokens [N, S] int64 on the target's device."""
+
+
+@dataclass(frozen=True)
+class DrafterRecipe:
+    """Everything that determines a run but the data and the drafters' shapes.
+
+    gammas: block lengths, one drawn per step; decay: of the position weights.
+    """
+
+    num_steps: int
+    num_anchors: int = 16
+    gammas: tuple[int, ...] = (16, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1)
+    peak_lr: float = 2e-3
+    warmup_share: float = 0.04
+    max_grad_norm: float = 1.0
+    decay: float = 4.0
+    seed: int = 0
+    has_bf16_autocast: bool = False
+
+
+@dataclass(frozen=True)
+class DrafterStep:
+    """One finished step: loss and accepted length (1 + summed survival) of each drafter."""
+
+    step: int
+    num_steps: int
+    gamma: int
+    losses: Mapping[str, float]
+    acceptance: Mapping[str, tuple[float, ...]]
+
+
+def train_drafters(
+    target: FrozenTarget,
+    drafters: Mapping[str, TrainableDrafter],
+    source: BatchSource,
+    recipe: DrafterRecipe,
+    checkpoint: Path,
+    report: Callable[[DrafterStep], None],
+    checkpoint_every_s: float = 120.0,
+) -> float:
+    """Train every drafter for the remaining steps; returns the seconds spent in all.
+
+    Mutates the drafters. Resumes from `checkpoint` if it exists and writes it now and then.
+    """
+    run = _Run(drafters, recipe)
+    run.resume(checkpoint)
+    saved = time.monotonic()
+    while run.step < recipe.num_steps:
+        began = time.monotonic()
+        report(run.advance(target, source(run.step)))
+        now = time.monotonic()
+        run.seconds += now - began
+        if now - saved >= checkpoint_every_s or run.step == recipe.num_steps:
+            run.save(checkpoint)
+            saved = now
+    return run.seconds
+
+
+def evaluate_drafters(
+    target: FrozenTarget,
+    drafters: Mapping[str, TrainableDrafter],
+    batches: list[Tensor],
+    gamma: int,
+    recipe: DrafterRecipe,
+) -> dict[str, tuple[float, ...]]:
+    """Mean 1 - TV per position [gamma] of each drafter, teacher-forced on `batches`."""
+    sums = {name: torch.zeros(gamma) for name in drafters}
+    counts = torch.zeros(gamma)
+    with torch.no_grad():
+        for index, tokens in enumerate(batches):
+            batch = _hang(target, drafters, tokens, gamma, recipe, index)
+            for name, drafter in drafters.items():
+                loss = draft_loss(drafter.scores(batch), batch)
+                sums[name] += (loss.acceptance * loss.counts).cpu()
+            counts += loss.counts.cpu()
+    return {name: tuple((total / counts.clamp(min=1)).tolist()) for name, total in sums.items()}
+
+
+def save_drafter(
+    drafter: TrainableDrafter,
+    target: FrozenTarget,
+    target_dir: Path,
+    directory: Path,
+    manifest: Mapping[str, Any],
+) -> None:
+    """Write a checkpoint in DeepSpec's layout (bf16), without the target's embedding and head."""
+    directory.mkdir(parents=True, exist_ok=True)
+    config = {**target.raw_config, **drafter.checkpoint_config(), "dtype": "bfloat16"}
+    config["tie_word_embeddings"] = False
+    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    write_checkpoint(directory, drafter.module.state_dict(), torch.bfloat16)
+    full = {**manifest, "target_hash": content_hash(target_dir)}
+    (directory / "manifest.json").write_text(json.dumps(full, indent=2) + "\n")
+
+
+class _Run:
+    """Optimisers and position of a run."""
+
+    def __init__(self, drafters: Mapping[str, TrainableDrafter], recipe: DrafterRecipe) -> None:
+        self.drafters = drafters
+        self.recipe = recipe
+        self.step = 0
+        self.seconds = 0.0
+        self.optimizers = {
+            name: torch.optim.AdamW(
+                d.module.parameters(), lr=recipe.peak_lr, betas=(0.9, 0.95), weight_decay=0.0
+            )
+            for name, d in drafters.items()
+        }
+
+    def advance(self, target: FrozenTarget, tokens: Tensor) -> DrafterStep:
+        """One step of every drafter on one batch."""
+        recipe = self.recipe
+        rng = np.random.default_rng((recipe.seed, self.step, 1))
+        gamma = int(rng.choice(np.array(recipe.gammas)))
+        with torch.autocast(target.device.type, torch.bfloat16, recipe.has_bf16_autocast):
+            batch = _hang(target, self.drafters, tokens, gamma, recipe, self.step)
+        losses: dict[str, float] = {}
+        acceptance: dict[str, tuple[float, ...]] = {}
+        for name, drafter in self.drafters.items():
+            with torch.autocast(target.device.type, torch.bfloat16, recipe.has_bf16_autocast):
+                loss = draft_loss(drafter.scores(batch), batch)
+            self._update(name, drafter.module, loss.total)
+            losses[name] = float(loss.total.detach())
+            acceptance[name] = tuple(loss.acceptance.tolist())
+        self.step += 1
+        return DrafterStep(self.step, recipe.num_steps, gamma, losses, acceptance)
+
+    def save(self, path: Path) -> None:
+        """Write aside, then rename."""
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "recipe": json.dumps(asdict(self.recipe)),
+            "models": {name: d.module.state_dict() for name, d in self.drafters.items()},
+            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".tmp")
+        torch.save(state, aside)
+        aside.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Load a checkpoint of the same recipe, if there is one."""
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        if state["recipe"] != json.dumps(asdict(self.recipe)):
+            raise ValueError(f"{path} belongs to another recipe; remove it to start over")
+        self.step, self.seconds = state["step"], state["seconds"]
+        for name, drafter in self.drafters.items():
+            drafter.module.load_state_dict(state["models"][name])
+            self.optimizers[name].load_state_dict(state["optimizers"][name])
+
+    def _update(self, name: str, module: nn.Module, loss: Tensor) -> None:
+        optimizer = self.optimizers[name]
+        for group in optimizer.param_groups:
+            group["lr"] = self.recipe.peak_lr * _schedule(self.recipe, self.step)
+        loss.backward()
+        nn.utils.clip_grad_norm_(module.parameters(), self.recipe.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+
+def _schedule(recipe: DrafterRecipe, step: int) -> float:
+    """Linear warm-up, cosine to zero."""
+    warmup = max(1, round(recipe.warmup_share * recipe.num_steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step + 1 - warmup) / max(1, recipe.num_steps - warmup)
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+def _hang(
+    target: FrozenTarget,
+    drafters: Mapping[str, TrainableDrafter],
+    tokens: Tensor,
+    gamma: int,
+    recipe: DrafterRecipe,
+    step: int,
+) -> DraftTrainingBatch:
+    layers = {drafter.feature_layers for drafter in drafters.values()}
+    if len(layers) != 1:
+        raise ValueError(f"drafters trained together must read the same layers, not {layers}")
+    rng = np.random.default_rng((recipe.seed, step, 2))
+    size, length = tokens.shape
+    drawn = [
+        rng.choice(np.arange(1, length - 1), recipe.num_anchors, replace=False) for _ in range(size)
+    ]
+    anchors = torch.from_numpy(np.stack(drawn)).to(tokens.device)
+    eos = target.config.eos_token_ids[0] if target.config.eos_token_ids else -1
+    return hang_blocks(target, tokens, layers.pop(), anchors, gamma, eos, recipe.decay)

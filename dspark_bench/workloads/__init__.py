@@ -1,0 +1,1 @@
+"""Workloads: where prompts come from. One file each, blind to one another."""

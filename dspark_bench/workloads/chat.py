@@ -1,0 +1,96 @@
+"""Chat messages to text, by the target's own Jinja template or a user's file."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from dspark_bench.core.errors import WorkloadError
+from dspark_bench.workloads.prompt import AUTO_TEMPLATE, NO_TEMPLATE, ChatFormat, Prompt
+
+
+class ChatRenderer:
+    """Turns prompts into the text that the target is given.
+
+    template: the Jinja source, or None to send plain text. Templates come with checkpoints, so
+    they run sandboxed.
+    """
+
+    def __init__(
+        self, template: str | None, has_thinking: bool, special_tokens: dict[str, str]
+    ) -> None:
+        self._has_thinking = has_thinking
+        self._special_tokens = special_tokens
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment.globals["raise_exception"] = _raise
+        try:
+            self._template = None if template is None else environment.from_string(template)
+        except TemplateError as error:
+            raise WorkloadError(f"the chat template does not compile: {error}") from error
+
+    def is_templated(self, prompt: Prompt) -> bool:
+        """Whether the template, not the tokenizer, adds the special tokens of `prompt`."""
+        return self._template is not None and bool(prompt.messages)
+
+    def render(self, prompt: Prompt) -> str:
+        """Text of one prompt. Raises WorkloadError if the template refuses it."""
+        if self._template is None or not self.is_templated(prompt):
+            return prompt.text
+        try:
+            return self._template.render(
+                messages=[asdict(message) for message in prompt.messages],
+                add_generation_prompt=True,
+                enable_thinking=self._has_thinking,
+                **self._special_tokens,
+            )
+        except (TemplateError, TypeError) as error:
+            raise WorkloadError(
+                f"the chat template refuses prompt {prompt.id!r}: {error}"
+            ) from error
+
+
+def chat_renderer(chat: ChatFormat, target_dir: Path) -> ChatRenderer:
+    """The renderer that `chat` asks for. Raises WorkloadError if its file cannot be read."""
+    config = _tokenizer_config(target_dir)
+    tokens = {k: _token_text(config[k]) for k in ("bos_token", "eos_token") if config.get(k)}
+    return ChatRenderer(_template_source(chat, target_dir, config), chat.has_thinking, tokens)
+
+
+def _template_source(chat: ChatFormat, target_dir: Path, config: dict[str, Any]) -> str | None:
+    if chat.template == NO_TEMPLATE:
+        return None
+    if chat.template == AUTO_TEMPLATE:
+        separate = target_dir / "chat_template.jinja"
+        if separate.is_file():
+            return separate.read_text(encoding="utf-8")
+        source = config.get("chat_template")
+        return source if isinstance(source, str) else None
+    path = Path(chat.template)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorkloadError(
+            f"workload.chat_template is {chat.template!r}; valid: auto, none or a Jinja file"
+        ) from error
+
+
+def _tokenizer_config(target_dir: Path) -> dict[str, Any]:
+    path = target_dir / "tokenizer_config.json"
+    if not path.is_file():
+        return {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WorkloadError(f"cannot read {path}: {error}") from error
+    return config if isinstance(config, dict) else {}
+
+
+def _token_text(token: Any) -> str:
+    return str(token["content"]) if isinstance(token, dict) else str(token)
+
+
+def _raise(message: str) -> None:
+    raise TemplateError(message)

@@ -1,0 +1,84 @@
+"""What a workload gives, and how one is seen from above. Called by the experiment layer."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+from dspark_bench.core.errors import WorkloadError
+
+Split = Literal["test", "calibration"]
+Item = TypeVar("Item")
+
+AUTO_TEMPLATE = "auto"
+NO_TEMPLATE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a chat."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt: plain `text`, or `messages` that a chat template turns into text."""
+
+    id: str
+    domain: str
+    text: str
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFormat:
+    """How messages become text: `auto` (the target's template), `none`, or a Jinja file."""
+
+    template: str = AUTO_TEMPLATE
+    has_thinking: bool = False
+
+
+class Workload(Protocol):
+    """A source of prompts with a held-out part for calibration."""
+
+    @property
+    def chat_format(self) -> ChatFormat:
+        """How messages are rendered."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the results must know about the prompts."""
+        ...
+
+    def prompts(self, split: Split, num_prompts: int, seed: int) -> list[Prompt]:
+        """`num_prompts` different prompts of a split, the same for the same seed.
+
+        A larger number begins with the smaller one's prompts. Raises WorkloadError if the split
+        holds fewer.
+        """
+        ...
+
+    def num_available(self, split: Split) -> int:
+        """How many prompts a split holds."""
+        ...
+
+
+def choose(items: Sequence[Item], keys: Sequence[str], num_chosen: int, seed: int) -> list[Item]:
+    """The first `num_chosen` in an order that hashes (seed, key); needs that many items."""
+    order = sorted(range(len(items)), key=lambda i: _digest(f"{seed}/{keys[i]}"))
+    return [items[i] for i in order[:num_chosen]]
+
+
+def require(num_wanted: int, num_available: int, source: str, split: Split) -> None:
+    """Raise WorkloadError if a split holds too few prompts."""
+    if num_wanted > num_available:
+        raise WorkloadError(
+            f"{num_wanted} {split} prompts wanted from {source}; valid: 1 to {num_available}"
+        )
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -1,0 +1,71 @@
+"""Prompts to requests: rendering, tokenising, and refusing what the target cannot hold."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+from dspark_bench.core.errors import WorkloadError
+from dspark_bench.core.types import Request
+from dspark_bench.workloads.chat import ChatRenderer
+from dspark_bench.workloads.prompt import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """max_new_tokens: per request; num_spare: positions that a cycle may write past the last token;
+    max_positions: what the target was made for; vocab_size: of the target.
+    """
+
+    max_new_tokens: int
+    num_spare: int
+    max_positions: int
+    vocab_size: int
+
+
+def build_requests(
+    prompts: Sequence[Prompt],
+    renderer: ChatRenderer,
+    tokenizer: Tokenizer,
+    limits: RequestLimits,
+    first_id: int = 0,
+) -> list[Request]:
+    """Requests with ids from `first_id`, in order.
+
+    Raises WorkloadError for a prompt that is empty, too long, or has tokens the target lacks.
+    """
+    requests = []
+    for number, prompt in enumerate(prompts):
+        has_own_tokens = renderer.is_templated(prompt)
+        encoded = tokenizer.encode(renderer.render(prompt), add_special_tokens=not has_own_tokens)
+        tokens = tuple(encoded.ids)
+        _check(prompt, tokens, limits)
+        requests.append(
+            Request(first_id + number, prompt.id, prompt.domain, tokens, limits.max_new_tokens)
+        )
+    return requests
+
+
+def requests_hash(requests: Iterable[Request]) -> str:
+    """16 hex digits over the prompts' ids and tokens."""
+    rows = [[request.prompt_id, list(request.prompt_tokens)] for request in requests]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def _check(prompt: Prompt, tokens: tuple[int, ...], limits: RequestLimits) -> None:
+    if not tokens:
+        raise WorkloadError(f"prompt {prompt.id!r} has no tokens; valid: 1 or more")
+    if max(tokens) >= limits.vocab_size:
+        raise WorkloadError(
+            f"prompt {prompt.id!r} has token {max(tokens)}; the target's vocabulary ends at "
+            f"{limits.vocab_size - 1}: its tokenizer.json does not fit its weights"
+        )
+    room = limits.max_positions - limits.max_new_tokens - limits.num_spare
+    if len(tokens) > room:
+        raise WorkloadError(
+            f"prompt {prompt.id!r} has {len(tokens)} tokens; valid: up to {max(0, room)} "
+            f"({limits.max_positions} positions of the target - {limits.max_new_tokens} new - "
+            f"{limits.num_spare} for drafts)"
+        )

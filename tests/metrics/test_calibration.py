@@ -1,0 +1,49 @@
+"""Calibration scores, by hand and at a known floor."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dspark_bench.metrics.calibration import auc, brier, ece, score, survival_pairs
+from tests.metrics.records import drafted, numbered
+
+
+def test_ece() -> None:
+    # Bins of width 1/15: .9 twice (one right: gap |1.8 - 1|), .1 once (wrong: gap .1); over 3.
+    assert ece(np.array([0.9, 0.9, 0.1]), np.array([1.0, 0.0, 0.0])) == pytest.approx(0.9 / 3)
+    assert ece(np.array([1.0, 0.0]), np.array([1.0, 0.0])) == 0
+
+
+def test_perfect_calibrator_reads_its_noise_floor() -> None:
+    rng = np.random.default_rng(0)
+    predicted = rng.random(20_000)
+    outcome = (rng.random(20_000) < predicted).astype(float)
+    assert 0.004 < ece(predicted, outcome) < 0.013
+
+
+def test_auc_counts_ties_half() -> None:
+    # Pairs (1 against 0): .8 > .5, .8 > .2, .5 = .5, .5 > .2 -> 3.5 of 4
+    predicted, outcome = np.array([0.8, 0.5, 0.5, 0.2]), np.array([1.0, 1.0, 0.0, 0.0])
+    assert auc(predicted, outcome) == pytest.approx(3.5 / 4)
+    assert math.isnan(auc(predicted, np.ones(4)))
+
+
+def test_brier_and_empty_case() -> None:
+    assert brier(np.array([0.8, 0.4]), np.array([1.0, 0.0])) == pytest.approx((0.04 + 0.16) / 2)
+    empty = score(np.array([]), np.array([]))
+    assert empty.n == 0
+    assert math.isnan(empty.ece)
+    assert math.isnan(empty.brier)
+
+
+def test_survival_pairs_leave_censored_cycles_out() -> None:
+    rows = [
+        drafted(3, 2, True, confidence=(0.9, 0.5, 0.4)),
+        drafted(1, 1, num_drafted=3, confidence=(0.9, 0.5, 0.4)),  # 2 was not verified
+        drafted(3, 0, True, confidence=np.array([0.2, 0.5, 0.4])),
+        drafted(3, 0, True),  # no confidence head
+    ]
+    predicted, outcome = survival_pairs(numbered(rows), 2)
+    np.testing.assert_allclose(predicted, [0.45, 0.1])
+    np.testing.assert_allclose(outcome, [1, 0])
