@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ZOO_WORK ?= zoo-work
 
 .DEFAULT_GOAL := help
 .PHONY: help venv sweep plot test test-slow check format bench-engine train-zoo clean
@@ -43,8 +44,8 @@ format: $(STAMP) ## Rewrite the code in the house format
 bench-engine: $(STAMP) ## Time the engine's baseline step against the bandwidth floor
 	$(BIN)/python -m dspark_bench.experiment.bench_engine
 
-train-zoo: $(STAMP) ## Train the embedded target and drafters again
-	$(BIN)/python -m dspark_bench.training.zoo
+train-zoo: $(STAMP) ## Train the embedded models again, into zoo-work/zoo (hours; resumes)
+	$(BIN)/python -m dspark_bench.experiment.train_zoo --work $(ZOO_WORK) --out $(ZOO_WORK)/zoo
 
 clean: ## Remove .venv, caches and build products; results stay
 	rm -rf $(VENV) build dist *.egg-info multirun outputs

@@ -26,7 +26,7 @@ from dspark_bench.engine.batch import build_verify_batch
 from dspark_bench.engine.commit import commit_cycle
 from dspark_bench.engine.state import ActiveRequest, Batcher
 from dspark_bench.engine.timing import StageTimer
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import Target
 
 _EARLIEST_WAKE_S = 0.0005
 
@@ -47,7 +47,7 @@ class Engine:
 
     def __init__(
         self,
-        target: TargetModel,
+        target: Target,
         drafter: Drafter | None,
         scheduler: Scheduler,
         acceptance: Acceptance,

@@ -15,7 +15,7 @@ from dspark_bench.models.checkpoint import content_hash
 
 SCHEMA_VERSION = 1
 _OWN_PACKAGE = "dspark_bench"
-_LEFT_OUT = ("name", "results_dir", "train")
+_LEFT_OUT = ("name", "results_dir")
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ from dspark_bench.experiment.verification import find_verification
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE
 from dspark_bench.metrics.lossless import LosslessResult, check_greedy
 from dspark_bench.metrics.summary import PointSummary, SummaryContext, summarise
+from dspark_bench.models.config import read_json
+from dspark_bench.schedulers.fixed import FixedScheduler
 
 _CONTROL_CONCURRENCY = 8
 
@@ -123,10 +125,11 @@ def _measure(point: PointConfig, objects: PointObjects, watcher: Watcher) -> lis
 
 
 def _engine(point: PointConfig, objects: PointObjects, room: EngineConfig, arm: str) -> Engine:
+    is_speculative = arm == SPECULATIVE
     return Engine(
         objects.target,
-        objects.drafter if arm == SPECULATIVE else None,
-        objects.scheduler,
+        objects.drafter if is_speculative else None,
+        objects.scheduler if is_speculative else FixedScheduler(),
         objects.acceptance,
         point.sampling,
         point.gamma,
@@ -184,8 +187,18 @@ def _facts(point: PointConfig, objects: PointObjects, identity: Identity) -> dic
         "concurrency": objects.load.max_concurrency,
         "rate": point.load.arguments.get("rate"),
         "gamma_trained": None if drafter is None else drafter.spec.max_gamma,
+        "train_seed": _train_seed(point),
         "num_target_weight_bytes": objects.target.num_weight_bytes,
     }
+
+
+def _train_seed(point: PointConfig) -> int | None:
+    """Seed that the drafter was trained with, where its manifest says so."""
+    path = None if point.drafter_dir is None else point.drafter_dir / "manifest.json"
+    if path is None or not path.is_file():
+        return None
+    seed = read_json(path).get("seed")
+    return seed if isinstance(seed, int) else None
 
 
 def _peak_memory_bytes() -> int:

@@ -23,7 +23,10 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class PointConfig:
-    """Everything that one point needs. `values` is the plain configuration it was made from."""
+    """Everything that one point needs.
+
+    values: the plain configuration it was made from, without what only training reads.
+    """
 
     gamma: int
     sampling: SamplingParams
@@ -79,7 +82,7 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
         **components,
         engine=EngineSettings(**values["engine"]),
         measure=MeasureSettings(**values["measure"]),
-        values=values,
+        values={key: value for key, value in values.items() if key != "train"},
         choices=composed.choices,
     )
 

@@ -5,6 +5,7 @@ Logits agree with transformers' own model in fp32; the tests compare them.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,35 @@ class TargetOutput:
     features: Tensor | None
 
 
+class Target(Protocol):
+    """What the engine needs of a target."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """Shape and end-of-sequence tokens."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors live."""
+        ...
+
+    def new_cache(self, num_rows: int, max_len: int) -> KVCache:
+        """A cache for `num_rows` requests of up to `max_len` positions."""
+        ...
+
+    def forward(
+        self,
+        token_ids: Tensor,
+        plan: AttentionPlan,
+        cache: KVCache,
+        logit_rows: Tensor | None = None,
+        feature_layers: tuple[int, ...] = (),
+    ) -> TargetOutput:
+        """One pass over a ragged batch; see `TargetModel.forward`."""
+        ...
+
+
 class TargetModel:
     """Weights and forward pass. Holds no request state: the cache is an argument."""
 
@@ -36,9 +66,9 @@ class TargetModel:
         self, config: ModelConfig, tensors: Tensors, identity: str, device: torch.device
     ) -> None:
         vocab, hidden = config.vocab_size, config.hidden_size
-        self.config = config
+        self.config: ModelConfig = config
         self.identity = identity
-        self.device = device
+        self.device: torch.device = device
         self.embed = take(tensors, "model.embed_tokens.weight", vocab, hidden)
         self.dtype = self.embed.dtype
         self.norm = load_norm(tensors, "model.norm.weight", config)

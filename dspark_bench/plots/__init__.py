@@ -1,1 +1,1 @@
-
+"""Figures from stored results: `figures.plot` draws whatever a results folder holds."""

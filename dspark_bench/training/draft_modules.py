@@ -37,8 +37,8 @@ class NormModule(nn.Module):
         """[..., size] -> [..., size], same dtype."""
         wide = x.float()
         scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        out: Tensor = wide * scale * self.weight
-        return out.to(x.dtype)
+        scaled = wide * scale * self.weight
+        return scaled.to(x.dtype)
 
 
 class AttentionModule(nn.Module):
@@ -76,7 +76,7 @@ class AttentionModule(nn.Module):
         return merged
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.head_dim))
+        return x.view(*x.shape[:-1], -1, self.head_dim)
 
 
 class MlpModule(nn.Module):

@@ -1,0 +1,132 @@
+"""The command line. Verbs only: whatever a verb needs is imported when it runs, so `--help` is
+quick; errors become one line and an exit code here and nowhere else.
+"""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dspark_bench.core.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, BenchError, UsageError
+
+app = typer.Typer(
+    name="dspark-bench",
+    help="Benchmark speculative decoding: which drafter, which draft length, how much faster, why.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+# Typer brings its own copy of click; this is that copy's UsageError.
+_BadCommandLine: type[Exception] = typer.BadParameter.__mro__[1]
+_PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Hydra overrides and flags, such as gamma=2,4,8 or --cfg job.",
+        show_default=False,
+    ),
+]
+ConfigDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder with YAML groups of your own (drafter/mine.yaml)."),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Measure finished points again.")]
+
+
+@app.command(context_settings=_PASS_THROUGH)
+def sweep(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh = False) -> None:
+    """Run every combination of the swept values against its paired baseline."""
+    _run_points(overrides or [], config_dir, fresh, is_single=False)
+
+
+@app.command(context_settings=_PASS_THROUGH)
+def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh = False) -> None:
+    """Run one point."""
+    _run_points(overrides or [], config_dir, fresh, is_single=True)
+
+
+@app.command()
+def plot(
+    path: Annotated[Path, typer.Argument(help="A sweep's folder, or a folder of sweeps.")] = Path(
+        "results"
+    ),
+    out: Annotated[Path | None, typer.Option(help="Folder; by default PATH/figures.")] = None,
+    formats: Annotated[str, typer.Option("--format", help="Of png, svg and pdf.")] = "png,svg",
+) -> None:
+    """Draw the figures that the results allow."""
+    from dspark_bench.plots.figures import plot as draw
+
+    report = draw(path, out, tuple(formats.split(",")))
+    for file in report.written:
+        typer.echo(file)
+    for skipped in report.skipped:
+        typer.echo(f"left out: {skipped}", err=True)
+
+
+@app.command(name="list")
+def list_(config_dir: ConfigDir = None) -> None:
+    """List every target, drafter, scheduler, load and workload."""
+    from rich.console import Console
+
+    from dspark_bench.experiment.listing import list_options, option_table
+
+    Console().print(option_table(list_options(config_dir)))
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, device and threads, and what could spoil a measurement here."""
+    from rich.console import Console
+
+    from dspark_bench.experiment.doctor import diagnose, diagnosis_table
+
+    console = Console()
+    diagnosis = diagnose()
+    console.print(diagnosis_table(diagnosis))
+    for warning in diagnosis.warnings:
+        console.print(f"warning: {warning}", highlight=False)
+
+
+def _run_points(
+    arguments: Sequence[str], config_dir: Path | None, is_fresh: bool, is_single: bool
+) -> None:
+    from rich.console import Console
+
+    from dspark_bench.experiment.hydra_flags import show, split_arguments
+    from dspark_bench.experiment.sweep import SweepRequest, run_sweep
+
+    split = split_arguments(arguments)
+    if split.flags:
+        show(split, config_dir)
+        return
+    run_sweep(SweepRequest(split.overrides, config_dir, is_fresh, is_single), Console())
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run a command line; returns its exit code (design section 8)."""
+    try:
+        app(args=list(arguments), prog_name="dspark-bench", standalone_mode=False)
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except _BadCommandLine as error:
+        print(f"error: {error}" if str(error) else "", file=sys.stderr)
+        return UsageError.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        print("internal error: please report it with the lines above", file=sys.stderr)
+        return EXIT_INTERNAL
+    return 0
+
+
+def main() -> None:
+    """Entry point of `dspark-bench`."""
+    sys.exit(execute(sys.argv[1:]))

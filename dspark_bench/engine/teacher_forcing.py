@@ -1,0 +1,144 @@
+"""Target and drafter side by side along recorded token sequences.
+
+For anchors at a fixed stride, the drafter scores the block that really followed, with the recorded
+tokens as its prefix; the target's own distributions for the same places come along. Agreement
+curves and the exactness checks are sums over these blocks.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dspark_bench.core.protocols import Drafter
+from dspark_bench.core.sampling import token_probs
+from dspark_bench.core.types import ContextUpdate, DraftBatch, Request, SamplingParams
+from dspark_bench.models.attention import Span, plan_attention
+from dspark_bench.models.target import TargetModel
+
+STRIDE = 4
+_BATCH = 16
+
+Sequences = Sequence[tuple[Request, tuple[int, ...]]]
+"""Requests, each with the output that the target gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredBlocks:
+    """A anchors: tokens [A, K] that followed, target_probs and draft_probs [A, K, V]."""
+
+    tokens: Tensor
+    target_probs: Tensor
+    draft_probs: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """One sequence with the target's view of it: probs [S, V], features [S, m*D]."""
+
+    tokens: Tensor
+    num_prompt: int
+    probs: Tensor
+    features: Tensor
+
+
+def score_blocks(
+    target: TargetModel,
+    drafter: Drafter,
+    sequences: Sequences,
+    gamma: int,
+    sampling: SamplingParams,
+) -> Iterator[ScoredBlocks]:
+    """Yield blocks of `gamma` tokens; outputs too short for one block are left out.
+
+    Greedy sampling is scored at temperature 1, where the distributions are defined. Reallocates the
+    drafter's cache.
+    """
+    if sampling.is_greedy:
+        sampling = SamplingParams()
+    usable = [item for item in sequences if len(item[1]) > gamma]
+    for start in range(0, len(usable), _BATCH):
+        with torch.inference_mode():
+            recorded = [
+                _record(target, drafter, request, output, sampling)
+                for request, output in usable[start : start + _BATCH]
+            ]
+            longest = max(item.tokens.shape[0] for item in recorded) + gamma
+            drafter.allocate(len(recorded), longest)
+            yield from _walk(drafter, recorded, gamma, sampling)
+
+
+def _record(
+    target: TargetModel,
+    drafter: Drafter,
+    request: Request,
+    output: tuple[int, ...],
+    sampling: SamplingParams,
+) -> _Recorded:
+    tokens = torch.tensor([*request.prompt_tokens, *output], device=target.device)
+    cache = target.new_cache(1, tokens.shape[0])
+    plan = plan_attention([Span(0, 0, tokens.shape[0])], cache)
+    seen = target.forward(tokens, plan, cache, None, drafter.spec.feature_layers)
+    assert seen.features is not None
+    probs = token_probs(seen.logits, sampling)
+    return _Recorded(tokens, len(request.prompt_tokens), probs, seen.features)
+
+
+def _walk(
+    drafter: Drafter, recorded: Sequence[_Recorded], gamma: int, sampling: SamplingParams
+) -> Iterator[ScoredBlocks]:
+    anchor = [item.num_prompt for item in recorded]
+    known = [0] * len(recorded)
+    while rows := [
+        row for row, item in enumerate(recorded) if anchor[row] + gamma < item.tokens.shape[0]
+    ]:
+        drafter.extend(_context(recorded, rows, known, anchor))
+        yield _score(drafter, recorded, rows, anchor, gamma, sampling)
+        for row in rows:
+            known[row] = anchor[row]
+            anchor[row] += STRIDE
+
+
+def _context(
+    recorded: Sequence[_Recorded],
+    rows: Sequence[int],
+    known: Sequence[int],
+    anchor: Sequence[int],
+) -> ContextUpdate:
+    spans = [(recorded[row], known[row], anchor[row]) for row in rows]
+    return ContextUpdate(
+        rows=tuple(rows),
+        starts=tuple(known[row] for row in rows),
+        counts=tuple(anchor[row] - known[row] for row in rows),
+        token_ids=torch.cat([item.tokens[a:b] for item, a, b in spans]),
+        next_token_ids=torch.cat([item.tokens[a + 1 : b + 1] for item, a, b in spans]),
+        features=torch.cat([item.features[a:b] for item, a, b in spans]),
+    )
+
+
+def _score(
+    drafter: Drafter,
+    recorded: Sequence[_Recorded],
+    rows: Sequence[int],
+    anchor: Sequence[int],
+    gamma: int,
+    sampling: SamplingParams,
+) -> ScoredBlocks:
+    table = torch.stack(
+        [recorded[row].tokens[anchor[row] : anchor[row] + gamma + 1] for row in rows]
+    )
+    proposal = drafter.propose(
+        DraftBatch(
+            rows=tuple(rows),
+            context_lens=tuple(anchor[row] for row in rows),
+            anchors=table[:, 0],
+            draft_lens=(gamma,) * len(rows),
+            sampling=sampling,
+            uniform=torch.zeros(len(rows), gamma, dtype=torch.float64, device=table.device),
+            forced=table[:, 1:],
+        )
+    )
+    assert proposal.probs is not None
+    truth = torch.stack([recorded[r].probs[anchor[r] : anchor[r] + gamma] for r in rows])
+    return ScoredBlocks(table[:, 1:], truth, proposal.probs)

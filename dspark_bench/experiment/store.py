@@ -1,0 +1,185 @@
+"""Result files: a point's folder appears whole or not at all, and the tables are rebuilt from them.
+
+Layout: design section 6. Whoever reads a results folder needs no code of this package.
+"""
+
+import json
+import math
+import os
+import shutil
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from dspark_bench.core.errors import EXIT_INTERNAL, BenchError
+from dspark_bench.experiment.environment import Environment
+from dspark_bench.experiment.identity import SCHEMA_VERSION, Identity
+from dspark_bench.experiment.point import PointResult
+from dspark_bench.experiment.point_config import PointConfig
+
+POINTS = "points"
+_ASIDE = ".aside"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPoint:
+    """A point's folder as read back: `metrics.json` or `error.json`, and its environment."""
+
+    point_id: str
+    is_finished: bool
+    content: dict[str, Any]
+    environment: dict[str, Any]
+
+
+class PointStore:
+    """The `points/` folder of one sweep."""
+
+    def __init__(self, folder: Path) -> None:
+        self._points = folder / POINTS
+
+    def save_result(self, point: PointConfig, identity: Identity, result: PointResult) -> None:
+        """Write a finished point; replaces an earlier failure of the same point."""
+
+        def fill(folder: Path) -> None:
+            result.cycles.to_parquet(folder / "cycles.parquet", index=False)
+            result.requests.to_parquet(folder / "requests.parquet", index=False)
+            metrics = {
+                "schema_version": SCHEMA_VERSION,
+                "point": describe_point(point, identity),
+                "facts": result.facts,
+                "notes": list(result.notes),
+                **result.summary.as_json(),
+            }
+            write_json(folder / "metrics.json", metrics)
+
+        self._write(point, identity, result.environment, fill)
+
+    def save_failure(
+        self, point: PointConfig, identity: Identity, environment: Environment, error: Exception
+    ) -> None:
+        """Write what went wrong; such a point is tried again by the next run."""
+        trace = "".join(traceback.format_exception(error))
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "point": describe_point(point, identity),
+            "type": type(error).__name__,
+            "message": str(error),
+            "exit_code": error.exit_code if isinstance(error, BenchError) else EXIT_INTERNAL,
+            "traceback": trace,
+        }
+        self._write(
+            point,
+            identity,
+            environment,
+            lambda folder: write_json(folder / "error.json", content),
+        )
+
+    def is_finished(self, point_id: str) -> bool:
+        """Whether the point has been measured to its end."""
+        return (self._points / point_id / "metrics.json").is_file()
+
+    def load(self, point_id: str) -> StoredPoint | None:
+        """A stored point; None if there is none or it cannot be read."""
+        folder = self._points / point_id
+        is_finished = self.is_finished(point_id)
+        content = read_json(folder / ("metrics.json" if is_finished else "error.json"))
+        environment = read_json(folder / "environment.json")
+        if content is None or environment is None:
+            return None
+        return StoredPoint(point_id, is_finished, content, environment)
+
+    def load_all(self) -> list[StoredPoint]:
+        """Every stored point, by id."""
+        names = sorted(path.name for path in self._points.glob("[!.]*") if path.is_dir())
+        return [stored for name in names if (stored := self.load(name)) is not None]
+
+    def forget(self) -> None:
+        """Delete every point of this sweep."""
+        shutil.rmtree(self._points, ignore_errors=True)
+
+    def sweep_up(self) -> None:
+        """Delete what killed runs left half written."""
+        for path in self._points.glob(f"{_ASIDE}-*"):
+            owner = int(path.name.rsplit("-", 1)[1])
+            if not psutil.pid_exists(owner):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _write(
+        self,
+        point: PointConfig,
+        identity: Identity,
+        environment: Environment,
+        fill: Callable[[Path], None],
+    ) -> None:
+        """Fill a folder aside, then rename it into place."""
+        aside = self._points / f"{_ASIDE}-{identity.point_id}-{os.getpid()}"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        fill(aside)
+        (aside / "config.yaml").write_text(
+            yaml.safe_dump(point.values, sort_keys=False), encoding="utf-8"
+        )
+        write_json(aside / "environment.json", environment.as_json())
+        final = self._points / identity.point_id
+        if final.exists():
+            shutil.rmtree(final)
+        aside.rename(final)
+
+
+def describe_point(point: PointConfig, identity: Identity) -> dict[str, Any]:
+    """Who a point is: id, chosen options, and every key flattened."""
+    chosen = {group: name for group, name in point.choices.items() if name is not None}
+    return {
+        "point_id": identity.point_id,
+        "keys": {**flatten(point.values), **chosen},
+    }
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined with dots; lists stay as they are."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write strictly valid JSON whole: NaN and infinities become null."""
+    text = json.dumps(_plain(content), indent=2, allow_nan=False)
+    replace_text(path, text + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file aside and rename it into place."""
+    aside = path.with_name(f"{path.name}{_ASIDE}-{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object, or None if it is not there or not readable."""
+    with suppress(OSError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else None
+    return None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, str) or value is None:
+        return value
+    if isinstance(value, Sequence):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,119 @@
+"""`sweep.json` and `summary.csv`, rebuilt from the point folders whenever one is added."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dspark_bench.experiment.environment import Environment
+from dspark_bench.experiment.identity import SCHEMA_VERSION
+from dspark_bench.experiment.store import (
+    PointStore,
+    StoredPoint,
+    read_json,
+    replace_text,
+    write_json,
+)
+
+COLUMNS: Final = (
+    *("point_id", "drafter", "gamma", "scheduler", "load", "concurrency", "rate", "workload"),
+    *("temperature", "seed", "n_requests", "n_cycles", "accepted_length", "acceptance_rate"),
+    *("alpha", "draft_cost_ratio", "speedup", "speedup_ci_low", "speedup_ci_high"),
+    *("speedup_basis", "speedup_theory", "speedup_model", "throughput_tok_s", "baseline_tok_s"),
+    *("baseline_floor_ratio", "tok_s_per_user", "ttft_p50_s", "ttft_p99_s", "tpot_p50_s"),
+    *("tpot_p99_s", "verify_budget", "verified_waste", "lossless", "lossless_evidence", "status"),
+    *("target_hash", "drafter_hash", "prompts_hash", "dtype", "device", "gamma_trained"),
+    *("train_seed", "prompt_tokens_p50"),
+)
+_KEYS = ("drafter", "scheduler", "load", "workload", "gamma", "temperature", "seed")
+PENDING, FINISHED, FAILED = "pending", "finished", "failed"
+STALE, TIMING_INVALID = "stale", "timing_invalid"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlan:
+    """A sweep as asked for: the overrides, the swept keys, and each point's id and overrides."""
+
+    name: str
+    overrides: tuple[str, ...]
+    swept_keys: tuple[str, ...]
+    points: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> list[Row]:
+    """Rebuild both tables; returns the rows. Points of earlier plans in the folder are kept."""
+    stored = PointStore(folder).load_all()
+    before = read_json(folder / "sweep.json") or {}
+    swept = list(dict.fromkeys([*before.get("swept_keys", []), *plan.swept_keys]))
+    rows = [point_row(point, swept, environment) for point in stored]
+    write_csv(folder / "summary.csv", rows, swept)
+    states = {row["point_id"]: row["status"] for row in rows}
+    points = {entry["point_id"]: entry["overrides"] for entry in before.get("points", [])}
+    points |= {point_id: list(overrides) for point_id, overrides in plan.points}
+    write_json(
+        folder / "sweep.json",
+        {
+            "schema_version": SCHEMA_VERSION,
+            "name": plan.name,
+            "overrides": list(plan.overrides),
+            "swept_keys": swept,
+            "git_revision": environment.git_revision,
+            "is_dirty": environment.is_dirty,
+            "code_hash": environment.code_hash,
+            "machine_id": environment.machine_id,
+            "points": [
+                {
+                    "point_id": point_id,
+                    "overrides": overrides,
+                    "status": states.get(point_id, PENDING),
+                }
+                for point_id, overrides in points.items()
+            ],
+        },
+    )
+    return rows
+
+
+def point_row(stored: StoredPoint, swept_keys: Sequence[str], environment: Environment) -> Row:
+    """One row of summary.csv."""
+    content = stored.content
+    keys, facts = content["point"]["keys"], content.get("facts", {})
+    row: Row = {"point_id": stored.point_id}
+    row |= {key: keys.get(key) for key in _KEYS}
+    row |= {key: keys.get(key) for key in swept_keys}
+    row |= facts | content.get("summary", {})
+    row["status"] = _status(stored, facts, environment)
+    if not stored.is_finished:
+        row["error"] = content.get("message")
+    return row
+
+
+def write_csv(path: Path, rows: Sequence[Row], swept_keys: Sequence[str]) -> None:
+    """The contract's columns first, then swept keys, then everything else."""
+    others = dict.fromkeys(key for row in rows for key in row)
+    columns = list(dict.fromkeys([*COLUMNS, *swept_keys, *others]))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([{key: _cell(value) for key, value in row.items()} for row in rows])
+    replace_text(path, text.getvalue())
+
+
+def _status(stored: StoredPoint, facts: dict[str, Any], environment: Environment) -> str:
+    if not stored.is_finished:
+        return FAILED
+    here = (environment.code_hash, environment.machine_id)
+    there = (stored.environment.get("code_hash"), stored.environment.get("machine_id"))
+    if here != there:
+        return STALE
+    return TIMING_INVALID if facts.get("timing_invalid") else FINISHED
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else value

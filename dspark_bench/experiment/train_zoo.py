@@ -1,0 +1,72 @@
+"""Rebuilds the whole zoo from nothing: corpus, tokenizer, target, responses, drafters, prompts.
+
+    python -m dspark_bench.experiment.train_zoo --work DIR --out DIR
+
+One resumable command: each part that is finished is skipped, each that was interrupted goes on from
+its last checkpoint. Prints how long every part took.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from dspark_bench.experiment.train_drafters import DraftersJob, recipe_for, train
+from dspark_bench.training.prepared import PreparedData
+from dspark_bench.training.prompts import write_prompts
+from dspark_bench.training.target_trainer import TargetJob, train_target
+
+DRAFTERS = ("semi_ar", "parallel", "ar")
+
+
+def main(
+    work: Annotated[Path, typer.Option(help="Folder for data and checkpoints.")],
+    out: Annotated[Path, typer.Option(help="Folder that receives the finished zoo.")],
+    target_minutes: Annotated[float, typer.Option(help="Training time of the target.")] = 38.0,
+    drafter_steps: Annotated[int, typer.Option(help="Steps of the drafters.")] = 2200,
+    seed: Annotated[int, typer.Option(help="Seed of the drafters' run.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: all cores but one.")] = 0,
+) -> None:
+    """Train what is missing and write the zoo into `out`."""
+    console = Console()
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    console.print(f"device {device}, {torch.get_num_threads()} threads")
+    seconds: dict[str, float] = {}
+
+    began = time.monotonic()
+    target_dir = out / "target"
+    if not (target_dir / "manifest.json").exists():
+        train_target(TargetJob(work / "target", target_dir, max_minutes=target_minutes), console)
+    seconds["target"] = time.monotonic() - began
+
+    began = time.monotonic()
+    data = PreparedData(work / "target" / "data")
+    missing = tuple(
+        name for name in DRAFTERS if not (out / "drafters" / name / "manifest.json").exists()
+    )
+    if missing:
+        job = DraftersJob(
+            names=DRAFTERS,
+            target_dir=target_dir,
+            data=data,
+            work=work / "drafters",
+            out=out / "drafters",
+            recipe=recipe_for(drafter_steps, seed),
+        )
+        train(job, device, console)
+    seconds["drafters"] = time.monotonic() - began
+
+    began = time.monotonic()
+    write_prompts(data, out / "prompts")
+    seconds["prompts"] = time.monotonic() - began
+    console.print_json(json.dumps({part: round(value) for part, value in seconds.items()}))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,133 @@
+"""Drafters read the public layouts, and compute what the trainable modules compute."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from dspark_bench.core.errors import CheckpointError
+from dspark_bench.core.types import ContextUpdate, DraftBatch, SamplingParams
+from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
+from dspark_bench.models.checkpoint import read_tensors, write_checkpoint
+from dspark_bench.training.drafter_batch import hang_blocks
+from tests import tiny
+
+
+@pytest.mark.parametrize("name", tiny.DRAFTERS)
+def test_incremental_drafting_equals_the_training_forward(name: str) -> None:
+    """Context fed in two chunks, rows out of order, two requests: same probabilities."""
+    tokens = torch.randint(1, tiny.VOCAB, (2, 50), generator=torch.Generator().manual_seed(3))
+    anchors, gamma = torch.tensor([[30], [21]]), 5
+    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, anchors, gamma, -1, 4.0)
+    model = tiny.trainable(name)
+    model.module.load_state_dict(read_tensors(tiny.drafter_dir(name), torch.float32, tiny.CPU))
+    drafter = tiny.drafter(name)
+    with torch.inference_mode():
+        expected = model.scores(batch)
+        drafter.allocate(4, 64)
+        for ends in ([7, 7], [30, 21]):
+            starts = [0, 0] if ends == [7, 7] else [7, 7]
+            spans = [(1, starts[1], ends[1]), (0, starts[0], ends[0])]
+            drafter.extend(
+                ContextUpdate(
+                    rows=(0, 2),
+                    starts=tuple(a for _, a, _ in spans),
+                    counts=tuple(b - a for _, a, b in spans),
+                    token_ids=torch.cat([tokens[i, a:b] for i, a, b in spans]),
+                    next_token_ids=torch.cat([tokens[i, a + 1 : b + 1] for i, a, b in spans]),
+                    features=torch.cat([batch.features[i, a:b] for i, a, b in spans]),
+                )
+            )
+        proposal = drafter.propose(
+            DraftBatch(
+                rows=(0, 2),
+                context_lens=(21, 30),
+                anchors=torch.stack([tokens[1, 21], tokens[0, 30]]),
+                draft_lens=(gamma, gamma),
+                sampling=SamplingParams(),
+                uniform=torch.zeros(2, gamma, dtype=torch.float64),
+                forced=batch.labels[:, 0].flip(0),
+            )
+        )
+    assert proposal.probs is not None
+    wanted = torch.softmax(expected.logits[:, 0], -1).flip(0)
+    assert (proposal.probs - wanted).abs().max() < 1e-4
+    if expected.confidence is not None:
+        assert proposal.confidence is not None
+        confidence = torch.sigmoid(expected.confidence[:, 0]).flip(0)
+        assert (proposal.confidence - confidence).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ["parallel", "semi_ar_vanilla"])
+def test_a_shorter_draft_ignores_what_lies_behind_it(name: str) -> None:
+    """Draft lengths differ per request: slots up to each length equal those drafted alone."""
+    drafter = tiny.drafter(name)
+    features = torch.randn(6, 32 * len(tiny.LAYERS), generator=torch.Generator().manual_seed(1))
+    tokens = torch.arange(1, 7)
+
+    def propose(rows: tuple[int, ...], lens: tuple[int, ...]) -> torch.Tensor:
+        with torch.inference_mode():
+            drafter.allocate(2, 32)
+            for row in rows:
+                drafter.extend(ContextUpdate((row,), (0,), (6,), tokens, tokens + 1, features))
+            size, width = len(rows), max(lens)
+            uniform = torch.full((size, width), 0.5, dtype=torch.float64)
+            anchors = torch.full((size,), 7)
+            probs = drafter.propose(
+                DraftBatch(rows, (6,) * size, anchors, lens, SamplingParams(), uniform)
+            ).probs
+        assert probs is not None
+        return probs
+
+    together, alone = propose((0, 1), (2, 6)), propose((0,), (2,))
+    assert (together[0, :2] - alone[0]).abs().max() < 1e-5
+
+
+def released(tmp_path: Path, name: str, **changes: object) -> Path:
+    """A copy as DeepSpec releases it: with the target's embedding and head inside."""
+    path = Path(shutil.copytree(tiny.drafter_dir(name), tmp_path / name))
+    tensors = read_tensors(path, torch.float32, tiny.CPU)
+    tensors["embed_tokens.weight"] = tiny.target().embed.clone()
+    tensors["lm_head.weight"] = tiny.target().head_weight.clone()
+    write_checkpoint(path, tensors, torch.float32)
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({**config, **changes}))
+    return path
+
+
+@pytest.mark.parametrize("name", tiny.DRAFTERS)
+def test_released_layout_with_copies_drafts_the_same(tmp_path: Path, name: str) -> None:
+    requests = tiny.requests(3)
+    path = released(tmp_path, name)
+    assert tiny.outputs(tiny.serve(requests, tiny.drafter(name, path))) == tiny.outputs(
+        tiny.serve(requests, tiny.drafter(name))
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("parallel", {"architectures": ["LlamaModel"]}, "architecture is 'LlamaModel'"),
+        ("ar", {"architectures": ["Qwen3DSparkModel"]}, "architecture is 'Qwen3DSparkModel'"),
+        ("parallel", {"target_layer_ids": [0, 3]}, "holds 3; valid for this target: -1 to 2"),
+        ("parallel", {"vocab_size": 65}, "vocab_size 65, its target 64"),
+        ("semi_ar_vanilla", {"markov_head_type": "cubic"}, "markov_head_type is 'cubic'"),
+        ("semi_ar_vanilla", {"markov_rank": 0}, "use drafter=parallel"),
+        ("semi_ar_vanilla", {"markov_rank": 9}, r"markov_w\d\.weight' has shape"),
+        ("semi_ar_vanilla", {"log_snr_conditioning": True}, "log_snr_conditioning"),
+        ("ar", {"ttt_length": None}, "wrong type"),
+    ],
+)
+def test_unfit_drafters_are_explained(
+    tmp_path: Path, name: str, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        tiny.drafter(name, released(tmp_path, name, **changes))
+
+
+def test_asking_for_another_head_than_the_checkpoint_holds_is_refused() -> None:
+    path = tiny.drafter_dir("semi_ar_rnn")
+    with pytest.raises(CheckpointError, match=r"drafter\.head is 'gated'.*holds 'rnn'"):
+        SemiAutoregressiveDrafter(path, tiny.target(), head="gated")

@@ -1,0 +1,145 @@
+"""Tiny real models, made on the spot: a Qwen3 target and one drafter of every kind on it."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+from dspark_bench.core.clock import device_clock
+from dspark_bench.core.protocols import Drafter, Scheduler
+from dspark_bench.core.types import Request, RunResult, SamplingParams
+from dspark_bench.drafters.ar import AutoregressiveDrafter
+from dspark_bench.drafters.parallel import ParallelDrafter
+from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
+from dspark_bench.engine.acceptance import ExactAcceptance
+from dspark_bench.engine.engine import Engine, EngineConfig
+from dspark_bench.loads.closed import ClosedLoad
+from dspark_bench.models.target import Target, TargetModel
+from dspark_bench.schedulers.fixed import FixedScheduler
+from dspark_bench.training.block_model import BlockModel, BlockRecipe
+from dspark_bench.training.drafter_batch import TrainableDrafter
+from dspark_bench.training.drafter_trainer import save_drafter
+from dspark_bench.training.eagle_model import EagleModel, EagleRecipe
+from dspark_bench.training.target_features import FrozenTarget
+
+CPU = torch.device("cpu")
+VOCAB = 64
+EOS = 0
+LAYERS = (0, 2)
+DRAFTERS = ("parallel", "ar", "semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn")
+
+
+@cache
+def root() -> Path:
+    return Path(mkdtemp(prefix="tiny-models-"))
+
+
+def qwen(seed: int = 0, tied: bool = True) -> Qwen3ForCausalLM:
+    torch.manual_seed(seed)
+    config = Qwen3Config(
+        vocab_size=VOCAB,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        tie_word_embeddings=tied,
+        max_position_embeddings=256,
+        eos_token_id=EOS,
+    )
+    model = Qwen3ForCausalLM(config).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(0, 0.3) if weight.dim() > 1 else weight.uniform_(0.5, 1.5)
+    return model
+
+
+@cache
+def target_dir(tied: bool = True) -> Path:
+    path = root() / f"target-{tied}"
+    qwen(tied=tied).save_pretrained(path)
+    return path
+
+
+@cache
+def target(tied: bool = True) -> TargetModel:
+    return TargetModel.load(target_dir(tied), torch.float32, CPU)
+
+
+@cache
+def frozen() -> FrozenTarget:
+    return FrozenTarget(target_dir(), CPU)
+
+
+def trainable(name: str) -> TrainableDrafter:
+    """A module with weights large enough for its drafts to be accepted now and then."""
+    model: BlockModel | EagleModel
+    if name == "ar":
+        model = EagleModel(frozen(), EagleRecipe(LAYERS, 16))
+    else:
+        head = name.removeprefix("semi_ar_") if name != "parallel" else "vanilla"
+        rank = 0 if name == "parallel" else 8
+        model = BlockModel(frozen(), BlockRecipe(LAYERS, 1, 2, 16, rank, head))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(0, 0.2) if weight.dim() > 1 else weight.uniform_(0.5, 1.5)
+            weight.copy_(weight.bfloat16().float())
+    return model
+
+
+@cache
+def drafter_dir(name: str) -> Path:
+    path = root() / name
+    save_drafter(trainable(name), frozen(), target_dir(), path, {"made": "for tests"})
+    return path
+
+
+def drafter(name: str, path: Path | None = None) -> Drafter:
+    directory = path or drafter_dir(name)
+    if name == "parallel":
+        return ParallelDrafter(directory, target())
+    if name == "ar":
+        return AutoregressiveDrafter(directory, target())
+    return SemiAutoregressiveDrafter(directory, target())
+
+
+def requests(count: int, max_new_tokens: int = 24) -> list[Request]:
+    generator = torch.Generator().manual_seed(5)
+    made = []
+    for index in range(count):
+        length = int(torch.randint(1, 40, (1,), generator=generator))
+        tokens = torch.randint(1, VOCAB, (length,), generator=generator).tolist()
+        made.append(Request(index, f"p{index}", "test", tuple(tokens), max_new_tokens))
+    return made
+
+
+def serve(
+    served: list[Request],
+    drafting: Drafter | None,
+    gamma: int = 4,
+    concurrency: int = 1,
+    temperature: float = 1.0,
+    seed: int = 1,
+    scheduler: Scheduler | None = None,
+    model: Target | None = None,
+    rows: int | None = None,
+    max_len: int = 128,
+) -> RunResult:
+    engine = Engine(
+        model or target(),
+        drafting,
+        scheduler or FixedScheduler(),
+        ExactAcceptance(),
+        SamplingParams(temperature),
+        gamma,
+        EngineConfig(rows or concurrency, max_len),
+        device_clock(CPU),
+    )
+    return engine.run(served, ClosedLoad(concurrency), seed)
+
+
+def outputs(result: RunResult) -> dict[int, tuple[int, ...]]:
+    return {record.request_id: record.output_tokens for record in result.requests}

@@ -1,0 +1,79 @@
+"""A user's prompt file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dspark_bench.core.errors import WorkloadError
+from dspark_bench.workloads.jsonl import JsonlWorkload
+from dspark_bench.workloads.prompt import Message
+
+
+def _write(path: Path, *entries: Any) -> str:
+    lines = [entry if isinstance(entry, str) else json.dumps(entry) for entry in entries]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def test_reads_prompt_messages_and_turns(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path / "p.jsonl",
+        {"prompt": "One", "id": "a", "domain": "math"},
+        {"messages": [{"role": "system", "content": "Be"}, {"role": "user", "content": "Two"}]},
+        {"turns": ["Three", "and then"]},
+    )
+    workload = JsonlWorkload(path)
+    found = {prompt.id: prompt for prompt in workload.prompts("test", 3, seed=0)}
+    assert found["a"].text == "One"
+    assert found["a"].domain == "math"
+    assert found["2"].messages[1] == Message("user", "Two")
+    assert found["3"].messages == (Message("user", "Three"),)
+    assert "1 prompts have further turns, which are not sent" in workload.notes
+
+
+def test_a_fifth_is_set_aside_and_the_notes_say_so(tmp_path: Path) -> None:
+    path = _write(tmp_path / "p.jsonl", *({"prompt": f"word {n}"} for n in range(20)))
+    workload = JsonlWorkload(path)
+    assert workload.num_available("calibration") == 4
+    test = {p.id for p in workload.prompts("test", 16, seed=0)}
+    aside = {p.id for p in workload.prompts("calibration", 4, seed=0)}
+    assert not test & aside
+    assert workload.notes == ("4 of 20 prompts are set aside for calibration",)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[1]", "valid: a JSON object"),
+        ({"text": "x"}, "valid: one of prompt, messages, turns"),
+        ({"prompt": "x", "turns": ["y"]}, "holds prompt, turns"),
+        ({"prompt": 3}, "text that is not empty"),
+        ({"prompt": " "}, "text that is not empty"),
+        ({"turns": []}, "a list with an element"),
+        ({"messages": [{"role": "user"}]}, "role and content"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, "the last message"),
+    ],
+)
+def test_errors_name_file_and_line(tmp_path: Path, line: Any, message: str) -> None:
+    path = _write(tmp_path / "p.jsonl", {"prompt": "fine"}, line)
+    with pytest.raises(WorkloadError, match=r"p\.jsonl:2: ") as caught:
+        JsonlWorkload(path)
+    assert message in str(caught.value)
+
+
+def test_missing_file_empty_file_and_no_path(tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError, match="cannot read prompts"):
+        JsonlWorkload(str(tmp_path / "absent.jsonl"))
+    with pytest.raises(WorkloadError, match="holds no prompt"):
+        JsonlWorkload(_write(tmp_path / "empty.jsonl", ""))
+    with pytest.raises(WorkloadError, match=r"workload\.path=FILE"):
+        JsonlWorkload(None)
+
+
+def test_two_lines_with_one_id_are_refused(tmp_path: Path) -> None:
+    path = _write(tmp_path / "p.jsonl", {"prompt": "x", "id": "a"}, {"prompt": "y", "id": "a"})
+    with pytest.raises(WorkloadError, match="two prompts have the id 'a'"):
+        JsonlWorkload(path)
