@@ -110,7 +110,7 @@ def _run_points(
 def execute(arguments: Sequence[str]) -> int:
     """Run a command line; returns its exit code (design section 8)."""
     try:
-        app(args=list(arguments), prog_name="dspark-bench", standalone_mode=False)
+        code = app(args=list(arguments), prog_name="dspark-bench", standalone_mode=False)
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -118,13 +118,14 @@ def execute(arguments: Sequence[str]) -> int:
         print(f"error: {error}" if str(error) else "", file=sys.stderr)
         return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        code = EXIT_INTERRUPTED
     except Exception:
         traceback.print_exc()
         print("internal error: please report it with the lines above", file=sys.stderr)
         return EXIT_INTERNAL
-    return 0
+    if code == EXIT_INTERRUPTED:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+    return code if isinstance(code, int) else 0
 
 
 def main() -> None:

@@ -91,7 +91,7 @@ def write_block_drafter(
 
 
 def write_eagle_drafter(folder: Path) -> None:
-    """An Eagle3 checkpoint as DeepSpec writes it, with the copies of embedding and head left out."""
+    """An Eagle3 checkpoint as DeepSpec writes it, without copies of embedding and head."""
     make = Weights(2)
     tensors = {
         "fc.weight": make.normal(HIDDEN, len(FEATURE_LAYERS) * HIDDEN),

@@ -52,13 +52,30 @@ def cycle_noise(keys: UInt64s, cycles: UInt64s, num_slots: int) -> CycleNoise:
 
     keys [B]: `request_key` of each request; cycles [B]: how many cycles each has had; num_slots: K.
     """
-    with np.errstate(over="ignore"):
-        stream = _finalise(keys + cycles * np.uint64(_GOLDEN))[:, None]
-        bits = _finalise(stream + _slot_codes(num_slots))
-    uniform: Floats = (bits >> np.uint64(12)).astype(np.float64) * 2.0**-52
+    return split_noise(_uniform(keys, cycles, num_slots), num_slots)
+
+
+def noise_block(key: int, first_cycle: int, num_cycles: int, num_slots: int) -> Floats:
+    """Noise of consecutive cycles of one request, [num_cycles, 2K + 1]; rows as `split_noise` reads.
+
+    Drawing many cycles at once keeps the generator's cost out of the single cycle.
+    """
+    cycles = np.arange(first_cycle, first_cycle + num_cycles, dtype=np.uint64)
+    return _uniform(np.full(num_cycles, key, dtype=np.uint64), cycles, num_slots)
+
+
+def split_noise(rows: Floats, num_slots: int) -> CycleNoise:
+    """Rows [B, 2K + 1] as draft, accept and emit numbers."""
     return CycleNoise(
-        uniform[:, :num_slots], uniform[:, num_slots : 2 * num_slots], uniform[:, 2 * num_slots]
+        rows[:, :num_slots], rows[:, num_slots : 2 * num_slots], rows[:, 2 * num_slots]
     )
+
+
+def _uniform(keys: UInt64s, cycles: UInt64s, num_slots: int) -> Floats:
+    stream = _finalise(keys + cycles * np.uint64(_GOLDEN))[:, None]
+    bits = _finalise(stream + _slot_codes(num_slots))
+    uniform: Floats = (bits >> np.uint64(12)).astype(np.float64) * 2.0**-52
+    return uniform
 
 
 def _slot_codes(num_slots: int) -> UInt64s:

@@ -13,7 +13,7 @@ import torch
 
 from dspark_bench.core.clock import Clock
 from dspark_bench.core.protocols import Acceptance, Drafter, Load, Scheduler
-from dspark_bench.core.random_streams import CycleNoise, cycle_noise
+from dspark_bench.core.random_streams import CycleNoise, split_noise
 from dspark_bench.core.types import (
     DraftBatch,
     PlanContext,
@@ -153,9 +153,8 @@ class Engine:
         )
 
     def _noise(self, states: Sequence[ActiveRequest]) -> CycleNoise:
-        keys = np.array([state.key for state in states], dtype=np.uint64)
-        cycles = np.array([state.cycle for state in states], dtype=np.uint64)
-        return cycle_noise(keys, cycles, self._gamma)
+        rows = np.stack([state.noise_row(self._gamma) for state in states])
+        return split_noise(rows, self._gamma)
 
     def _propose(
         self, states: Sequence[ActiveRequest], draft_lens: Sequence[int], noise: CycleNoise

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Load
-from dspark_bench.core.random_streams import request_key
+from dspark_bench.core.random_streams import Floats, noise_block, request_key
 from dspark_bench.core.types import Request, RequestRecord
 from dspark_bench.models.kv_cache import KVCache
+
+NOISE_BLOCK = 32
 
 
 @dataclass(slots=True)
@@ -17,7 +19,7 @@ class ActiveRequest:
 
     context_len: tokens run through the target, which is also the anchor's position;
     anchor: last emitted token, not yet run through the target; -1 before the prompt has been read;
-    cycle: how many cycles it has had, the prompt's included.
+    cycle: how many cycles it has had, the prompt's included; noise: drawn for a block of cycles.
     """
 
     request: Request
@@ -29,6 +31,7 @@ class ActiveRequest:
     anchor: int = -1
     cycle: int = 0
     first_token_s: float = 0.0
+    noise: Floats | None = None
     output: list[int] = field(default_factory=list)
     margins: list[float] = field(default_factory=list)
 
@@ -41,6 +44,14 @@ class ActiveRequest:
     def num_remaining(self) -> int:
         """Tokens it may still emit."""
         return self.request.max_new_tokens - len(self.output)
+
+    def noise_row(self, num_slots: int) -> Floats:
+        """This cycle's random numbers [2K + 1]; draws the next block when the last is used up."""
+        place = self.cycle % NOISE_BLOCK
+        if place == 0 or self.noise is None:
+            self.noise = noise_block(self.key, self.cycle - place, NOISE_BLOCK, num_slots)
+        row: Floats = self.noise[place]
+        return row
 
     def finish(self, reason: str, now_s: float) -> RequestRecord:
         """The record of the finished request."""

@@ -51,15 +51,11 @@ class PointObjects:
 
 
 class ModelCache:
-    """The last target, so that a sweep's points need not read it again. Pickles as empty."""
+    """The last target, so that a sweep's points need not read it again."""
 
     def __init__(self) -> None:
         self._key: tuple[str, str, str] | None = None
         self._target: TargetModel | None = None
-
-    def __reduce__(self) -> tuple[type["ModelCache"], tuple[()]]:
-        """A launcher's other process starts with nothing."""
-        return ModelCache, ()
 
     def target(self, directory: Path, dtype: torch.dtype, device: torch.device) -> TargetModel:
         """The target at `directory`; forgets the one before."""
@@ -85,6 +81,12 @@ def build_point(point: PointConfig, cache: ModelCache) -> PointObjects:
         tokenizer=read_tokenizer(point.target_dir),
         clock=device_clock(device),
     )
+
+
+def try_light_parts(point: PointConfig) -> None:
+    """Build what takes no time, so that its mistakes are found first. Raises UsageError."""
+    for group in ("scheduler", "load", "acceptance"):
+        _build(group, getattr(point, group))
 
 
 def build_drafter(point: PointConfig, target: TargetModel) -> Drafter | None:

@@ -4,7 +4,7 @@ Nothing here runs by itself: a bar that refreshed in a thread would be measured 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -41,9 +41,9 @@ class SweepDisplay:
             self._live = Live(console=console, auto_refresh=False, transient=True)
             self._live.start()
 
-    def __reduce__(self) -> tuple[type["SweepDisplay"], tuple[Console, int]]:
+    def __reduce__(self) -> tuple[Callable[[], "SweepDisplay"], tuple[()]]:
         """A launcher's other process shows nothing."""
-        return SweepDisplay, (Console(quiet=True), 0)
+        return silent_display, ()
 
     def begin(self, label: str) -> Watcher:
         """A point begins; the watcher is what it reports to."""
@@ -94,6 +94,11 @@ class SweepDisplay:
         elapsed_s = time.monotonic() - self._started_s
         left_s = elapsed_s * (self._num_points - progress) / progress
         return f"about {left_s:.0f} s left"
+
+
+def silent_display() -> SweepDisplay:
+    """A display that shows nothing."""
+    return SweepDisplay(Console(quiet=True), 0)
 
 
 def result_table(rows: Sequence[Row], swept_keys: Sequence[str] = ()) -> Table:

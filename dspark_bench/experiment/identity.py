@@ -33,14 +33,10 @@ class Identity:
 
 
 class HashCache:
-    """Hashes of checkpoint folders, each read once. Pickles as empty."""
+    """Hashes of checkpoint folders, each read once."""
 
     def __init__(self) -> None:
         self._hashes: dict[Path, str] = {}
-
-    def __reduce__(self) -> tuple[type["HashCache"], tuple[()]]:
-        """A launcher's other process starts with nothing."""
-        return HashCache, ()
 
     def checkpoint(self, directory: Path) -> str:
         """Content hash of a checkpoint."""

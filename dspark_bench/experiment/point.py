@@ -4,7 +4,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -18,7 +18,7 @@ from dspark_bench.experiment.build import (
     build_point,
     choose_threads,
 )
-from dspark_bench.experiment.environment import Environment, read_environment
+from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.identity import Identity
 from dspark_bench.experiment.point_config import PointConfig
 from dspark_bench.experiment.predictions import (
@@ -64,7 +64,7 @@ class PointResult:
 
 @dataclass(frozen=True, slots=True)
 class RunMemory:
-    """What one process keeps between points. Pickles as empty."""
+    """What one process keeps between points."""
 
     models: ModelCache
     predictions: PredictionCache
@@ -84,9 +84,16 @@ class Watcher:
 
 
 def run_point(
-    point: PointConfig, identity: Identity, memory: RunMemory, watcher: Watcher
+    point: PointConfig,
+    identity: Identity,
+    environment: Environment,
+    memory: RunMemory,
+    watcher: Watcher,
 ) -> PointResult:
-    """Measure one point. Sets torch's thread count. Raises what its parts raise."""
+    """Measure one point. Sets torch's thread count. Raises what its parts raise.
+
+    environment: as seen when the code was loaded, which may have been edited since.
+    """
     started_s = time.monotonic()
     torch.set_num_threads(choose_threads(point))
     objects = build_point(point, memory.models)
@@ -105,7 +112,8 @@ def run_point(
     }
     summary = summarise(cycles, requests, context)
     notes = objects.prompts.notes
-    return PointResult(cycles, requests, summary, read_environment(), facts, notes)
+    seen = replace(environment, torch_threads=torch.get_num_threads())
+    return PointResult(cycles, requests, summary, seen, facts, notes)
 
 
 def _drafter_key(point: PointConfig, identity: Identity) -> str:

@@ -35,14 +35,10 @@ class Prediction:
 
 
 class PredictionCache:
-    """Profiles by what they depend on. Pickles as empty."""
+    """Profiles by what they depend on."""
 
     def __init__(self) -> None:
         self._profiles: dict[tuple[object, ...], CostProfile] = {}
-
-    def __reduce__(self) -> tuple[type["PredictionCache"], tuple[()]]:
-        """A launcher's other process starts with nothing."""
-        return PredictionCache, ()
 
     def profile(self, point: PointConfig, objects: PointObjects, drafter_key: str) -> CostProfile:
         """Costs at batch 1 for every draft length up to 16 that the drafter can do."""
@@ -150,9 +146,13 @@ def agreement_curve(
 ) -> tuple[float, ...] | None:
     """1 - TV per position along the baseline's outputs; None without a drafter.
 
+    None also for a drafter that reads no target features.
+
     Allocates the drafter's cache anew: call it when nothing is left to be timed.
     """
     if objects.drafter is None or num_requests == 0:
+        return None
+    if not objects.drafter.spec.feature_layers:
         return None
     sequences = _baseline_outputs(objects.prompts.requests, done)[:num_requests]
     return measure_agreement(

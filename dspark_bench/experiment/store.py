@@ -69,7 +69,7 @@ class PointStore:
             "schema_version": SCHEMA_VERSION,
             "point": describe_point(point, identity),
             "type": type(error).__name__,
-            "message": str(error),
+            "message": str(error) or type(error).__name__,
             "exit_code": error.exit_code if isinstance(error, BenchError) else EXIT_INTERNAL,
             "traceback": trace,
         }

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from dspark_bench.core.errors import PointsFailedError, UsageError
+from dspark_bench.experiment.build import try_light_parts
 from dspark_bench.experiment.compose import (
     Composed,
     compose_point,
@@ -21,7 +22,7 @@ from dspark_bench.experiment.compose import (
     search_path_override,
 )
 from dspark_bench.experiment.display import SweepDisplay, divergence_lines, result_table
-from dspark_bench.experiment.environment import read_environment
+from dspark_bench.experiment.environment import Environment, read_environment
 from dspark_bench.experiment.expand import expand
 from dspark_bench.experiment.identity import HashCache, Identity, identify
 from dspark_bench.experiment.launch import launch, remove_job_folders
@@ -31,6 +32,7 @@ from dspark_bench.experiment.schema import GROUPS
 from dspark_bench.experiment.store import PointStore, StoredPoint
 from dspark_bench.experiment.tables import (
     FAILED,
+    FINISHED,
     STALE,
     TIMING_INVALID,
     Row,
@@ -62,31 +64,45 @@ class PointTask:
     """What Hydra calls for each point. Picklable, so that any launcher can carry it."""
 
     def __init__(
-        self, name: str, memory: RunMemory, hashes: HashCache, display: SweepDisplay
+        self, name: str, display: SweepDisplay, environment: Environment | None = None
     ) -> None:
+        """environment: of this process; None to look when the first point begins."""
         self._name = name
-        self._memory = memory
-        self._hashes = hashes
         self._display = display
+        self._environment = environment
+        self._memory = RunMemory.empty()
+        self._hashes = HashCache()
+
+    def __reduce__(self) -> tuple[type["PointTask"], tuple[str, SweepDisplay]]:
+        """Another process starts with nothing in memory, on a machine of its own."""
+        return PointTask, (self._name, self._display)
 
     def __call__(self, config: DictConfig) -> str:
         """Measure a point unless that has been done. Returns its status."""
-        point = to_point_config(_composed_task(config), self._name)
-        identity = identify(point, self._hashes)
+        try:
+            point = to_point_config(_composed_task(config), self._name)
+            identity = identify(point, self._hashes)
+        except Exception as error:
+            self._display.end(f"failed: {error}")
+            return FAILED
+        if PointStore(point.folder).is_finished(identity.point_id):
+            return FINISHED
+        return self._measure(point, identity)
+
+    def _measure(self, point: PointConfig, identity: Identity) -> str:
         store = PointStore(point.folder)
-        if store.is_finished(identity.point_id):
-            return "kept"
+        self._environment = self._environment or read_environment()
         watcher = self._display.begin(_label(point))
         try:
-            result = run_point(point, identity, self._memory, watcher)
+            result = run_point(point, identity, self._environment, self._memory, watcher)
             store.save_result(point, identity, result)
         except Exception as error:
-            store.save_failure(point, identity, read_environment(), error)
+            store.save_failure(point, identity, self._environment, error)
             self._display.end(f"failed: {error}")
             return FAILED
         speedup = result.summary.headline["speedup"].value
         self._display.end("no speedup" if speedup is None else f"S = {speedup:.2f}")
-        return "measured"
+        return FINISHED
 
 
 def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
@@ -96,8 +112,7 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
     """
     extra = search_path_override(request.config_dir)
     overrides = (*request.overrides, *extra)
-    hashes = HashCache()
-    plan, points = plan_sweep(overrides, hashes)
+    plan, points = plan_sweep(overrides)
     if request.is_single and len(points) > 1:
         keys = ", ".join(plan.swept_keys)
         raise UsageError(f"run takes one point, but {keys} has several values; use sweep")
@@ -114,7 +129,7 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
     display = SweepDisplay(console, num_pending)
     try:
         if num_pending:
-            task = PointTask(plan.name, RunMemory.empty(), hashes, display)
+            task = PointTask(plan.name, display, environment)
             launch(task, [*overrides, f"name={_quoted(plan.name)}"])
     finally:
         display.close()
@@ -123,9 +138,10 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
     return _report(folder, plan, rows, len(wanted) - num_pending, console)
 
 
-def plan_sweep(overrides: Sequence[str], hashes: HashCache) -> tuple[SweepPlan, list[PlannedPoint]]:
+def plan_sweep(overrides: Sequence[str]) -> tuple[SweepPlan, list[PlannedPoint]]:
     """Expand, compose, check and identify every point. Raises UsageError for the first mistake."""
     check_overrides(overrides)
+    hashes = HashCache()
     expansion = expand(overrides)
     with hydra_session():
         composed = [compose_point(point) for point in expansion.points]
@@ -133,6 +149,7 @@ def plan_sweep(overrides: Sequence[str], hashes: HashCache) -> tuple[SweepPlan, 
     for item in composed:
         config = to_point_config(item, expansion.name)
         check_point(config)
+        try_light_parts(config)
         points.append(PlannedPoint(config, identify(config, hashes)))
     ids = [point.identity.point_id for point in points]
     typed = tuple(o for o in overrides if not o.startswith("hydra.searchpath"))

@@ -34,6 +34,7 @@ from dspark_bench.training.target_features import FrozenTarget
 from dspark_bench.training.tokenizer import MASK_TOKEN_ID
 from dspark_bench.training.train_loop import has_fast_bf16
 
+TRAINABLE = ("parallel", "ar", "semi_ar", "semi_ar_gated", "semi_ar_rnn")
 EVALUATION_BATCHES = 12
 EVALUATION_STEP = 1_000_000
 _REPORT_EVERY = 20

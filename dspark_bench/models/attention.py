@@ -48,14 +48,14 @@ class _Group:
 
     tokens [G*Q] index into the flat batch (None: the flat batch itself, unpadded);
     scatter [tokens of the group]: where each real token lies in the padded [G*Q];
-    rows [G]; views: every layer's cached keys and values as [G, Hkv, L, head_dim], when the rows
-    are neighbours and no copy is needed; mask [G, 1, Q, L] additive, None when everything is visible.
+    rows [G] where keys must be gathered; views: every layer's keys and values [G, Hkv, L, head_dim]
+    where the rows are neighbours and no copy is needed; mask [G, 1, Q, L] additive, None when everything is visible.
     """
 
     num_requests: int
     num_queries: int
     num_keys: int
-    rows: Tensor
+    rows: Tensor | None
     views: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None
     mask: Tensor | None
     tokens: Tensor | None
@@ -77,16 +77,28 @@ def plan_attention(
     spans: Sequence[Span], cache: KVCache, visibility: Visibility = Visibility.CAUSAL
 ) -> AttentionPlan:
     """Pack the metadata of one pass over `spans`, whose tokens lie flattened in that order."""
-    device = cache.keys.device
-    positions: list[int] = []
+    positions, slots = _places(spans, cache)
+    groups = tuple(
+        _pack_group(members, spans, visibility, positions, cache) for members in _partition(spans)
+    )
+    return AttentionPlan(positions, slots, positions.shape[0], groups)
+
+
+def _places(spans: Sequence[Span], cache: KVCache) -> tuple[Tensor, Tensor]:
+    """Positions and cache slots of all tokens; for a single chain these are views, not copies."""
+    if len(spans) == 1 and spans[0].parents is None:
+        span = spans[0]
+        base = span.row * cache.max_len + span.context_len
+        positions = cache.index[span.context_len : span.context_len + span.query_len]
+        return positions, cache.index[base : base + span.query_len]
+    places: list[int] = []
     slots: list[int] = []
     for span in spans:
         base = span.row * cache.max_len + span.context_len
         slots.extend(range(base, base + span.query_len))
-        positions.extend(span.context_len + depth for depth in _depths(span))
-    groups = tuple(_pack_group(members, spans, visibility, cache) for members in _partition(spans))
-    table = torch.tensor([positions, slots], dtype=torch.int64, device=device)
-    return AttentionPlan(table[0], table[1], len(slots), groups)
+        places.extend(span.context_len + depth for depth in _depths(span))
+    table = torch.tensor([places, slots], dtype=torch.int64, device=cache.index.device)
+    return table[0], table[1]
 
 
 def attend(
@@ -112,6 +124,7 @@ def attend(
 def _attend_group(query: Tensor, cache: KVCache, layer: int, group: _Group) -> Tensor:
     """query [G*Q, Hq, hd] -> [G*Q, Hq*hd]. Query heads that share a key head become extra rows."""
     if group.views is None:
+        assert group.rows is not None
         keys = cache.keys[layer][group.rows, : group.num_keys].transpose(1, 2)
         values = cache.values[layer][group.rows, : group.num_keys].transpose(1, 2)
     else:
@@ -145,9 +158,10 @@ def _pack_group(
     members: list[int],
     spans: Sequence[Span],
     visibility: Visibility,
+    positions: Tensor,
     cache: KVCache,
 ) -> _Group:
-    device = cache.keys.device
+    device = cache.index.device
     chosen = [spans[i] for i in members]
     width = max(span.query_len for span in chosen)
     num_keys = max(span.context_len + span.query_len for span in chosen)
@@ -156,13 +170,15 @@ def _pack_group(
     tokens, scatter, destination = (
         (None, None, None) if is_whole else _padding(members, spans, width, device)
     )
+    views = _views(rows, num_keys, cache)
+    own = positions if tokens is None else positions[tokens]
     return _Group(
         num_requests=len(chosen),
         num_queries=width,
         num_keys=num_keys,
-        rows=torch.tensor(rows, device=device),
-        views=_views(rows, num_keys, cache),
-        mask=_mask(chosen, width, num_keys, visibility, cache.keys.dtype, device),
+        rows=None if views is not None else torch.tensor(rows, device=device),
+        views=views,
+        mask=_mask(chosen, visibility, own.view(-1, 1, width, 1), num_keys, cache),
         tokens=tokens,
         scatter=scatter,
         destination=destination,
@@ -201,36 +217,31 @@ def _padding(
 
 def _mask(
     chosen: Sequence[Span],
-    width: int,
-    num_keys: int,
     visibility: Visibility,
-    dtype: torch.dtype,
-    device: torch.device,
+    positions: Tensor,
+    num_keys: int,
+    cache: KVCache,
 ) -> Tensor | None:
-    """Additive mask [G, 1, Q, L], or None when every query sees every key."""
+    """Additive mask [G, 1, Q, L], or None when every query sees every key.
+
+    positions [G, 1, Q, 1]: of the padded queries.
+    """
+    device, width = cache.index.device, positions.shape[2]
     if any(span.parents is not None for span in chosen):
-        visible = torch.stack([_tree_visible(span, width, num_keys) for span in chosen]).to(device)
-        return _additive(visible, dtype)
-    contexts = [span.context_len for span in chosen]
-    if visibility is Visibility.BLOCK:
-        limits = [
-            s.context_len + (s.query_len if s.visible_len is None else s.visible_len)
-            for s in chosen
-        ]
-        if all(limit == num_keys for limit in limits):
+        trees = torch.stack([_tree_visible(span, width, num_keys) for span in chosen])
+        return cache.additive(trees.to(device).unsqueeze(1))
+    if visibility is Visibility.CAUSAL:
+        if width == 1 and all(span.context_len + 1 == num_keys for span in chosen):
             return None
-        last = torch.tensor(limits, device=device)[:, None, None].expand(-1, width, 1)
-    else:
-        if width == 1 and all(context + 1 == num_keys for context in contexts):
-            return None
-        first = torch.tensor(contexts, device=device)[:, None, None]
-        last = first + torch.arange(1, width + 1, device=device)[None, :, None]
-    return _additive(torch.arange(num_keys, device=device) < last, dtype)
-
-
-def _additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-    return mask.masked_fill_(~visible, -torch.inf).unsqueeze(1)
+        return cache.additive(cache.index[:num_keys] <= positions)
+    limits = [
+        span.context_len + (span.query_len if span.visible_len is None else span.visible_len)
+        for span in chosen
+    ]
+    if all(limit == num_keys for limit in limits):
+        return None
+    ends = torch.tensor(limits, device=device).view(-1, 1, 1, 1).expand(-1, 1, width, 1)
+    return cache.additive(cache.index[:num_keys] < ends)
 
 
 def _depths(span: Span) -> Sequence[int]:

@@ -13,7 +13,10 @@ from dspark_bench.models.config import ModelConfig
 
 
 class KVCache:
-    """Keys and values [layers, rows, max_len, Hkv, head_dim]; slot = row * max_len + place."""
+    """Keys and values [layers, rows, max_len, Hkv, head_dim]; slot = row * max_len + place.
+
+    index: the numbers 0, 1, 2, ... of all slots, for attention plans to cut views from.
+    """
 
     def __init__(
         self,
@@ -31,6 +34,9 @@ class KVCache:
         self.values = torch.zeros(shape, dtype=dtype, device=device)
         self._key_slots = self.keys.flatten(1, 2).unbind(0)
         self._value_slots = self.values.flatten(1, 2).unbind(0)
+        self.index = torch.arange(num_rows * max_len, device=device)
+        self._seen = torch.zeros((), dtype=dtype, device=device)
+        self._unseen = torch.full((), -torch.inf, dtype=dtype, device=device)
         self.lengths = [0] * num_rows
         self._free = list(range(num_rows))
 
@@ -63,3 +69,7 @@ class KVCache:
         """Store keys and values [num_layers, T, Hkv, head_dim] of every layer at slots [T]."""
         self.keys.flatten(1, 2).index_copy_(1, slots, keys)
         self.values.flatten(1, 2).index_copy_(1, slots, values)
+
+    def additive(self, visible: Tensor) -> Tensor:
+        """An attention mask in the cache's dtype: 0 where `visible`, minus infinity elsewhere."""
+        return torch.where(visible, self._seen, self._unseen)

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from dspark_bench.training.corpus import CorpusConfig, build_corpus
 from dspark_bench.training.documents import DOMAINS, SPLITS, Corpus, Document
 from dspark_bench.training.packing import load_packed, pack_corpus
@@ -63,24 +65,37 @@ class PreparedData:
                 yield Document(record["text"], record["domain"], record["package"], record["key"])
 
 
-def prepare(folder: Path, config: CorpusConfig, vocab_size: int = VOCAB_SIZE) -> PreparedData:
-    """Build what is missing in `folder` and return it; complete data are used as they are."""
+def prepare(
+    folder: Path,
+    config: CorpusConfig,
+    vocab_size: int = VOCAB_SIZE,
+    tokenizer: Tokenizer | None = None,
+) -> PreparedData:
+    """Build what is missing in `folder` and return it; complete data are used as they are.
+
+    tokenizer: of the model that will read the data; None trains a new one.
+    """
     data = PreparedData(folder)
     if not data.summary_path.exists():
-        write_prepared(data, build_corpus(config), config, vocab_size)
+        write_prepared(data, build_corpus(config), config, vocab_size, tokenizer)
     return data
 
 
 def write_prepared(
-    data: PreparedData, corpus: Corpus, config: CorpusConfig, vocab_size: int = VOCAB_SIZE
+    data: PreparedData,
+    corpus: Corpus,
+    config: CorpusConfig,
+    vocab_size: int = VOCAB_SIZE,
+    tokenizer: Tokenizer | None = None,
 ) -> None:
     """Write `corpus` and what follows from it into `data.folder`."""
     data.folder.mkdir(parents=True, exist_ok=True)
     with data.documents_path.open("w", encoding="utf-8") as lines:
         for document in corpus.documents:
             lines.write(json.dumps({**asdict(document), "split": document.split}) + "\n")
-    train = [document.text for document in corpus.documents if document.split == "train"]
-    tokenizer = train_tokenizer(train[::_TOKENIZER_STRIDE], vocab_size)
+    if tokenizer is None:
+        train = [document.text for document in corpus.documents if document.split == "train"]
+        tokenizer = train_tokenizer(train[::_TOKENIZER_STRIDE], vocab_size)
     save_tokenizer(tokenizer, data.tokenizer_folder)
     pack_corpus(corpus, tokenizer, data.tokens_folder)
     summary = {

@@ -1,0 +1,32 @@
+"""Drafters of a user's own, for `--config-dir`: named by class path, known to nobody."""
+
+import torch
+
+from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.models.target import TargetModel
+
+
+class UniformDrafter:
+    """Draws every token uniformly. `fails_at`: a draft length at which it breaks."""
+
+    def __init__(self, target: TargetModel, max_gamma: int, fails_at: int = 0) -> None:
+        self._vocab_size = target.config.vocab_size
+        self._fails_at = fails_at
+        self.spec = DrafterSpec("uniform", max_gamma, (), has_confidence=False)
+
+    def allocate(self, num_rows: int, max_len: int) -> None:
+        """Keeps nothing."""
+
+    def extend(self, update: ContextUpdate) -> None:
+        """Keeps nothing."""
+
+    def propose(self, batch: DraftBatch) -> Proposal:
+        if batch.num_slots == self._fails_at:
+            raise RuntimeError(f"cannot draft {self._fails_at} tokens")
+        tokens = (batch.uniform * self._vocab_size).long()
+        if batch.forced is not None:
+            tokens = batch.forced
+        if batch.sampling.is_greedy:
+            return Proposal(tokens, None, None)
+        shape = (*tokens.shape, self._vocab_size)
+        return Proposal(tokens, torch.full(shape, 1 / self._vocab_size), None)

@@ -1,0 +1,171 @@
+"""The command line as typed: exit codes, one-line errors, and a sweep that is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dspark_bench import cli
+from dspark_bench.experiment import sweep as sweep_module
+from tests.sweeps import read_summary, tiny_overrides
+from tests.tiny_models import TinyZoo
+
+_REPO = Path(cli.__file__).resolve().parents[1]
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "dspark_bench", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(_REPO)}
+
+
+@pytest.mark.parametrize("verb", ["sweep", "run", "plot", "list", "doctor"])
+def test_help_names_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.execute(["--help"]) == 0
+    assert verb in capsys.readouterr().out
+
+
+def test_importing_the_command_line_imports_nothing_heavy() -> None:
+    code = "import sys, dspark_bench.cli; print({'torch', 'hydra', 'pandas'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=_environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["gamma=two", "gamma=0", "gamma=-1", "gamma=99", "drafter=nope", "drafter.gamma=3"],
+)
+def test_bad_overrides_exit_2_with_one_line(
+    tiny_zoo: TinyZoo, tmp_path: Path, override: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.execute(["sweep", *tiny_overrides(tiny_zoo, tmp_path, override)]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: ")
+    assert shown.err.count("\n") == 1
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("arguments", [["frobnicate"], ["list", "--nope"], ["sweep", "--nope"]])
+def test_unknown_verbs_and_options_exit_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.execute(arguments) == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_a_word_without_equals_is_no_override(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.execute(["run", "gamma"]) == 2
+    assert "valid: key=value" in capsys.readouterr().err
+
+
+def test_run_refuses_several_values(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.execute(["run", *tiny_overrides(tiny_zoo, tmp_path, "gamma=2,4")]) == 2
+    assert "use sweep" in capsys.readouterr().err
+
+
+def test_read_only_results_exit_2(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    overrides = tiny_overrides(tiny_zoo, tmp_path, f"results_dir={tmp_path / 'file'}")
+    assert cli.execute(["sweep", *overrides]) == 2
+    assert "cannot write results" in capsys.readouterr().err
+
+
+def test_cfg_shows_the_configuration_and_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.execute(["sweep", "gamma=7", "--cfg", "job"]) == 0
+    assert "gamma: 7" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    assert cli.execute(["sweep", "gamma=2,4", "--cfg", "job"]) == 2
+
+
+def test_list_and_doctor_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.execute(["list"]) == 0
+    assert "drafter=semi_ar" in capsys.readouterr().out
+    assert cli.execute(["doctor"]) == 0
+    assert "torch" in capsys.readouterr().out
+
+
+def test_exit_codes_of_interrupts_bugs_and_failed_points(
+    tiny_zoo: TinyZoo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["run", *tiny_overrides(tiny_zoo, tmp_path)]
+    monkeypatch.setattr(sweep_module, "run_point", _raise(KeyboardInterrupt()))
+    assert cli.execute(arguments) == 130
+    monkeypatch.setattr(sweep_module, "run_point", _raise(RuntimeError("broken")))
+    assert cli.execute(arguments) == 4
+    assert "broken" in capsys.readouterr().err
+    monkeypatch.setattr(sweep_module, "plan_sweep", _raise(RuntimeError("bug")))
+    assert cli.execute(arguments) == 70
+    assert "please report it" in capsys.readouterr().err
+
+
+def test_a_sweep_as_typed_and_its_figures(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    command = _command("sweep", *tiny_overrides(tiny_zoo, tmp_path, "gamma=2,4"))
+    done = subprocess.run(
+        command, cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "speedup S over the paired baseline" in done.stdout
+    assert cli.execute(["plot", str(tmp_path / "results")]) == 0
+    assert (tmp_path / "results" / "figures" / "s_curve.png").stat().st_size > 0
+
+
+def test_killed_in_the_middle_the_same_command_finishes_the_rest(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    overrides = tiny_overrides(
+        tiny_zoo, tmp_path, "gamma=1,2,3,4", "num_requests=8", "max_new_tokens=48"
+    )
+    command = _command("sweep", *overrides)
+    folder = tmp_path / "results" / "tiny"
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        deadline = time.monotonic() + 120
+        while not list(folder.glob("points/*/metrics.json")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGKILL)
+    kept = {path.parent.name: path.stat().st_mtime_ns for path in _finished(folder)}
+    assert 1 <= len(kept) < 4
+    assert cli.execute(["sweep", *overrides]) == 0
+    assert len(_finished(folder)) == 4
+    assert {row["status"] for row in read_summary(folder)} == {"finished"}
+    states = json.loads((folder / "sweep.json").read_text())["points"]
+    assert [state["status"] for state in states] == ["finished"] * 4
+    for name, stamp in kept.items():
+        assert (folder / "points" / name / "metrics.json").stat().st_mtime_ns == stamp
+    assert not list(folder.glob("points/.aside*"))
+
+
+def _finished(folder: Path) -> list[Path]:
+    return sorted(folder.glob("points/*/metrics.json"))
+
+
+def _raise(error: BaseException) -> object:
+    def call(*_: object) -> None:
+        raise error
+
+    return call
