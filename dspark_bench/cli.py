@@ -6,11 +6,14 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dspark_bench.core.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, BenchError, UsageError
+
+if TYPE_CHECKING:
+    from dspark_bench.experiment.sweep import SweepRequest
 
 app = typer.Typer(
     name="dspark-bench",
@@ -48,6 +51,26 @@ def sweep(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fres
 def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh = False) -> None:
     """Run one point."""
     _run_points(overrides or [], config_dir, fresh, is_single=True)
+
+
+@app.command(context_settings=_PASS_THROUGH)
+def verify(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
+    """Check that a drafter and a scheduler leave the target's output as it is."""
+    from rich.console import Console
+
+    from dspark_bench.experiment.verify import run_verify
+
+    run_verify(_request(overrides or [], config_dir), Console())
+
+
+@app.command(context_settings=_PASS_THROUGH)
+def train(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
+    """Train a drafter (drafter=NAME) or a target (target=zoo) into train.out=FOLDER."""
+    from rich.console import Console
+
+    from dspark_bench.experiment.train import run_train
+
+    run_train(_request(overrides or [], config_dir), Console())
 
 
 @app.command()
@@ -90,6 +113,16 @@ def doctor() -> None:
     console.print(diagnosis_table(diagnosis))
     for warning in diagnosis.warnings:
         console.print(f"warning: {warning}", highlight=False)
+
+
+def _request(arguments: Sequence[str], config_dir: Path | None) -> "SweepRequest":
+    from dspark_bench.experiment.hydra_flags import split_arguments
+    from dspark_bench.experiment.sweep import SweepRequest
+
+    split = split_arguments(arguments)
+    if split.flags:
+        raise UsageError(f"{split.flags[0]} belongs to sweep and run")
+    return SweepRequest(split.overrides, config_dir)
 
 
 def _run_points(

@@ -56,7 +56,7 @@ def cycle_noise(keys: UInt64s, cycles: UInt64s, num_slots: int) -> CycleNoise:
 
 
 def noise_block(key: int, first_cycle: int, num_cycles: int, num_slots: int) -> Floats:
-    """Noise of consecutive cycles of one request, [num_cycles, 2K + 1]; rows as `split_noise` reads.
+    """Noise of consecutive cycles of one request: [num_cycles, 2K + 1], for `split_noise`.
 
     Drawing many cycles at once keeps the generator's cost out of the single cycle.
     """

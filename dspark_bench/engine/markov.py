@@ -25,7 +25,9 @@ class MarkovTarget:
     def __init__(self, law: Tensor) -> None:
         self.law = law
         self.device: torch.device = law.device
-        self.config: ModelConfig = ModelConfig(law.shape[0], 2, 2, 1, 1, 1, 2, 1e-6, 1e4, 1 << 20, True, ())
+        self.config: ModelConfig = ModelConfig(
+            law.shape[0], 2, 2, 1, 1, 1, 2, 1e-6, 1e4, 1 << 20, True, ()
+        )
 
     def new_cache(self, num_rows: int, max_len: int) -> KVCache:
         """A cache that only keeps lengths."""

@@ -74,8 +74,8 @@ def build_point(point: PointConfig, cache: ModelCache) -> PointObjects:
     return PointObjects(
         target=target,
         drafter=drafter,
-        scheduler=_build("scheduler", point.scheduler),
-        acceptance=_build("acceptance", point.acceptance),
+        scheduler=build_scheduler(point),
+        acceptance=build_acceptance(point),
         load=_build("load", point.load),
         prompts=build_prompts(point, target.config),
         tokenizer=read_tokenizer(point.target_dir),
@@ -96,6 +96,18 @@ def build_drafter(point: PointConfig, target: TargetModel) -> Drafter | None:
     drafter: Drafter = _build("drafter", point.drafter, {"target": target})
     check_gamma(point, drafter.spec.max_gamma)
     return drafter
+
+
+def build_scheduler(point: PointConfig) -> Scheduler:
+    """A scheduler with no memory yet."""
+    scheduler: Scheduler = _build("scheduler", point.scheduler)
+    return scheduler
+
+
+def build_acceptance(point: PointConfig) -> Acceptance:
+    """The rule that decides which drafts stand."""
+    acceptance: Acceptance = _build("acceptance", point.acceptance)
+    return acceptance
 
 
 def build_prompts(point: PointConfig, config: ModelConfig | None = None) -> Prompts:

@@ -53,11 +53,12 @@ class MeasureSettings:
 
 @dataclass
 class TrainSettings:
-    """Group `train`; `minutes` is wall time."""
+    """Group `train`; minutes: wall time of a target's training; steps: of a drafter's."""
 
     work: str = "train_work"
     out: str | None = None
     minutes: float = 30.0
+    steps: int = 2200
     threads: int | None = None
 
 

@@ -112,7 +112,7 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
     """
     extra = search_path_override(request.config_dir)
     overrides = (*request.overrides, *extra)
-    plan, points = plan_sweep(overrides)
+    plan, points = plan_sweep(overrides, HashCache())
     if request.is_single and len(points) > 1:
         keys = ", ".join(plan.swept_keys)
         raise UsageError(f"run takes one point, but {keys} has several values; use sweep")
@@ -138,10 +138,9 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
     return _report(folder, plan, rows, len(wanted) - num_pending, console)
 
 
-def plan_sweep(overrides: Sequence[str]) -> tuple[SweepPlan, list[PlannedPoint]]:
+def plan_sweep(overrides: Sequence[str], hashes: HashCache) -> tuple[SweepPlan, list[PlannedPoint]]:
     """Expand, compose, check and identify every point. Raises UsageError for the first mistake."""
     check_overrides(overrides)
-    hashes = HashCache()
     expansion = expand(overrides)
     with hydra_session():
         composed = [compose_point(point) for point in expansion.points]

@@ -119,9 +119,7 @@ def drafter_checks(point: PointConfig, objects: PointObjects) -> list[CheckResul
     sampled = _serve(point, objects, sampling, BATCH, is_speculative=True)
     by_id = {record.request_id: record.output_tokens for record in sampled.requests}
     sequences = [(r, by_id[r.request_id]) for r in objects.prompts.requests]
-    results.append(
-        tilt_check(objects.target, objects.drafter, sequences, point.gamma, sampling)
-    )
+    results.append(tilt_check(objects.target, objects.drafter, sequences, point.gamma, sampling))
     return results
 
 

@@ -95,7 +95,7 @@ def test_parts_of_the_cycles_tile_the_run() -> None:
 
 
 def test_a_prompt_that_cannot_fit_is_refused_before_anything_runs() -> None:
-    with pytest.raises(UsageError, match="needs 135 cache positions .*a row has 128"):
+    with pytest.raises(UsageError, match=r"needs 135 cache positions .*a row has 128"):
         tiny.serve([Request(0, "long", "d", tuple([1] * 100), 30)], tiny.drafter("ar"), 4)
 
 

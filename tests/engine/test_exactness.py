@@ -9,7 +9,6 @@ from torch import Tensor
 
 from dspark_bench.core.clock import device_clock
 from dspark_bench.core.random_streams import CycleNoise, cycle_noise
-from dspark_bench.core.sampling import Verdict
 from dspark_bench.core.types import CycleRecord, PlanContext, Proposal, Request, SamplingParams
 from dspark_bench.engine.acceptance import ExactAcceptance, ExactDecision
 from dspark_bench.engine.engine import Engine, EngineConfig

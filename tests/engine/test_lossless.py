@@ -101,9 +101,7 @@ class ScriptedDrafter:
 @pytest.mark.parametrize("gamma", [1, 2, 4, 8, 16])
 def test_always_right_and_always_wrong_drafters_bound_tau(greedy_baseline, gamma: int) -> None:
     request = next(
-        r
-        for r in REQUESTS
-        if greedy_baseline.requests[r.request_id].finish_reason == "length"
+        r for r in REQUESTS if greedy_baseline.requests[r.request_id].finish_reason == "length"
     )
     output = tiny.outputs(greedy_baseline)[request.request_id]
     script = {0: (*request.prompt_tokens, *output)}

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from dspark_bench.core.errors import CheckpointError, UsageError
+from dspark_bench.experiment.identity import HashCache
 from dspark_bench.experiment.sweep import PlannedPoint, plan_sweep
 from tests.sweeps import tiny_overrides
 from tests.tiny_models import TinyZoo, write_block_drafter, write_target
 
 
 def _plan(overrides: list[str]) -> list[PlannedPoint]:
-    return plan_sweep(overrides)[1]
+    return plan_sweep(overrides, HashCache())[1]
 
 
 def _id(overrides: list[str]) -> str:

@@ -26,7 +26,7 @@ def edit(path: Path, **changes: object) -> None:
 
 
 def test_missing_directory_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no checkpoint directory at .*nowhere"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint directory at .*nowhere"):
         load(tmp_path / "nowhere")
 
 
@@ -49,9 +49,7 @@ def test_truncated_weights_are_named(copy: Path) -> None:
         ({"hidden_size": "wide"}, "wrong type"),
     ],
 )
-def test_unfit_configs_are_explained(
-    copy: Path, changes: dict[str, object], message: str
-) -> None:
+def test_unfit_configs_are_explained(copy: Path, changes: dict[str, object], message: str) -> None:
     edit(copy, **changes)
     with pytest.raises(CheckpointError, match=message):
         load(copy)
