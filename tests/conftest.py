@@ -1,8 +1,11 @@
 """Fixtures shared by all tests."""
 
 import pytest
+import torch
 
 from tests.tiny_models import TinyZoo, write_tiny_zoo
+
+torch.set_num_threads(1)  # tiny models gain nothing from more, and busy neighbours cost a lot
 
 
 @pytest.fixture(scope="session")

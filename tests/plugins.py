@@ -7,9 +7,14 @@ from dspark_bench.models.target import TargetModel
 
 
 class UniformDrafter:
-    """Draws every token uniformly. `fails_at`: a draft length at which it breaks."""
+    """Draws every token uniformly.
 
-    def __init__(self, target: TargetModel, max_gamma: int, fails_at: int = 0) -> None:
+    fails_at: a draft length at which it breaks; path: a file in a format of its own.
+    """
+
+    def __init__(
+        self, target: TargetModel, max_gamma: int, fails_at: int = 0, path: str | None = None
+    ) -> None:
         self._vocab_size = target.config.vocab_size
         self._fails_at = fails_at
         self.spec = DrafterSpec("uniform", max_gamma, (), has_confidence=False)

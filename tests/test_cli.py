@@ -133,7 +133,7 @@ def test_killed_in_the_middle_the_same_command_finishes_the_rest(
     tiny_zoo: TinyZoo, tmp_path: Path
 ) -> None:
     overrides = tiny_overrides(
-        tiny_zoo, tmp_path, "gamma=1,2,3,4", "num_requests=8", "max_new_tokens=48"
+        tiny_zoo, tmp_path, "gamma=1,2,3,4", "num_requests=4", "max_new_tokens=24"
     )
     command = _command("sweep", *overrides)
     folder = tmp_path / "results" / "tiny"

@@ -14,7 +14,6 @@ from dspark_bench.experiment.point_config import Component, PointConfig
 from dspark_bench.models.checkpoint import content_hash
 
 SCHEMA_VERSION = 1
-_OWN_PACKAGE = "dspark_bench"
 _LEFT_OUT = ("name", "results_dir")
 
 
@@ -33,7 +32,7 @@ class Identity:
 
 
 class HashCache:
-    """Hashes of checkpoint folders, each read once."""
+    """Hashes of checkpoints, each read once."""
 
     def __init__(self) -> None:
         self._hashes: dict[Path, str] = {}
@@ -45,11 +44,24 @@ class HashCache:
             self._hashes[key] = content_hash(directory)
         return self._hashes[key]
 
+    def drafter(self, point: PointConfig) -> str:
+        """Hash of the drafter's files; a user's class may have any, in any format."""
+        path = point.drafter_dir
+        if path is None:
+            return ""
+        if point.drafter.is_own:
+            return self.checkpoint(path)
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(file.read_bytes())
+        return digest.hexdigest()[:16]
+
 
 def identify(point: PointConfig, hashes: HashCache) -> Identity:
     """Identity of a checked point. Reads checkpoints and prompts, but builds no model."""
     target = hashes.checkpoint(point.target_dir)
-    drafter = "" if point.drafter_dir is None else hashes.checkpoint(point.drafter_dir)
+    drafter = hashes.drafter(point)
     prompts = build_prompts(point).identity
     plugins = (point.drafter, point.scheduler, point.load, point.acceptance)
     plugin_hashes = tuple(_source_hash(component) for component in plugins)
@@ -79,7 +91,7 @@ def _without_paths(point: PointConfig) -> dict[str, Any]:
 def _source_hash(component: Component) -> str:
     """Hash of a user's own source file: editing a plug-in makes another point."""
     path = component.class_path
-    if path is None or path.startswith(f"{_OWN_PACKAGE}."):
+    if path is None or component.is_own:
         return ""
     try:
         source = Path(inspect.getfile(get_class(path))).read_bytes()

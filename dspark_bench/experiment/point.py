@@ -40,7 +40,7 @@ from dspark_bench.experiment.turns import (
     request_frame,
     run_turns,
 )
-from dspark_bench.experiment.verification import find_verification
+from dspark_bench.experiment.verification import find_verification, verification_path
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE
 from dspark_bench.metrics.lossless import LosslessResult, check_greedy
 from dspark_bench.metrics.summary import PointSummary, SummaryContext, summarise
@@ -151,7 +151,7 @@ def _lossless(
 ) -> LosslessResult:
     """Greedy: compare the arms, with a baseline at another batch size as control."""
     if not point.sampling.is_greedy:
-        passed = find_verification(point, identity)
+        passed = find_verification(verification_path(point, identity))
         return LosslessResult(has_passed_distribution=passed)
     other = 1 if objects.load.max_concurrency > 1 else _CONTROL_CONCURRENCY
     result = run_untimed(point, objects, objects.prompts.requests, other, is_speculative=False)
@@ -196,6 +196,7 @@ def _facts(point: PointConfig, objects: PointObjects, identity: Identity) -> dic
         "rate": point.load.arguments.get("rate"),
         "gamma_trained": None if drafter is None else drafter.spec.max_gamma,
         "train_seed": _train_seed(point),
+        "verification": verification_path(point, identity).name,
         "num_target_weight_bytes": objects.target.num_weight_bytes,
     }
 

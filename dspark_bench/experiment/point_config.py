@@ -20,6 +20,11 @@ class Component:
     class_path: str | None
     arguments: dict[str, Any]
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the class is this package's, not a user's."""
+        return self.class_path is not None and self.class_path.startswith(f"{PACKAGE_DIR.name}.")
+
 
 @dataclass(frozen=True, slots=True)
 class PointConfig:

@@ -16,6 +16,7 @@ from dspark_bench.experiment.store import (
     replace_text,
     write_json,
 )
+from dspark_bench.experiment.verification import VERDICTS, find_verification
 
 COLUMNS: Final = (
     *("point_id", "drafter", "gamma", "scheduler", "load", "concurrency", "rate", "workload"),
@@ -49,7 +50,7 @@ def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> lis
     stored = PointStore(folder).load_all()
     before = read_json(folder / "sweep.json") or {}
     swept = list(dict.fromkeys([*before.get("swept_keys", []), *plan.swept_keys]))
-    rows = [point_row(point, swept, environment) for point in stored]
+    rows = [point_row(point, swept, environment, folder.parent / VERDICTS) for point in stored]
     write_csv(folder / "summary.csv", rows, swept)
     states = {row["point_id"]: row["status"] for row in rows}
     points = {entry["point_id"]: entry["overrides"] for entry in before.get("points", [])}
@@ -78,14 +79,18 @@ def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> lis
     return rows
 
 
-def point_row(stored: StoredPoint, swept_keys: Sequence[str], environment: Environment) -> Row:
-    """One row of summary.csv."""
+def point_row(
+    stored: StoredPoint, swept_keys: Sequence[str], environment: Environment, verdicts: Path
+) -> Row:
+    """One row of summary.csv. A verdict that `verify` has reached since then counts."""
     content = stored.content
     keys, facts = content["point"]["keys"], content.get("facts", {})
     row: Row = {"point_id": stored.point_id}
     row |= {key: keys.get(key) for key in _KEYS}
     row |= {key: keys.get(key) for key in swept_keys}
     row |= facts | content.get("summary", {})
+    if row.get("lossless") is None and row.get("lossless_evidence") == "untested":
+        row["lossless"] = find_verification(verdicts / str(facts.get("verification")))
     row["status"] = _status(stored, facts, environment)
     if not stored.is_finished:
         row["error"] = content.get("message")

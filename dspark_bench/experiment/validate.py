@@ -126,7 +126,11 @@ def _check_target(directory: Path) -> None:
 
 
 def _check_drafter(point: PointConfig, directory: Path) -> None:
-    """A file-level look; a class with a format of its own is judged when it is built."""
+    """A file-level look; a user's class, with a format of its own, judges when it is built."""
+    if not point.drafter.is_own:
+        if not directory.exists():
+            raise CheckpointError(f"drafter.path is {directory}: no such file or folder")
+        return
     if not directory.is_dir():
         raise CheckpointError(f"no checkpoint directory at {directory}")
     _check_weights(directory)

@@ -7,6 +7,8 @@ from pathlib import Path
 from dspark_bench.experiment.identity import Identity
 from dspark_bench.experiment.point_config import PointConfig
 
+VERDICTS = "verify"
+
 
 def verification_path(point: PointConfig, identity: Identity) -> Path:
     """The file that `verify` writes for this target, drafter, scheduler and acceptance."""
@@ -20,13 +22,13 @@ def verification_path(point: PointConfig, identity: Identity) -> Path:
     ]
     digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
     name = f"{point.drafter.name}-{point.scheduler.name}-{digest}.json"
-    return point.results_dir / "verify" / name
+    return point.results_dir / VERDICTS / name
 
 
-def find_verification(point: PointConfig, identity: Identity) -> bool | None:
+def find_verification(path: Path) -> bool | None:
     """Whether the distribution checks passed; None if they have not been run."""
     try:
-        found = json.loads(verification_path(point, identity).read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     passed = found.get("passed") if isinstance(found, dict) else None

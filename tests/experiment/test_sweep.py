@@ -162,6 +162,20 @@ def test_a_users_class_enters_through_config_dir(
         _sweep(_mine(tiny_zoo, tmp_path, "gamma=5"), config_dir)
 
 
+def test_a_users_class_may_read_files_of_its_own_format(
+    tiny_zoo: TinyZoo, tmp_path: Path, config_dir: Path
+) -> None:
+    weights = tmp_path / "weights.txt"
+    weights.write_text("1")
+    overrides = _mine(tiny_zoo, tmp_path, "gamma=2", f"+drafter.path={weights}")
+    first, _ = _sweep(overrides, config_dir)
+    weights.write_text("2")
+    second, _ = _sweep(overrides, config_dir)
+    assert first[0]["point_id"] != second[0]["point_id"]
+    with pytest.raises(UsageError, match="no such file or folder"):
+        _sweep(_mine(tiny_zoo, tmp_path, "+drafter.path=absent"), config_dir)
+
+
 def test_a_users_class_that_cannot_be_imported_or_called(
     tiny_zoo: TinyZoo, tmp_path: Path, config_dir: Path
 ) -> None:
