@@ -50,6 +50,11 @@ class Scheduler(Protocol):
         """Whether verifying position k never depends on the tokens at k or later."""
         ...
 
+    @property
+    def is_selective(self) -> bool:
+        """Whether verify lengths depend on confidences: acceptance is then a selected sample."""
+        ...
+
     def plan_draft(self, context: PlanContext) -> list[int]:
         """Draft length of each request, 0..gamma, from earlier cycles only."""
         ...

@@ -52,10 +52,15 @@ class Commit:
         return [outcome.state.context_len for outcome in self.outcomes]
 
     def context_update(self, batch: VerifyBatch, features: Tensor | None) -> ContextUpdate | None:
-        """New context of the requests that go on; None if there is none or nobody reads it."""
+        """New context of the requests that go on; None if none does.
+
+        features [T, m*D], or None for a drafter that reads no target layer: [T, 0] then.
+        """
         going = [(i, o) for i, o in enumerate(self.outcomes) if o.reason is None]
-        if features is None or not going:
+        if not going:
             return None
+        if features is None:
+            features = batch.token_ids.new_empty((batch.plan.num_tokens, 0), dtype=torch.float32)
         index: list[int] = []
         following: list[int] = []
         counts: list[int] = []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dspark_bench.core.clock import Clock
 from dspark_bench.core.protocols import Acceptance, Drafter, Load, Scheduler
@@ -22,8 +23,8 @@ from dspark_bench.core.types import (
     RunResult,
     SamplingParams,
 )
-from dspark_bench.engine.batch import build_verify_batch
-from dspark_bench.engine.commit import commit_cycle
+from dspark_bench.engine.batch import VerifyBatch, build_verify_batch
+from dspark_bench.engine.commit import Commit, commit_cycle
 from dspark_bench.engine.state import ActiveRequest, Batcher
 from dspark_bench.engine.timing import StageTimer
 from dspark_bench.models.target import Target
@@ -117,10 +118,8 @@ class Engine:
 
         for state, length in zip(states, commit.context_lens, strict=True):
             self._cache.set_length(state.row, length)
-        update = commit.context_update(batch, output.features)
         timer.engine()
-        if self._drafter is not None and update is not None:
-            self._drafter.extend(update)
+        self._extend(commit, batch, output.features)
         timer.draft()
 
         now_s = timer.now_s()
@@ -175,6 +174,13 @@ class Engine:
                 uniform=uniform,
             )
         )
+
+    def _extend(self, commit: Commit, batch: VerifyBatch, features: Tensor | None) -> None:
+        if self._drafter is None:
+            return
+        update = commit.context_update(batch, features)
+        if update is not None:
+            self._drafter.extend(update)
 
     def _plan_verify(
         self,

@@ -80,9 +80,9 @@ def _record(
     cache = target.new_cache(1, tokens.shape[0])
     plan = plan_attention([Span(0, 0, tokens.shape[0])], cache)
     seen = target.forward(tokens, plan, cache, None, drafter.spec.feature_layers)
-    assert seen.features is not None
+    features = seen.logits.new_empty(tokens.shape[0], 0) if seen.features is None else seen.features
     probs = token_probs(seen.logits, sampling)
-    return _Recorded(tokens, len(request.prompt_tokens), probs, seen.features)
+    return _Recorded(tokens, len(request.prompt_tokens), probs, features)
 
 
 def _walk(

@@ -146,13 +146,9 @@ def agreement_curve(
 ) -> tuple[float, ...] | None:
     """1 - TV per position along the baseline's outputs; None without a drafter.
 
-    None also for a drafter that reads no target features.
-
     Allocates the drafter's cache anew: call it when nothing is left to be timed.
     """
     if objects.drafter is None or num_requests == 0:
-        return None
-    if not objects.drafter.spec.feature_layers:
         return None
     sequences = _baseline_outputs(objects.prompts.requests, done)[:num_requests]
     return measure_agreement(

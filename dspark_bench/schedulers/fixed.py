@@ -11,6 +11,7 @@ class FixedScheduler:
     """Verifies everything; looks at nothing, so it anticipates nothing."""
 
     is_non_anticipating = True
+    is_selective = False
 
     def plan_draft(self, context: PlanContext) -> list[int]:
         """gamma for every request."""

@@ -73,7 +73,7 @@ class ScriptedDrafter:
     """Proposes, for each request, a fixed continuation (by its cache row)."""
 
     def __init__(self, script: dict[int, tuple[int, ...]], offset: int) -> None:
-        self.spec = DrafterSpec("scripted", 16, (0,), False)
+        self.spec = DrafterSpec("scripted", 16, (), False)
         self._script = script
         self._offset = offset
 
