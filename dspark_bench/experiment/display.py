@@ -16,6 +16,7 @@ from dspark_bench.experiment.point import Watcher
 from dspark_bench.experiment.point_config import NO_DRAFTER
 from dspark_bench.experiment.tables import FINISHED, Row
 from dspark_bench.experiment.turns import TurnResult
+from dspark_bench.metrics.gap import GAP_TERMS
 
 _REFRESH_S = 0.5
 _BAR = 24
@@ -126,6 +127,35 @@ def result_table(rows: Sequence[Row], swept_keys: Sequence[str] = ()) -> Table:
         cells = result_cells(row, [*_NAMES, *others])
         table.add_row(*cells, *([str(row["status"])] if has_status else []))
     return table
+
+
+def gap_table(rows: Sequence[Row], swept_keys: Sequence[str] = ()) -> Table | None:
+    """From theory to measurement, term by term; each line adds up. None without a drafter."""
+    names = [*_NAMES, *(key for key in swept_keys if key not in _NAMES)]
+    table = Table(
+        title="from S theory to S measured: what each difference adds",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+        header_style="bold underline",
+    )
+    for name in names:
+        table.add_column("work-\nload" if name == "workload" else name, no_wrap=True)
+    heads = [
+        term.replace("_and_", "+").replace("_", "\n").replace("+", "\n+ ") for term in GAP_TERMS
+    ]
+    for head in ("S\ntheory", *heads, "S"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        terms = [row.get(f"gap_{term}") for term in GAP_TERMS]
+        if row.get("speedup") is None or None in terms:
+            continue
+        keys = [str(row.get(key, "")) for key in names]
+        signed = [f"{term:+.2f}" for term in terms]
+        table.add_row(
+            *keys, _number(row.get("speedup_theory")), *signed, _number(row.get("speedup"))
+        )
+    return table if table.row_count else None
 
 
 def result_cells(row: Row, names: Sequence[str]) -> list[str]:

@@ -21,7 +21,7 @@ from dspark_bench.experiment.compose import (
     hydra_session,
     search_path_override,
 )
-from dspark_bench.experiment.display import SweepDisplay, divergence_lines, result_table
+from dspark_bench.experiment.display import SweepDisplay, divergence_lines, gap_table, result_table
 from dspark_bench.experiment.environment import Environment, read_environment
 from dspark_bench.experiment.expand import expand
 from dspark_bench.experiment.identity import HashCache, Identity, identify
@@ -188,6 +188,9 @@ def _report(
     wanted = list(dict.fromkeys(point_id for point_id, _ in plan.points))
     mine = [by_id[point_id] for point_id in wanted if point_id in by_id]
     console.print(result_table(mine, plan.swept_keys))
+    gaps = gap_table(mine, plan.swept_keys)
+    if gaps is not None:
+        console.print(gaps)
     store = PointStore(folder)
     for row in mine:
         stored = store.load(row["point_id"])

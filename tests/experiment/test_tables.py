@@ -6,10 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dspark_bench.experiment.display import divergence_lines, result_table
+from dspark_bench.experiment.display import divergence_lines, gap_table, result_table
 from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.store import StoredPoint, write_json
 from dspark_bench.experiment.tables import point_row, write_csv
+from dspark_bench.metrics.gap import GAP_TERMS
 
 _HERE = Environment(
     cpu_model="cpu",
@@ -83,6 +84,20 @@ def test_table_fits_80_columns(tmp_path: Path) -> None:
     line = console.file.getvalue().splitlines()[-1].split()
     assert line[:8] == ["semi_ar", "4", "mixed", "1.50", "1.44-1.57", "3.21", "0.71", "0.08"]
     assert line[8:] == ["2.11", "1.56", "+4%", "untested"]
+
+
+def test_gap_table_lists_every_term_and_skips_points_without_one(tmp_path: Path) -> None:
+    terms = dict(zip(GAP_TERMS, (0.0, -0.25, 0.05, -0.2, -0.1, 0.15), strict=True))
+    figures = {f"gap_{name}": value for name, value in terms.items()}
+    row = point_row(_stored(speedup=1.5, speedup_theory=1.85, **figures), [], _HERE, tmp_path)
+    console = Console(file=io.StringIO(), width=80)
+    table = gap_table([row, point_row(_stored(), [], _HERE, tmp_path)])
+    assert table is not None and table.row_count == 1
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    line = console.file.getvalue().splitlines()[-1].split()
+    assert line[3:] == ["1.85", "+0.00", "-0.25", "+0.05", "-0.20", "-0.10", "+0.15", "1.50"]
+    assert gap_table([]) is None
 
 
 def test_divergences_show_margins_and_the_control() -> None:
