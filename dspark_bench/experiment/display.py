@@ -21,6 +21,14 @@ from dspark_bench.metrics.gap import GAP_TERMS
 _REFRESH_S = 0.5
 _BAR = 24
 _NAMES = ("drafter", "gamma", "workload")
+_GAP_HEADS = (
+    "trunca-\ntion",
+    "non-\niid",
+    "draft\ncost",
+    "verify\ncost",
+    "over-\nhead",
+    "prefill,\nbatches",
+)
 
 
 class SweepDisplay:
@@ -141,10 +149,7 @@ def gap_table(rows: Sequence[Row], swept_keys: Sequence[str] = ()) -> Table | No
     )
     for name in names:
         table.add_column("work-\nload" if name == "workload" else name, no_wrap=True)
-    heads = [
-        term.replace("_and_", "+").replace("_", "\n").replace("+", "\n+ ") for term in GAP_TERMS
-    ]
-    for head in ("S\ntheory", *heads, "S"):
+    for head in ("S\ntheory", *_GAP_HEADS, "S"):
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         terms = [row.get(f"gap_{term}") for term in GAP_TERMS]
