@@ -7,7 +7,7 @@ that what differs between them is the architecture.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from dspark_bench.training.train_loop import has_fast_bf16
 TRAINABLE = ("parallel", "ar", "semi_ar", "semi_ar_gated", "semi_ar_rnn")
 EVALUATION_BATCHES = 12
 EVALUATION_STEP = 1_000_000
+DEFAULT_RESPONSES = ResponsePlan()
 _REPORT_EVERY = 20
 
 
@@ -54,7 +55,7 @@ class DraftersJob:
     work: Path
     out: Path
     recipe: DrafterRecipe
-    responses: ResponsePlan = ResponsePlan()
+    responses: ResponsePlan = field(default_factory=lambda: DEFAULT_RESPONSES)
     batch_size: int = 16
     window_tokens: int = 256
     response_share: float = 0.5
