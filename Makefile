@@ -41,7 +41,7 @@ format: $(STAMP) ## Rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench-engine: $(STAMP) ## Time the engine's baseline step against the bandwidth floor
+bench-engine: $(STAMP) ## Decoding against transformers' generate, and the engine's own share of a cycle
 	$(BIN)/python -m dspark_bench.experiment.bench_engine
 
 train-zoo: $(STAMP) ## Train the embedded models again, into zoo-work/zoo (hours; resumes)
