@@ -1,7 +1,8 @@
 """Text that the target itself writes, for training its drafters on what they will meet.
 
 The paper regenerates every response with the target; here a share of the training windows is the
-target's own continuation of training prompts, half of them drawn at temperature 1 and half greedy.
+target's own continuation of training prompts, three in four drawn at temperature 1, the rest greedy
+(a small target's greedy text repeats itself, so more of it would teach little).
 """
 
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from dspark_bench.training.prepared import PreparedData
 from dspark_bench.training.prompts import prompt_of
 from dspark_bench.training.tokenizer import EOS_TOKEN_ID, load_tokenizer
 
+GREEDY_EVERY = 4
 _CHUNK = 256
 
 
@@ -101,13 +103,13 @@ def _write_chunk(
     plan: ResponsePlan,
     path: Path,
 ) -> None:
-    """Generate one chunk, even requests at temperature 1 and odd ones greedily."""
+    """Generate one chunk; every fourth request is greedy."""
     parts: list[int] = []
-    for parity, temperature in ((0, 1.0), (1, 0.0)):
+    for is_greedy in (False, True):
         requests = [
             Request(first + i, f"train-{first + i}", "", prompt, plan.max_new_tokens)
             for i, prompt in enumerate(prompts)
-            if i % 2 == parity
+            if (i % GREEDY_EVERY == 0) == is_greedy
         ]
         if not requests:
             continue
@@ -117,7 +119,7 @@ def _write_chunk(
             None,
             FixedScheduler(),
             ExactAcceptance(),
-            SamplingParams(temperature),
+            SamplingParams(0.0 if is_greedy else 1.0),
             0,
             EngineConfig(plan.batch_size, longest + plan.max_new_tokens + 1),
             device_clock(target.device),
