@@ -49,8 +49,8 @@ class _Group:
     tokens [G*Q] index into the flat batch (None: the flat batch itself, unpadded);
     scatter [tokens of the group]: where each real token lies in the padded [G*Q];
     rows [G] where keys must be gathered; views: every layer's keys and values [G, Hkv, L, head_dim]
-    where the rows are neighbours and no copy is needed; mask [G, 1, Q, L] additive, None when
-    everything is visible.
+    where the rows are neighbours and no copy is needed; mask [G, 1, share * Q, L] additive, repeated
+    for the query heads that share a key head; None when everything is visible.
     """
 
     num_requests: int
@@ -136,16 +136,9 @@ def _attend_group(query: Tensor, cache: KVCache, layer: int, group: _Group) -> T
     size, width = group.num_requests, group.num_queries
     folded = query.view(size, width, num_kv, share, head_dim).permute(0, 2, 3, 1, 4)
     folded = folded.reshape(size, num_kv, share * width, head_dim)
-    out = F.scaled_dot_product_attention(folded, keys, values, attn_mask=_fold(group.mask, share))
+    out = F.scaled_dot_product_attention(folded, keys, values, attn_mask=group.mask)
     out = out.view(size, num_kv, share, width, head_dim).permute(0, 3, 1, 2, 4)
     return out.reshape(size * width, num_heads * head_dim)
-
-
-def _fold(mask: Tensor | None, share: int) -> Tensor | None:
-    """Repeat mask rows for the query heads that were folded into the query dimension."""
-    if mask is None or mask.shape[2] == 1:
-        return mask
-    return mask.repeat(1, 1, share, 1)
 
 
 def _partition(spans: Sequence[Span]) -> list[list[int]]:
@@ -223,26 +216,27 @@ def _mask(
     num_keys: int,
     cache: KVCache,
 ) -> Tensor | None:
-    """Additive mask [G, 1, Q, L], or None when every query sees every key.
+    """Additive mask [G, 1, share * Q, L], or None when every query sees every key.
 
     positions [G, 1, Q, 1]: of the padded queries.
     """
     device, width = cache.index.device, positions.shape[2]
+    share = cache.num_shared_heads
     if any(span.parents is not None for span in chosen):
         trees = torch.stack([_tree_visible(span, width, num_keys) for span in chosen])
-        return cache.additive(trees.to(device).unsqueeze(1))
+        return cache.additive(trees.to(device).unsqueeze(1).repeat(1, 1, share, 1))
     if visibility is Visibility.CAUSAL:
         if width == 1 and all(span.context_len + 1 == num_keys for span in chosen):
             return None
-        return cache.additive(cache.index[:num_keys] <= positions)
+        return cache.additive(cache.index[:num_keys] <= positions.repeat(1, 1, share, 1))
     limits = [
         span.context_len + (span.query_len if span.visible_len is None else span.visible_len)
         for span in chosen
     ]
     if all(limit == num_keys for limit in limits):
         return None
-    ends = torch.tensor(limits, device=device).view(-1, 1, 1, 1).expand(-1, 1, width, 1)
-    return cache.additive(cache.index[:num_keys] < ends)
+    ends = torch.tensor(limits, device=device).view(-1, 1, 1, 1)
+    return cache.additive((cache.index[:num_keys] < ends).expand(-1, 1, share * width, -1))
 
 
 def _depths(span: Span) -> Sequence[int]:

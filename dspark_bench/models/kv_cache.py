@@ -29,6 +29,7 @@ class KVCache:
     ) -> None:
         shape = (num_layers, num_rows, max_len, config.num_key_value_heads, config.head_dim)
         self.num_rows = num_rows
+        self.num_shared_heads = config.num_attention_heads // config.num_key_value_heads
         self.max_len = max_len
         self.keys = torch.zeros(shape, dtype=dtype, device=device)
         self.values = torch.zeros(shape, dtype=dtype, device=device)

@@ -1,0 +1,122 @@
+"""The embedded zoo: complete, within its budget, readable by transformers, lossless when greedy."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from dspark_bench.core.protocols import Drafter
+from dspark_bench.core.types import Request
+from dspark_bench.drafters.ar import AutoregressiveDrafter
+from dspark_bench.drafters.parallel import ParallelDrafter
+from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
+from dspark_bench.engine.exactness import same_outputs_check
+from dspark_bench.experiment.point_config import ZOO
+from dspark_bench.models.attention import Span, plan_attention
+from dspark_bench.models.checkpoint import content_hash, read_tokenizer
+from dspark_bench.models.target import TargetModel
+from dspark_bench.workloads.zoo_prompts import DOMAINS, zoo_prompts
+from tests import tiny
+
+BUDGET_BYTES = 25 * 10**6
+DRAFTERS = ("semi_ar", "parallel", "ar")
+
+
+@pytest.fixture(scope="module")
+def target() -> TargetModel:
+    return TargetModel.load(ZOO / "target", torch.float32, tiny.CPU)
+
+
+def load(name: str, target: TargetModel) -> Drafter:
+    path = ZOO / "drafters" / name
+    if name == "parallel":
+        return ParallelDrafter(path, target)
+    if name == "ar":
+        return AutoregressiveDrafter(path, target)
+    return SemiAutoregressiveDrafter(path, target)
+
+
+def test_weights_stay_within_the_budget_and_are_safetensors_only() -> None:
+    weights = list(ZOO.rglob("*.safetensors"))
+    assert len(weights) == 1 + len(DRAFTERS)
+    assert sum(path.stat().st_size for path in weights) <= BUDGET_BYTES
+    allowed = {".json", ".jsonl", ".safetensors"}
+    assert {path.suffix for path in ZOO.rglob("*") if path.is_file()} <= allowed
+
+
+@pytest.mark.parametrize("name", DRAFTERS)
+def test_drafters_belong_to_this_target_and_serve_every_gamma(
+    name: str, target: TargetModel
+) -> None:
+    manifest = json.loads((ZOO / "drafters" / name / "manifest.json").read_text())
+    assert manifest["target_hash"] == content_hash(ZOO / "target")
+    assert load(name, target).spec.max_gamma == 16
+
+
+def test_manifests_name_licences_and_no_place() -> None:
+    for path in ZOO.rglob("manifest.json"):
+        manifest = json.loads(path.read_text())
+        assert manifest["corpus"]["sources"], path
+        assert all(source["licence"] for source in manifest["corpus"]["sources"])
+        assert str(Path.home()) not in path.read_text()
+
+
+def test_prompts_are_distinct_and_tokenise() -> None:
+    tokenizer = read_tokenizer(ZOO / "target")
+    texts = []
+    for domain in DOMAINS:
+        for split, count in (("test", 200), ("calibration", 100)):
+            prompts = zoo_prompts(domain, split)
+            assert len(prompts) == count
+            texts += [prompt.text for prompt in prompts]
+    assert len(set(texts)) == len(texts)
+    for text in texts[::50]:
+        assert tokenizer.decode(tokenizer.encode(text).ids) == text
+
+
+def test_transformers_reads_the_target_and_agrees(target: TargetModel) -> None:
+    model = AutoModelForCausalLM.from_pretrained(ZOO / "target", dtype=torch.float32).eval()
+    text = zoo_prompts("code", "test")[0].text
+    ids = torch.tensor(read_tokenizer(ZOO / "target").encode(text).ids)
+    with torch.inference_mode():
+        cache = target.new_cache(1, len(ids))
+        plan = plan_attention([Span(0, 0, len(ids))], cache)
+        ours = target.forward(ids, plan, cache).logits
+        theirs = model(ids.unsqueeze(0)).logits[0]
+    assert (ours - theirs).abs().max() < 1e-4
+
+
+def zoo_requests(count: int) -> list[Request]:
+    tokenizer = read_tokenizer(ZOO / "target")
+    prompts = [prompt for domain in DOMAINS for prompt in zoo_prompts(domain, "test")[:count]]
+    return [
+        Request(i, prompt.id, prompt.domain, tuple(tokenizer.encode(prompt.text).ids), 64)
+        for i, prompt in enumerate(prompts)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DRAFTERS)
+@pytest.mark.parametrize("gamma", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("concurrency", [1, 7])
+def test_greedy_output_equals_the_baseline(
+    name: str, gamma: int, concurrency: int, target: TargetModel
+) -> None:
+    requests = zoo_requests(3)
+    settings = {"temperature": 0.0, "model": target, "max_len": 256}
+    baseline = tiny.serve(requests, None, **settings)
+    drafted = tiny.serve(requests, load(name, target), gamma, concurrency, **settings)
+    check = same_outputs_check("greedy", baseline, drafted)
+    print(check.detail)
+    assert check.is_passed, check.detail
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DRAFTERS)
+def test_a_trained_drafter_is_worth_its_name(name: str, target: TargetModel) -> None:
+    """tau near 1 would mean a misread checkpoint."""
+    result = tiny.serve(zoo_requests(4), load(name, target), 4, 6, model=target, max_len=256)
+    cycles = [cycle for cycle in result.cycles if not cycle.is_prefill]
+    assert 1 + sum(cycle.num_accepted for cycle in cycles) / len(cycles) > 1.6
