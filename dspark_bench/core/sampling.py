@@ -4,6 +4,7 @@ Sources: Leviathan et al. 2023 and Chen et al. 2023 for the accept/residual rule
 Letters: B requests, K draft slots, V vocabulary, T rows flattened over requests.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,19 +12,21 @@ from torch import Tensor
 
 from dspark_bench.core.types import SamplingParams
 
+RESIDUAL_FLOOR = 1e-30
+"""Share of the target's law added to a residual: lost in rounding, unless the residual is empty."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What rejection sampling decided for one cycle of B requests.
 
-    num_accepted [B] int64: length of the accepted draft prefix.
-    is_rejected [B] bool: whether the draft after that prefix was tested and refused.
-    bonus [B] int64: the token that follows the accepted prefix.
+    num_accepted [B]: length of the accepted draft prefix; is_rejected [B]: whether the draft after
+    that prefix was tested and refused; bonus [B]: the token that follows the accepted prefix.
     """
 
-    num_accepted: Tensor
-    is_rejected: Tensor
-    bonus: Tensor
+    num_accepted: list[int]
+    is_rejected: list[bool]
+    bonus: list[int]
 
 
 def token_probs(logits: Tensor, params: SamplingParams) -> Tensor:
@@ -54,7 +57,7 @@ def reject_sampled(
     target_probs: Tensor,
     draft_probs: Tensor,
     draft_tokens: Tensor,
-    verify_lens: Tensor,
+    verify_lens: Sequence[int],
     accept_uniform: Tensor,
     emit_uniform: Tensor,
 ) -> Verdict:
@@ -67,28 +70,37 @@ def reject_sampled(
     Draft x_k is accepted iff u < min(1, target(x_k) / draft(x_k)); after the first refusal the next
     token comes from the normalised positive part of target - draft, after none from the target.
     """
-    num_slots = draft_tokens.shape[1]
+    size, num_slots = draft_tokens.shape
     index = draft_tokens.unsqueeze(-1)
     target_at = target_probs[:, :num_slots].gather(2, index).squeeze(-1)
     draft_at = draft_probs.gather(2, index).squeeze(-1)
-    passed = accept_uniform * draft_at < target_at
-    num_accepted, is_rejected = _prefix(passed, verify_lens)
-    emit_probs = _row(target_probs, num_accepted)
-    refused = _row(draft_probs, num_accepted.clamp(max=num_slots - 1))
-    residual = (emit_probs - refused).clamp_(min=0.0)
-    has_residual = is_rejected & (residual.sum(-1) > 0)
-    weights = torch.where(has_residual.unsqueeze(-1), residual, emit_probs)
-    return Verdict(num_accepted, is_rejected, sample(weights, emit_uniform))
+    passed = (accept_uniform * draft_at < target_at).tolist()
+    num_accepted, is_rejected = _prefixes(passed, verify_lens)
+    requests = range(size)
+    weights = target_probs[requests, num_accepted]
+    if any(is_rejected):
+        refused = draft_probs[requests, [min(n, num_slots - 1) for n in num_accepted]]
+        is_tested = torch.tensor(is_rejected, device=refused.device).unsqueeze(1)
+        residual = (weights - refused * is_tested).clamp_(min=0.0)
+        weights = residual.add_(weights, alpha=RESIDUAL_FLOOR)
+    return Verdict(num_accepted, is_rejected, sample(weights, emit_uniform).tolist())
 
 
-def reject_greedy(target_tokens: Tensor, draft_tokens: Tensor, verify_lens: Tensor) -> Verdict:
+def reject_greedy(
+    target_tokens: Sequence[Sequence[int]],
+    draft_tokens: Sequence[Sequence[int]],
+    verify_lens: Sequence[int],
+) -> Verdict:
     """Temperature 0: accept drafts while they equal the target's argmax.
 
-    target_tokens [B, K+1] is the target's argmax per row; draft_tokens [B, K]; verify_lens [B].
+    target_tokens [B][K+1] is the target's argmax per row; draft_tokens [B][K]; verify_lens [B].
     """
-    passed = draft_tokens == target_tokens[:, : draft_tokens.shape[1]]
-    num_accepted, is_rejected = _prefix(passed, verify_lens)
-    bonus = target_tokens.gather(1, num_accepted.unsqueeze(1)).squeeze(1)
+    passed = [
+        [draft == target for draft, target in zip(drafts, targets, strict=False)]
+        for drafts, targets in zip(draft_tokens, target_tokens, strict=True)
+    ]
+    num_accepted, is_rejected = _prefixes(passed, verify_lens)
+    bonus = [row[n] for row, n in zip(target_tokens, num_accepted, strict=True)]
     return Verdict(num_accepted, is_rejected, bonus)
 
 
@@ -97,15 +109,15 @@ def overlap(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     return torch.minimum(target_probs, draft_probs).sum(-1)
 
 
-def _prefix(passed: Tensor, verify_lens: Tensor) -> tuple[Tensor, Tensor]:
-    slots = torch.arange(passed.shape[1], device=passed.device)
-    verified = slots < verify_lens.unsqueeze(1)
-    num_accepted = (passed & verified).to(torch.int64).cumprod(dim=1).sum(dim=1)
-    return num_accepted, num_accepted < verify_lens
-
-
-def _row(table: Tensor, index: Tensor) -> Tensor:
-    return table[torch.arange(table.shape[0], device=table.device), index]
+def _prefixes(
+    passed: Sequence[Sequence[bool]], verify_lens: Sequence[int]
+) -> tuple[list[int], list[bool]]:
+    """Accepted length of each request, and whether its next draft was verified and refused."""
+    lengths = [
+        next((k for k, is_good in enumerate(row[:length]) if not is_good), length)
+        for row, length in zip(passed, verify_lens, strict=True)
+    ]
+    return lengths, [n < length for n, length in zip(lengths, verify_lens, strict=True)]
 
 
 def _keep_top_k(logits: Tensor, top_k: int) -> Tensor:

@@ -55,13 +55,19 @@ class ExactAcceptance:
         assert proposal.probs is not None
         num_drafted, num_slots = proposal.token_ids.shape
         table = _per_request(probs, verify_lens[:num_drafted], num_slots)
-        lens = torch.tensor(verify_lens[:num_drafted], device=logits.device)
         accept = torch.from_numpy(noise.accept[:num_drafted]).to(logits.device)
         drafted = reject_sampled(
-            table, proposal.probs, proposal.token_ids, lens, accept, emit[:num_drafted]
+            table,
+            proposal.probs,
+            proposal.token_ids,
+            verify_lens[:num_drafted],
+            accept,
+            emit[:num_drafted],
         )
-        plain = probs[sum(verify_lens) + num_drafted :]
-        verdict = _join(drafted, _bonus_only(sample(plain, emit[num_drafted:])))
+        verdict = drafted
+        if num_drafted < len(verify_lens):
+            plain = probs[sum(verify_lens) + num_drafted :]
+            verdict = _join(drafted, _bonus_only(sample(plain, emit[num_drafted:])))
         return ExactDecision(verdict, overlap(table[:, :num_slots], proposal.probs), None)
 
 
@@ -74,8 +80,8 @@ def _decide_greedy(
         return ExactDecision(_bonus_only(best), None, margins.unsqueeze(1))
     num_drafted, num_slots = proposal.token_ids.shape
     first = verify_lens[:num_drafted]
-    lens = torch.tensor(first, device=logits.device)
-    drafted = reject_greedy(_per_request(best, first, num_slots), proposal.token_ids, lens)
+    table = _per_request(best, first, num_slots)
+    drafted = reject_greedy(table.tolist(), proposal.token_ids.tolist(), first)
     split = sum(verify_lens) + num_drafted
     verdict = _join(drafted, _bonus_only(best[split:]))
     padded = torch.zeros(len(verify_lens), num_slots + 1, device=logits.device)
@@ -99,15 +105,13 @@ def _per_request(flat: Tensor, verify_lens: Sequence[int], num_slots: int) -> Te
 
 
 def _bonus_only(tokens: Tensor) -> Verdict:
-    none = torch.zeros_like(tokens)
-    return Verdict(none, none.bool(), tokens)
+    size = tokens.shape[0]
+    return Verdict([0] * size, [False] * size, tokens.tolist())
 
 
 def _join(first: Verdict, second: Verdict) -> Verdict:
-    if second.bonus.shape[0] == 0:
-        return first
     return Verdict(
-        torch.cat([first.num_accepted, second.num_accepted]),
-        torch.cat([first.is_rejected, second.is_rejected]),
-        torch.cat([first.bonus, second.bonus]),
+        first.num_accepted + second.num_accepted,
+        first.is_rejected + second.is_rejected,
+        first.bonus + second.bonus,
     )

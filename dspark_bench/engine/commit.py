@@ -142,21 +142,16 @@ def commit_cycle(
 ) -> Commit:
     """Apply a verdict: emit tokens and advance every request. Mutates `states`."""
     verdict = decision.verdict
-    accepted, rejected, bonus = (
-        verdict.num_accepted.tolist(),
-        verdict.is_rejected.tolist(),
-        verdict.bonus.tolist(),
-    )
     drafts = [] if proposal is None else proposal.token_ids.tolist()
     margins = None if decision.margins is None else decision.margins.tolist()
     outcomes = []
     for place, state in enumerate(states):
-        prefix = drafts[place][: accepted[place]] if place < len(drafts) else []
+        prefix = drafts[place][: verdict.num_accepted[place]] if place < len(drafts) else []
         outcome = _outcome(
             state,
-            (*prefix, bonus[place]),
+            (*prefix, verdict.bonus[place]),
             verify_lens[place],
-            rejected[place],
+            verdict.is_rejected[place],
             batch.query_lens[place],
             eos_token_ids,
         )

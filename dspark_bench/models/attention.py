@@ -49,8 +49,8 @@ class _Group:
     tokens [G*Q] index into the flat batch (None: the flat batch itself, unpadded);
     scatter [tokens of the group]: where each real token lies in the padded [G*Q];
     rows [G] where keys must be gathered; views: every layer's keys and values [G, Hkv, L, head_dim]
-    where the rows are neighbours and no copy is needed; mask [G, 1, share * Q, L] additive, repeated
-    for the query heads that share a key head; None when everything is visible.
+    where the rows are neighbours and no copy is needed; mask [G, 1, share * Q, L] additive,
+    repeated for the query heads that share a key head; None when everything is visible.
     """
 
     num_requests: int

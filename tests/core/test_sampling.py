@@ -60,11 +60,11 @@ def judge(draft: int, u: float, emit: float, length: int = 1) -> tuple[int, bool
         torch.stack([P, P], 1),
         Q.unsqueeze(1),
         torch.tensor([[draft]]),
-        torch.tensor([length]),
+        [length],
         uniform(u).unsqueeze(0),
         uniform(emit),
     )
-    return int(verdict.num_accepted), bool(verdict.is_rejected), int(verdict.bonus)
+    return verdict.num_accepted[0], verdict.is_rejected[0], verdict.bonus[0]
 
 
 def test_rejection_by_hand() -> None:
@@ -87,24 +87,38 @@ def test_emitted_law_is_the_targets_own() -> None:
         P.expand(n, 2, 3),
         Q.expand(n, 1, 3),
         drafts,
-        torch.ones(n, dtype=torch.int64),
+        [1] * n,
         u[1].unsqueeze(1),
         u[2],
     )
-    first = torch.where(verdict.num_accepted == 1, drafts[:, 0], verdict.bonus)
+    accepted = torch.tensor(verdict.num_accepted)
+    first = torch.where(accepted == 1, drafts[:, 0], torch.tensor(verdict.bonus))
     frequency = first.bincount(minlength=3) / n
     assert torch.allclose(frequency, P[0], atol=4 * 0.46 / n**0.5)
-    accepted = float(verdict.num_accepted.float().mean())
-    assert accepted == pytest.approx(float(overlap(P, Q)), abs=4 * 0.5 / n**0.5)
+    share = float(accepted.float().mean())
+    assert share == pytest.approx(float(overlap(P, Q)), abs=4 * 0.5 / n**0.5)
 
 
 def test_greedy_prefix_by_hand() -> None:
-    target = torch.tensor([[5, 6, 7], [5, 6, 7], [5, 6, 7]])
-    drafts = torch.tensor([[5, 6], [5, 9], [5, 6]])
-    verdict = reject_greedy(target, drafts, torch.tensor([2, 2, 1]))
-    assert verdict.num_accepted.tolist() == [2, 1, 1]
-    assert verdict.is_rejected.tolist() == [False, True, False]
-    assert verdict.bonus.tolist() == [7, 6, 6]
+    target = [[5, 6, 7], [5, 6, 7], [5, 6, 7]]
+    verdict = reject_greedy(target, [[5, 6], [5, 9], [5, 6]], [2, 2, 1])
+    assert verdict.num_accepted == [2, 1, 1]
+    assert verdict.is_rejected == [False, True, False]
+    assert verdict.bonus == [7, 6, 6]
+
+
+def test_an_empty_residual_falls_back_to_the_target() -> None:
+    """Rounding can refuse a draft where both laws are equal: the target's law is then meant."""
+    same = torch.tensor([[[0.25, 0.75]]])
+    verdict = reject_sampled(
+        torch.cat([same, same], 1),
+        same,
+        torch.tensor([[0]]),
+        [1],
+        uniform(1.0).unsqueeze(0),
+        uniform(0.3),
+    )
+    assert (verdict.is_rejected, verdict.bonus) == ([True], [1])
 
 
 def test_overlap_by_hand() -> None:
