@@ -65,7 +65,8 @@ class PointSummary:
     """Figures of one point. Whatever does not exist for it is None.
 
     headline: figures with intervals; values: the other numbers of the row; positions: lists
-    [gamma] by curve; counts: sums that every ratio can be recomputed from.
+    [gamma] by curve; counts: sums that every ratio can be recomputed from; model_inputs: what
+    `speedup_model` was predicted from.
     """
 
     headline: dict[str, Interval]
@@ -75,6 +76,7 @@ class PointSummary:
     position_counts: dict[str, list[float]]
     counts: dict[str, float]
     lossless: LosslessResult
+    model_inputs: dict[str, object]
 
     def as_row(self) -> dict[str, Cell]:
         """Columns of summary.csv that come from the data."""
@@ -102,6 +104,7 @@ class PointSummary:
             "position_counts": self.position_counts,
             "counts": self.counts,
             "lossless": self.lossless.as_json(),
+            "model_inputs": self.model_inputs,
         }
 
 
@@ -138,6 +141,11 @@ def summarise(
         position_counts={name: list(map(float, v)) for name, v in asdict(by_position).items()},
         counts=sums.as_counts(),
         lossless=context.lossless or LosslessResult(),
+        model_inputs={
+            "profile": None if context.profile is None else asdict(context.profile),
+            "survival": context.model_survival,
+            "mean_output_tokens": context.model_mean_output_tokens,
+        },
     )
 
 
