@@ -2,7 +2,7 @@
 
 Serves a few prompts one at a time at every draft length and takes medians over decode cycles. The
 lengths are interleaved: round after round over all of them, so that a slow moment of the machine
-falls on all alike.
+falls on all alike, and every other round runs backwards.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,9 +47,9 @@ def profile_costs(
         raise ValueError("profiling needs at least one prompt")
     widths = sorted({0, *gammas})
     cycles: dict[int, list[CycleRecord]] = {width: [] for width in widths}
-    for prompt in prompts:
+    for number, prompt in enumerate(prompts):
         short = replace(prompt, max_new_tokens=min(PROFILE_NEW_TOKENS, prompt.max_new_tokens))
-        for width in widths:
+        for width in widths if number % 2 == 0 else reversed(widths):
             cycles[width].extend(serve(width, [short], seed).cycles)
     decode = {width: [c for c in cycles[width] if not c.has_prefill] for width in widths}
     speculative = [c for width in widths if width > 0 for c in cycles[width] if c.has_prefill]

@@ -25,9 +25,11 @@ from dspark_bench.experiment.predictions import (
     Prediction,
     PredictionCache,
     agreement_curve,
+    costs_now,
     predict,
     row_length,
     run_untimed,
+    with_costs,
 )
 from dspark_bench.experiment.timing_lock import timing_lock
 from dspark_bench.experiment.turns import (
@@ -99,7 +101,9 @@ def run_point(
     objects = build_point(point, memory.models)
     with timing_lock() as lock:
         prediction = predict(point, objects, memory.predictions, _drafter_key(point, identity))
+        before = costs_now(point, objects)
         done = _measure(point, objects, watcher)
+        prediction = with_costs(prediction, point.gamma, (before, costs_now(point, objects)))
         is_shared = lock.is_shared
     agreement = agreement_curve(point, objects, done, point.measure.agreement_requests)
     requests, cycles = request_frame(done), cycle_frame(done)

@@ -4,7 +4,8 @@ Costs and survival are kept between points of a sweep that share target, drafter
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from dspark_bench.core.types import Request, RunResult
 from dspark_bench.engine.agreement import measure_agreement
@@ -18,7 +19,8 @@ from dspark_bench.metrics.frames import BASELINE
 from dspark_bench.metrics.theory import CostProfile
 from dspark_bench.schedulers.fixed import FixedScheduler
 
-PROFILE_REQUESTS = 6
+PROFILE_REQUESTS = 3
+LOCAL_REQUESTS = 8
 _CALIBRATION_REPEAT = -2
 
 
@@ -46,19 +48,62 @@ class PredictionCache:
         target = objects.target
         key = (target.identity, drafter_key, str(target.dtype), str(target.device), point.sampling)
         if key not in self._profiles:
-            self._profiles[key] = _profile(point, objects, objects.drafter.spec.max_gamma)
+            longest = min(PROFILE_MAX_GAMMA, objects.drafter.spec.max_gamma)
+            prompts = objects.prompts.calibration[:PROFILE_REQUESTS]
+            self._profiles[key] = _profile(point, objects, prompts, range(1, longest + 1))
         return self._profiles[key]
 
 
-def _profile(point: PointConfig, objects: PointObjects, max_gamma: int) -> CostProfile:
-    longest = min(PROFILE_MAX_GAMMA, max_gamma)
-    prompts = objects.prompts.calibration[:PROFILE_REQUESTS]
+def costs_now(point: PointConfig, objects: PointObjects) -> CostProfile | None:
+    """Costs at the point's own draft length, on calibration prompts, as the machine is now.
+
+    A machine that others use drifts by more in minutes than two draft lengths differ, so these are
+    taken right before and right after the timed turns. Allocates the drafter's cache anew.
+    """
+    prompts = objects.prompts.calibration[:LOCAL_REQUESTS]
+    if objects.drafter is None or not prompts or objects.load.max_concurrency > 1:
+        return None
+    return _profile(point, objects, prompts, (point.gamma,))
+
+
+def with_costs(
+    prediction: Prediction, gamma: int, taken: Sequence[CostProfile | None]
+) -> Prediction:
+    """The prediction with the mean of `taken` in place of the sweep's figures at `gamma`."""
+    profile = prediction.profile
+    local = [costs for costs in taken if costs is not None]
+    if profile is None or not local:
+        return prediction
+
+    def at_gamma(name: str) -> tuple[float, ...]:
+        curve = list(getattr(profile, name))
+        curve[gamma] = fmean(getattr(costs, name)[gamma] for costs in local)
+        return tuple(curve)
+
+    updated = CostProfile(
+        step_s=fmean(costs.step_s for costs in local),
+        verify_s=at_gamma("verify_s"),
+        draft_s=at_gamma("draft_s"),
+        overhead_s=at_gamma("overhead_s"),
+        prefill_s=fmean(costs.prefill_s for costs in local),
+        draft_prefill_s=fmean(costs.draft_prefill_s for costs in local),
+    )
+    return replace(prediction, profile=updated)
+
+
+def _profile(
+    point: PointConfig,
+    objects: PointObjects,
+    prompts: Sequence[Request],
+    gammas: Sequence[int],
+) -> CostProfile:
+    longest = max(gammas)
     room = EngineConfig(
         1, max(len(p.prompt_tokens) for p in prompts) + PROFILE_NEW_TOKENS + longest + 1
     )
     engines = {
         gamma: _engine(point, objects, gamma, room, is_speculative=gamma > 0)
-        for gamma in range(longest + 1)
+        for gamma in (0, *gammas)
     }
 
     def serve(gamma: int, requests: Sequence[Request], seed: int) -> RunResult:
@@ -66,7 +111,7 @@ def _profile(point: PointConfig, objects: PointObjects, max_gamma: int) -> CostP
             return engines[gamma].run(requests, ClosedLoad(1), seed)
 
     seed = repeat_seed(point.seed, _CALIBRATION_REPEAT)
-    costs = profile_costs(serve, prompts, range(1, longest + 1), seed)
+    costs = profile_costs(serve, prompts, gammas, seed)
     return CostProfile(
         costs.step_s,
         costs.verify_s,

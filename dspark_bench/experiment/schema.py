@@ -46,8 +46,8 @@ class MeasureSettings:
 
     repeats: int = 3
     warmup_requests: int = 2
-    calibration_requests: int = 96
-    calibration_concurrency: int = 16
+    calibration_requests: int = 72
+    calibration_concurrency: int = 24
     agreement_requests: int = 8
 
 
