@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from dspark_bench.experiment.environment import code_hash
 from dspark_bench.experiment.identity import Identity
 from dspark_bench.experiment.point_config import PointConfig
 
@@ -11,8 +12,9 @@ VERDICTS = "verify"
 
 
 def verification_path(point: PointConfig, identity: Identity) -> Path:
-    """The file that `verify` writes for this target, drafter, scheduler and acceptance."""
+    """The file that `verify` writes for this code, target, drafter, scheduler and acceptance."""
     parts = [
+        code_hash(),
         identity.target_hash,
         identity.drafter_hash,
         *identity.plugin_hashes,
