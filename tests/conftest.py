@@ -1,11 +1,24 @@
 """Fixtures shared by all tests."""
 
+import tempfile
+from collections.abc import Iterator
+
 import pytest
 import torch
 
 from tests.tiny_models import TinyZoo, write_tiny_zoo
 
 torch.set_num_threads(1)  # tiny models gain nothing from more, and busy neighbours cost a lot
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Timed runs register in the temporary folder: a sweep elsewhere must not reach the tests."""
+    folder = str(tmp_path_factory.mktemp("tmp"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ Serve = Callable[[int, Sequence[Request], int], RunResult]
 """(gamma, requests, seed) -> records at batch 1 with everything verified; gamma 0: no drafter."""
 
 PROFILE_MAX_GAMMA = 16
-PROFILE_NEW_TOKENS = 48
+PROFILE_NEW_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
