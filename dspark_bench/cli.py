@@ -15,6 +15,9 @@ from dspark_bench.core.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, BenchError
 if TYPE_CHECKING:
     from dspark_bench.experiment.sweep import SweepRequest
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 app = typer.Typer(
     name="dspark-bench",
     help="Benchmark speculative decoding: which drafter, which draft length, how much faster, why.",
@@ -24,6 +27,7 @@ app = typer.Typer(
 )
 # Typer brings its own copy of click; this is that copy's UsageError.
 _BadCommandLine: type[Exception] = typer.BadParameter.__mro__[1]
+_PIPE_WIDTH = 160
 _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 Overrides = Annotated[
@@ -128,7 +132,6 @@ def _request(arguments: Sequence[str], config_dir: Path | None) -> "SweepRequest
 def _run_points(
     arguments: Sequence[str], config_dir: Path | None, is_fresh: bool, is_single: bool
 ) -> None:
-    from rich.console import Console
 
     from dspark_bench.experiment.hydra_flags import show, split_arguments
     from dspark_bench.experiment.sweep import SweepRequest, run_sweep
@@ -137,7 +140,15 @@ def _run_points(
     if split.flags:
         show(split, config_dir)
         return
-    run_sweep(SweepRequest(split.overrides, config_dir, is_fresh, is_single), Console())
+    run_sweep(SweepRequest(split.overrides, config_dir, is_fresh, is_single), _wide_console())
+
+
+def _wide_console() -> "Console":
+    """Output to a file or a pipe is not cut to a terminal's width."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, _PIPE_WIDTH))
 
 
 def execute(arguments: Sequence[str]) -> int:

@@ -25,6 +25,7 @@ from dspark_bench.core.types import (
 )
 from dspark_bench.engine.batch import VerifyBatch, build_verify_batch
 from dspark_bench.engine.commit import Commit, commit_cycle
+from dspark_bench.engine.plugin_checks import check_lengths, check_proposal
 from dspark_bench.engine.state import ActiveRequest, Batcher
 from dspark_bench.engine.timing import StageTimer
 from dspark_bench.models.target import Target
@@ -139,6 +140,7 @@ class Engine:
             return list(active), [0] * len(active)
         decoding = [state for state in active if not state.needs_prefill]
         lens = self._scheduler.plan_draft(self._context(decoding)) if decoding else []
+        check_lengths(self._scheduler, "plan_draft", lens, [self._gamma] * len(decoding))
         drafted = [(s, n) for s, n in zip(decoding, lens, strict=True) if n > 0]
         plain = [s for s, n in zip(decoding, lens, strict=True) if n == 0]
         plain += [state for state in active if state.needs_prefill]
@@ -164,16 +166,17 @@ class Engine:
         chosen = states[: len(lens)]
         device = self._target.device
         uniform = torch.from_numpy(noise.draft[: len(lens), : max(lens)]).to(device)
-        return self._drafter.propose(
-            DraftBatch(
-                rows=tuple(state.row for state in chosen),
-                context_lens=tuple(state.context_len for state in chosen),
-                anchors=torch.tensor([state.anchor for state in chosen], device=device),
-                draft_lens=lens,
-                sampling=self._sampling,
-                uniform=uniform,
-            )
+        batch = DraftBatch(
+            rows=tuple(state.row for state in chosen),
+            context_lens=tuple(state.context_len for state in chosen),
+            anchors=torch.tensor([state.anchor for state in chosen], device=device),
+            draft_lens=lens,
+            sampling=self._sampling,
+            uniform=uniform,
         )
+        proposal = self._drafter.propose(batch)
+        check_proposal(self._drafter, proposal, batch)
+        return proposal
 
     def _extend(self, commit: Commit, batch: VerifyBatch, features: Tensor | None) -> None:
         if self._drafter is None:
@@ -192,7 +195,9 @@ class Engine:
             return [0] * len(states)
         num_drafted = proposal.token_ids.shape[0]
         context = self._context(states[:num_drafted])
-        lens = self._scheduler.plan_verify(context, draft_lens[:num_drafted], proposal.confidence)
+        drafted = draft_lens[:num_drafted]
+        lens = self._scheduler.plan_verify(context, drafted, proposal.confidence)
+        check_lengths(self._scheduler, "plan_verify", lens, drafted)
         return list(lens) + [0] * (len(states) - num_drafted)
 
 

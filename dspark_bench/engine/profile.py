@@ -20,7 +20,8 @@ PROFILE_NEW_TOKENS = 32
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCosts:
-    """Seconds at batch 1; tuples are indexed by draft length 0..16, NaN where not measured.
+    """Seconds at batch 1; tuples are indexed by draft length, from 0 to 16 or the largest measured,
+    NaN where not measured.
 
     step_s: a whole baseline decode step; verify_s[l]: the target's pass over 1 + l tokens;
     draft_s[g]: proposing g tokens and absorbing the committed ones; overhead_s[g]: the rest of such
@@ -66,9 +67,8 @@ def profile_costs(
 def _by_width(
     decode: dict[int, list[CycleRecord]], cost: Callable[[CycleRecord], float]
 ) -> tuple[float, ...]:
-    return tuple(
-        _median([cost(c) for c in decode.get(width, [])]) for width in range(PROFILE_MAX_GAMMA + 1)
-    )
+    longest = max(PROFILE_MAX_GAMMA, *decode)
+    return tuple(_median([cost(c) for c in decode.get(width, [])]) for width in range(longest + 1))
 
 
 def _median(values: Sequence[float]) -> float:

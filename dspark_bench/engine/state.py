@@ -110,6 +110,7 @@ class Batcher:
             key = request_key(self._seed, request.request_id)
             row = self._cache.acquire()
             self.active.append(ActiveRequest(request, row, key, scheduled, now_s))
+            self.active.sort(key=lambda state: state.row)  # neighbouring rows need no gathering
 
     def next_event_s(self, now_s: float) -> float | None:
         """When the next request falls due by itself."""

@@ -85,6 +85,7 @@ def build_point(point: PointConfig, cache: ModelCache) -> PointObjects:
 
 def try_light_parts(point: PointConfig) -> None:
     """Build what takes no time, so that its mistakes are found first. Raises UsageError."""
+    choose_device(point)
     for group in ("scheduler", "load", "acceptance"):
         _build(group, getattr(point, group))
 

@@ -128,7 +128,10 @@ def _measure(point: PointConfig, objects: PointObjects, watcher: Watcher) -> lis
     """Warm-up, then every timed turn. Both arms share the target and keep their own caches."""
     requests = objects.prompts.requests
     concurrency = objects.load.max_concurrency
-    turns: list[Turn] = plan_warmup(requests, point.measure.warmup_requests, point.seed)
+    num_warmup = point.measure.warmup_requests
+    if num_warmup > 0:
+        num_warmup = max(num_warmup, concurrency)
+    turns: list[Turn] = plan_warmup(requests, num_warmup, point.seed)
     turns += plan_turns(requests, concurrency, point.measure.repeats, point.seed)
     watcher.on_plan(len(turns))
     room = EngineConfig(concurrency, row_length(point, requests))

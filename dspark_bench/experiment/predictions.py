@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+import torch
+
 from dspark_bench.core.types import Request, RunResult
 from dspark_bench.engine.agreement import measure_agreement
 from dspark_bench.engine.engine import Engine, EngineConfig
@@ -46,7 +48,10 @@ class PredictionCache:
         """Costs at batch 1 for every draft length up to 16 that the drafter can do."""
         assert objects.drafter is not None
         target = objects.target
-        key = (target.identity, drafter_key, str(target.dtype), str(target.device), point.sampling)
+        key = (
+            *(target.identity, drafter_key, str(target.dtype), str(target.device)),
+            *(point.sampling, str(point.workload), torch.get_num_threads()),
+        )
         if key not in self._profiles:
             longest = min(PROFILE_MAX_GAMMA, objects.drafter.spec.max_gamma)
             prompts = objects.prompts.calibration[:PROFILE_REQUESTS]
@@ -77,6 +82,7 @@ def with_costs(
 
     def at_gamma(name: str) -> tuple[float, ...]:
         curve = list(getattr(profile, name))
+        curve += [float("nan")] * (gamma + 1 - len(curve))
         curve[gamma] = fmean(getattr(costs, name)[gamma] for costs in local)
         return tuple(curve)
 

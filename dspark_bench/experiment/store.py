@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +99,10 @@ class PointStore:
         names = sorted(path.name for path in self._points.glob("[!.]*") if path.is_dir())
         return [stored for name in names if (stored := self.load(name)) is not None]
 
-    def forget(self) -> None:
-        """Delete every point of this sweep."""
-        shutil.rmtree(self._points, ignore_errors=True)
+    def forget(self, point_ids: Iterable[str]) -> None:
+        """Delete these points; others in the folder stay."""
+        for point_id in point_ids:
+            shutil.rmtree(self._points / point_id, ignore_errors=True)
 
     def sweep_up(self) -> None:
         """Delete what killed runs left half written."""

@@ -121,7 +121,7 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
     store = PointStore(folder)
     store.sweep_up()
     if request.is_fresh:
-        store.forget()
+        store.forget(point.identity.point_id for point in points)
     environment = read_environment()
     write_tables(folder, plan, environment)
     wanted = list(dict.fromkeys(point.identity.point_id for point in points))

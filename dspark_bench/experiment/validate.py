@@ -40,6 +40,7 @@ def check_overrides(overrides: Sequence[str]) -> None:
 
 def check_point(point: PointConfig) -> None:
     """Check numbers, plug-ins, and checkpoints. Raises UsageError."""
+    _check_name(point.name)
     _check_numbers(point)
     _check_engine(point)
     for group in ("drafter", "scheduler", "load", "workload", "acceptance"):
@@ -47,6 +48,12 @@ def check_point(point: PointConfig) -> None:
     _check_target(point.target_dir)
     if point.drafter_dir is not None:
         _check_drafter(point, point.drafter_dir)
+
+
+def _check_name(name: str) -> None:
+    """A name is one folder below results_dir."""
+    if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise UsageError(f"name is {name!r}; valid: a folder's name without / or \\")
 
 
 def check_writable(folder: Path) -> None:

@@ -12,13 +12,15 @@ VERDICTS = "verify"
 
 
 def verification_path(point: PointConfig, identity: Identity) -> Path:
-    """The file that `verify` writes for this code, target, drafter, scheduler and acceptance."""
+    """The file that `verify` writes for this code, models, plug-ins, gamma and sampling."""
     parts = [
         code_hash(),
         identity.target_hash,
         identity.drafter_hash,
         *identity.plugin_hashes,
         str(point.drafter.class_path),
+        str({k: v for k, v in point.drafter.arguments.items() if k != "path"}),
+        f"{point.gamma} {point.sampling} {point.engine.dtype} {point.engine.device}",
         str(point.scheduler),
         str(point.acceptance),
     ]

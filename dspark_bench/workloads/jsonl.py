@@ -76,7 +76,7 @@ def _digest(prompt: Prompt) -> bytes:
 
 def _read(path: Path) -> list[_Line]:
     try:
-        texts = path.read_text(encoding="utf-8").splitlines()
+        texts = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise WorkloadError(f"cannot read prompts {path}: {error}") from error
     lines = [
@@ -103,8 +103,8 @@ def _parse(text: str, where: str, number: int) -> _Line:
         raise WorkloadError(f"{where}: a {type(entry).__name__}; valid: a JSON object")
     kinds = [kind for kind in _KINDS if kind in entry]
     if len(kinds) != 1:
-        found = ", ".join(kinds) or "none of them"
-        raise WorkloadError(f"{where}: holds {found}; valid: one of {', '.join(_KINDS)}")
+        found = ", ".join(entry) or "nothing"
+        raise WorkloadError(f"{where}: has the keys {found}; valid: one of {', '.join(_KINDS)}")
     name, domain = str(entry.get("id", number)), str(entry.get("domain", "user"))
     value = entry[kinds[0]]
     if kinds[0] == "prompt":
@@ -128,5 +128,7 @@ def _message(item: Any, where: str) -> Message:
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise WorkloadError(f"{where}: {value!r} is no prompt; valid: text that is not empty")
+        raise WorkloadError(f"{where}: {value!r} is no prompt; valid: a string that is not empty")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise WorkloadError(f"{where}: holds half of a surrogate pair; valid: whole characters")
     return value

@@ -56,8 +56,7 @@ class Workload(Protocol):
     def prompts(self, split: Split, num_prompts: int, seed: int) -> list[Prompt]:
         """`num_prompts` different prompts of a split, the same for the same seed.
 
-        A larger number begins with the smaller one's prompts. Raises WorkloadError if the split
-        holds fewer.
+        Raises WorkloadError if the split holds fewer.
         """
         ...
 

@@ -135,7 +135,7 @@ def test_the_same_command_keeps_finished_points(tiny_zoo: TinyZoo, tmp_path: Pat
     assert len(read_summary(tmp_path / "results" / "tiny")) == 3
     _sweep(overrides, fresh=True)
     after = _stamps(tmp_path)
-    assert after.keys() == before.keys()
+    assert before.keys() < after.keys()
     assert all(after[name] > before[name] for name in before)
 
 
@@ -284,3 +284,31 @@ def _states(folder: Path) -> list[dict[str, str]]:
 def _stamps(folder: Path) -> dict[str, int]:
     points = (folder / "results" / "tiny" / "points").iterdir()
     return {path.name: (path / "metrics.json").stat().st_mtime_ns for path in points}
+
+
+def test_a_drafter_of_ones_own_may_draft_more_than_sixteen(
+    tiny_zoo: TinyZoo, tmp_path: Path, config_dir: Path
+) -> None:
+    text = _MINE.replace("max_gamma: 4", "max_gamma: 32")
+    (config_dir / "drafter" / "long.yaml").write_text(text)
+    overrides = tiny_overrides(tiny_zoo, tmp_path)
+    overrides = [o for o in overrides if not o.startswith("drafter")]
+    rows, _ = _sweep([*overrides, "drafter=long", "gamma=20"], config_dir)
+    assert rows[0]["status"] == "finished"
+    assert rows[0]["speedup_model"] is not None
+
+
+def test_fresh_measures_its_own_points_again_and_keeps_the_others(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    _sweep(tiny_overrides(tiny_zoo, tmp_path, "gamma=1"))
+    _sweep(tiny_overrides(tiny_zoo, tmp_path, "gamma=2"), fresh=True)
+    kept = list((tmp_path / "results" / "tiny" / "points").iterdir())
+    assert len(kept) == 2
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", ".."])
+def test_a_name_is_one_folder(tiny_zoo: TinyZoo, tmp_path: Path, name: str) -> None:
+    overrides = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("name=")]
+    with pytest.raises(UsageError, match=r"name is .* valid: a folder's name"):
+        _sweep([*overrides, f"name='{name}'"])

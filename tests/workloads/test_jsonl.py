@@ -49,9 +49,9 @@ def test_a_fifth_is_set_aside_and_the_notes_say_so(tmp_path: Path) -> None:
         ("{", "not valid JSON"),
         ("[1]", "valid: a JSON object"),
         ({"text": "x"}, "valid: one of prompt, messages, turns"),
-        ({"prompt": "x", "turns": ["y"]}, "holds prompt, turns"),
-        ({"prompt": 3}, "text that is not empty"),
-        ({"prompt": " "}, "text that is not empty"),
+        ({"prompt": "x", "turns": ["y"]}, "has the keys prompt, turns; valid: one of"),
+        ({"prompt": 3}, "a string that is not empty"),
+        ({"prompt": " "}, "a string that is not empty"),
         ({"turns": []}, "a list with an element"),
         ({"messages": [{"role": "user"}]}, "role and content"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, "the last message"),
@@ -77,3 +77,17 @@ def test_two_lines_with_one_id_are_refused(tmp_path: Path) -> None:
     path = _write(tmp_path / "p.jsonl", {"prompt": "x", "id": "a"}, {"prompt": "y", "id": "a"})
     with pytest.raises(WorkloadError, match="two prompts have the id 'a'"):
         JsonlWorkload(path)
+
+
+def test_marks_that_are_no_line_ends_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"prompt": "a\u2028b"}\r\n{"prompt": "c"}\n', encoding="utf-8-sig", newline="")
+    found = {prompt.text for prompt in JsonlWorkload(str(path)).prompts("test", 2, seed=0)}
+    assert found == {"a\u2028b", "c"}
+
+
+def test_half_a_surrogate_pair_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"prompt": "fine"}\n{"prompt": "a \\ud800"}\n')
+    with pytest.raises(WorkloadError, match=r"p\.jsonl:2: holds half of a surrogate pair"):
+        JsonlWorkload(str(path)).prompts("test", 1, seed=0)
