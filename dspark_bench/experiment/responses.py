@@ -2,7 +2,7 @@
 
 The paper regenerates every response with the target; here a share of the training windows is the
 target's own continuation of training prompts, three in four drawn at temperature 1, the rest greedy
-(a small target's greedy text repeats itself, so more of it would teach little).
+(the target's greedy samples repeat themselves; other shares have not been compared).
 """
 
 from collections.abc import Callable, Sequence

@@ -19,7 +19,10 @@ def test_unfit_lengths_are_named(lengths: list[int]) -> None:
 
 
 def test_fit_lengths_pass() -> None:
-    check_lengths(Mine(), "plan_draft", [0, 4], [4, 4])
+    for lengths in ([0, 4], [4, 0]):
+        check_lengths(Mine(), "plan_draft", lengths, [4, 4])
+    with pytest.raises(UsageError):
+        check_lengths(Mine(), "plan_draft", [0, 5], [4, 4])
 
 
 @pytest.mark.parametrize(
