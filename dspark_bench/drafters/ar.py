@@ -16,6 +16,7 @@ from dspark_bench.drafters.slot_sampling import draw, stack_probs
 from dspark_bench.models.attention import AttentionPlan, Span, plan_attention
 from dspark_bench.models.block_backbone import shared_vocabulary
 from dspark_bench.models.checkpoint import read_tensors
+from dspark_bench.models.confidence_head import load_confidence
 from dspark_bench.models.draft_config import (
     EAGLE3_ARCHITECTURES,
     check_fits_target,
@@ -50,7 +51,10 @@ class AutoregressiveDrafter:
         self._rotary = Rotary(model, target.config.max_position_embeddings, self._device)
         self._cache: KVCache | None = None
         self._last = torch.empty(0)
-        self.spec = DrafterSpec("ar", config.max_gamma, config.target_layer_ids, False)
+        self._confidence = load_confidence(config, tensors)
+        self.spec = DrafterSpec(
+            "ar", config.max_gamma, config.target_layer_ids, config.has_confidence
+        )
 
     def allocate(self, num_rows: int, max_len: int) -> None:
         """Reserve the context cache and the last hidden state of each row."""
@@ -78,6 +82,7 @@ class AutoregressiveDrafter:
         hidden = self._last[torch.tensor(batch.rows, device=self._device)]
         tokens: list[Tensor] = []
         probs: list[Tensor | None] = []
+        states: list[Tensor] = []
         for slot in range(batch.num_slots):
             if slot > 0:
                 spans = [
@@ -85,12 +90,14 @@ class AutoregressiveDrafter:
                     for row, context in zip(batch.rows, batch.context_lens, strict=True)
                 ]
                 hidden = self._step(hidden, tokens[-1], plan_attention(spans, cache), cache)
-            logits = self._lm_head(self._norm(hidden))
+            states.append(self._norm(hidden))
+            logits = self._lm_head(states[-1])
             forced = None if batch.forced is None else batch.forced[:, slot]
             token, slot_probs = draw(logits, batch.sampling, batch.uniform[:, slot], forced)
             tokens.append(token)
             probs.append(slot_probs)
-        return Proposal(torch.stack(tokens, dim=1), stack_probs(probs), None)
+        confidence = None if self._confidence is None else self._confidence(torch.stack(states, 1))
+        return Proposal(torch.stack(tokens, dim=1), stack_probs(probs), confidence)
 
     def _step(
         self, hidden: Tensor, token_ids: Tensor, plan: AttentionPlan, cache: KVCache

@@ -8,6 +8,7 @@ from pathlib import Path
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
 from dspark_bench.drafters.slot_sampling import draw
 from dspark_bench.models.block_backbone import BlockBackbone
+from dspark_bench.models.confidence_head import load_confidence
 from dspark_bench.models.target import TargetModel
 from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.target_features import FrozenTarget
@@ -17,9 +18,14 @@ class ParallelDrafter:
     """Reads a DFlash checkpoint (or a DSpark one, ignoring its heads)."""
 
     def __init__(self, path: str | Path, target: TargetModel) -> None:
-        self._backbone, _ = BlockBackbone.load(Path(path), target)
+        self._backbone, tensors = BlockBackbone.load(Path(path), target)
         config = self._backbone.config
-        self.spec = DrafterSpec("parallel", config.max_gamma, config.target_layer_ids, False)
+        # A DSpark head that reads the Markov table judges drafts that this drafter does not make.
+        is_ours = config.markov_rank == 0
+        self._confidence = load_confidence(config, tensors) if is_ours else None
+        self.spec = DrafterSpec(
+            "parallel", config.max_gamma, config.target_layer_ids, self._confidence is not None
+        )
 
     def allocate(self, num_rows: int, max_len: int) -> None:
         """Reserve the context cache."""
@@ -31,11 +37,12 @@ class ParallelDrafter:
 
     def propose(self, batch: DraftBatch) -> Proposal:
         """Draw every slot from its own marginal."""
-        logits = self._backbone.logits(self._backbone.forward(batch))
+        hidden = self._backbone.forward(batch)
+        logits = self._backbone.logits(hidden)
         tokens, probs = draw(logits, batch.sampling, batch.uniform, batch.forced)
-        return Proposal(tokens, probs, None)
+        return Proposal(tokens, probs, self._confidence(hidden) if self._confidence else None)
 
 
 def trainable(target: FrozenTarget, recipe: BlockRecipe) -> BlockModel:
-    """The same architecture as a module to be trained: no Markov head, no confidence head."""
+    """The same architecture as a module to be trained: no Markov head."""
     return BlockModel(target, recipe)

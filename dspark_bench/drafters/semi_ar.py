@@ -16,8 +16,8 @@ from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Prop
 from dspark_bench.drafters.sequential_heads import State, load_head
 from dspark_bench.drafters.slot_sampling import draw, stack_probs
 from dspark_bench.models.block_backbone import BlockBackbone
-from dspark_bench.models.layers import Tensors, take
-from dspark_bench.models.linear import Linear
+from dspark_bench.models.confidence_head import load_confidence
+from dspark_bench.models.layers import take
 from dspark_bench.models.target import TargetModel
 from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.target_features import FrozenTarget
@@ -39,7 +39,7 @@ class SemiAutoregressiveDrafter:
         rank = config.markov_rank
         self._table = take(tensors, "markov_head.markov_w1.weight", config.model.vocab_size, rank)
         self._head = load_head(config, tensors)
-        self._confidence = _load_confidence(self._backbone, tensors)
+        self._confidence = load_confidence(config, tensors)
         self.spec = DrafterSpec(
             "semi_ar", config.max_gamma, config.target_layer_ids, config.has_confidence
         )
@@ -77,28 +77,12 @@ class SemiAutoregressiveDrafter:
         return self._head.bias(embedded, hidden, state)
 
     def _conditional(self, hidden: Tensor, embedded: list[Tensor]) -> Tensor | None:
-        """Confidence c_k [B, K] = sigmoid(w [h_k; W1 x_{k-1}] + b)."""
+        """Confidence [B, K]."""
         if self._confidence is None:
             return None
-        inputs = hidden
-        if self._backbone.config.confidence_with_markov:
-            inputs = torch.cat([hidden, torch.stack(embedded, dim=1)], dim=-1)
-        logit: Tensor = self._confidence(inputs.flatten(0, 1))
-        return torch.sigmoid(logit.float()).view(hidden.shape[:2])
+        return self._confidence(hidden, torch.stack(embedded, dim=1))
 
 
 def trainable(target: FrozenTarget, recipe: BlockRecipe) -> BlockModel:
     """The same architecture as a module to be trained."""
     return BlockModel(target, recipe)
-
-
-def _load_confidence(backbone: BlockBackbone, tensors: Tensors) -> Linear | None:
-    config = backbone.config
-    if not config.has_confidence:
-        return None
-    width = config.model.hidden_size
-    width += config.markov_rank if config.confidence_with_markov else 0
-    return Linear(
-        take(tensors, "confidence_head.proj.weight", 1, width),
-        take(tensors, "confidence_head.proj.bias", 1),
-    )

@@ -21,7 +21,7 @@ from dspark_bench.experiment.validate import check_overrides
 from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.training.corpus import CorpusConfig
 from dspark_bench.training.prepared import prepare
-from dspark_bench.training.target_trainer import TargetJob, train_target
+from dspark_bench.training.target_stages import StagedJob, train_in_stages
 from dspark_bench.training.tokenizer import EOS_TOKEN, EOS_TOKEN_ID, MASK_TOKEN, MASK_TOKEN_ID
 
 
@@ -38,8 +38,7 @@ def run_train(request: SweepRequest, console: Console) -> Path:
     if _names(overrides, "drafter"):
         return _train_drafter(point, settings, out, console)
     if _names(overrides, "target"):
-        job = TargetJob(Path(settings.work), out, max_minutes=settings.minutes)
-        return train_target(job, console)
+        return train_in_stages(StagedJob(Path(settings.work), out, settings.minutes), console)
     raise UsageError("train needs drafter=NAME or target=zoo: what is to be trained?")
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -34,11 +34,31 @@ from dspark_bench.training.target_features import FrozenTarget
 from dspark_bench.training.tokenizer import MASK_TOKEN_ID
 from dspark_bench.training.train_loop import has_fast_bf16
 
-TRAINABLE = ("parallel", "ar", "semi_ar", "semi_ar_gated", "semi_ar_rnn")
-EVALUATION_BATCHES = 12
+EVALUATION_BATCHES = 6
 EVALUATION_STEP = 1_000_000
 DEFAULT_RESPONSES = ResponsePlan()
 _REPORT_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a name stands for. num_layers: 0 for the job's default depth."""
+
+    kind: Literal["parallel", "ar", "semi_ar"]
+    head_type: str = "vanilla"
+    num_layers: int = 0
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "parallel": Architecture("parallel"),
+    "semi_ar": Architecture("semi_ar"),
+    "semi_ar_gated": Architecture("semi_ar", "gated"),
+    "semi_ar_rnn": Architecture("semi_ar", "rnn"),
+    "ar": Architecture("ar", num_layers=1),
+    "semi_ar_depth1": Architecture("semi_ar", num_layers=1),
+    "semi_ar_depth2": Architecture("semi_ar", num_layers=2),
+}
+TRAINABLE = tuple(ARCHITECTURES)
 
 
 @dataclass(frozen=True)
@@ -71,23 +91,23 @@ def feature_layers(num_layers: int, count: int = 3) -> tuple[int, ...]:
 
 
 def build_trainable(name: str, target: FrozenTarget, job: DraftersJob) -> TrainableDrafter:
-    """A fresh module by name: parallel, ar, semi_ar, semi_ar_gated or semi_ar_rnn."""
+    """A fresh module of the architecture that `name` stands for."""
+    architecture = ARCHITECTURES[name]
     layers = feature_layers(target.config.num_hidden_layers)
     seed = job.recipe.seed
-    if name == "ar":
-        return ar.trainable(target, EagleRecipe(layers, job.max_gamma, seed))
-    heads = {"parallel": "vanilla", "semi_ar": "vanilla"}
-    heads |= {"semi_ar_gated": "gated", "semi_ar_rnn": "rnn"}
+    if architecture.kind == "ar":
+        return ar.trainable(target, EagleRecipe(layers, job.max_gamma, seed=seed))
+    is_parallel = architecture.kind == "parallel"
     recipe = BlockRecipe(
         target_layer_ids=layers,
         mask_token_id=MASK_TOKEN_ID,
-        num_layers=job.num_layers,
+        num_layers=architecture.num_layers or job.num_layers,
         max_gamma=job.max_gamma,
-        markov_rank=0 if name == "parallel" else job.markov_rank,
-        head_type=heads[name],
+        markov_rank=0 if is_parallel else job.markov_rank,
+        head_type=architecture.head_type,
         seed=seed,
     )
-    build = parallel.trainable if name == "parallel" else semi_ar.trainable
+    build = parallel.trainable if is_parallel else semi_ar.trainable
     return build(target, recipe)
 
 
@@ -98,18 +118,35 @@ def train(job: DraftersJob, device: torch.device, console: Console) -> Mapping[s
     drafters = {name: _on_device(build_trainable(name, target, job), device) for name in job.names}
     checkpoint = job.work / f"drafters_{'_'.join(job.names)}.pt"
     seconds = train_drafters(target, drafters, source, job.recipe, checkpoint, _reporter(console))
-    held_out = _batches(job, device, "test", console)
-    batches = [held_out(EVALUATION_STEP + i) for i in range(EVALUATION_BATCHES)]
     for module in drafters.values():
         _round_to_bf16(module)
-    agreement = evaluate_drafters(target, drafters, batches, job.max_gamma, job.recipe)
+    agreement = _evaluate(job, target, drafters, device, console)
     folders: dict[str, Path] = {}
     for name, drafter in drafters.items():
         folders[name] = job.out / name
         manifest = _manifest(job, name, drafter, agreement[name], seconds)
         save_drafter(drafter, target, job.target_dir, folders[name], manifest)
-        console.print(f"{name}: held-out 1-TV by position {_rounded(agreement[name])}")
+        for domain, values in agreement[name].items():
+            console.print(f"{name}: held-out 1-TV by position on {domain} {values}")
     return folders
+
+
+def _evaluate(
+    job: DraftersJob,
+    target: FrozenTarget,
+    drafters: Mapping[str, TrainableDrafter],
+    device: torch.device,
+    console: Console,
+) -> dict[str, dict[str, list[float]]]:
+    """Drafter -> domain -> 1 - TV by position, on text that no training window holds."""
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in drafters}
+    for domain in DOMAIN_WEIGHTS:
+        held_out = _batches(job, device, "test", console, {domain: 1.0})
+        batches = [held_out(EVALUATION_STEP + i) for i in range(EVALUATION_BATCHES)]
+        scores = evaluate_drafters(target, drafters, batches, job.max_gamma, job.recipe)
+        for name, values in scores.items():
+            found[name][domain] = [round(value, 3) for value in values]
+    return found
 
 
 def recipe_for(num_steps: int, seed: int) -> DrafterRecipe:
@@ -118,11 +155,15 @@ def recipe_for(num_steps: int, seed: int) -> DrafterRecipe:
 
 
 def _batches(
-    job: DraftersJob, device: torch.device, split: Split, console: Console
+    job: DraftersJob,
+    device: torch.device,
+    split: Split,
+    console: Console,
+    domains: Mapping[str, float] = DOMAIN_WEIGHTS,
 ) -> Callable[[int], Tensor]:
     """Step -> windows [N, S]: corpus text and, for training, the target's responses."""
     packed: dict[str, PackedTokens] = {**load_split(job.data.tokens_folder, split)}
-    weights: dict[str, float] = {**DOMAIN_WEIGHTS}
+    weights: dict[str, float] = {**domains}
     if split == "train" and job.response_share > 0:
         responses = load_or_generate(
             job.target_dir,
@@ -164,15 +205,11 @@ def _reporter(console: Console) -> Callable[[DrafterStep], None]:
     return report
 
 
-def _rounded(values: tuple[float, ...]) -> list[float]:
-    return [round(value, 3) for value in values]
-
-
 def _manifest(
     job: DraftersJob,
     name: str,
     drafter: TrainableDrafter,
-    agreement: tuple[float, ...],
+    agreement: Mapping[str, list[float]],
     seconds: float,
 ) -> dict[str, Any]:
     summary = job.data.summary()
@@ -190,7 +227,7 @@ def _manifest(
         "trained_beside": list(job.names),
         "seconds_for_all": round(seconds),
         "parameters": sum(p.numel() for p in drafter.module.parameters()),
-        "held_out_agreement_by_position": _rounded(agreement),
+        "held_out_agreement_by_position": agreement,
         "corpus": {"sha256": summary["sha256"], "sources": summary["sources"]},
         "torch": torch.__version__,
     }

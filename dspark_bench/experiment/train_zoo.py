@@ -16,18 +16,23 @@ import torch
 import typer
 from rich.console import Console
 
-from dspark_bench.experiment.train_drafters import DraftersJob, recipe_for, train
+from dspark_bench.experiment.train_drafters import (
+    ARCHITECTURES,
+    DraftersJob,
+    recipe_for,
+    train,
+)
 from dspark_bench.training.prepared import PreparedData
 from dspark_bench.training.prompts import write_prompts
-from dspark_bench.training.target_trainer import TargetJob, train_target
+from dspark_bench.training.target_stages import StagedJob, train_in_stages
 
-DRAFTERS = ("semi_ar", "parallel", "ar")
+DRAFTERS = tuple(ARCHITECTURES)
 
 
 def main(
     work: Annotated[Path, typer.Option(help="Folder for data and checkpoints.")],
     out: Annotated[Path, typer.Option(help="Folder that receives the finished zoo.")],
-    target_minutes: Annotated[float, typer.Option(help="Training time of the target.")] = 38.0,
+    target_minutes: Annotated[float, typer.Option(help="Training time of the target.")] = 90.0,
     drafter_steps: Annotated[int, typer.Option(help="Steps of the drafters.")] = 2200,
     seed: Annotated[int, typer.Option(help="Seed of the drafters' run.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0: all cores but one.")] = 0,
@@ -42,7 +47,7 @@ def main(
     began = time.monotonic()
     target_dir = out / "target"
     if not (target_dir / "manifest.json").exists():
-        train_target(TargetJob(work / "target", target_dir, max_minutes=target_minutes), console)
+        train_in_stages(StagedJob(work / "target", target_dir, target_minutes), console)
     seconds["target"] = time.monotonic() - began
 
     began = time.monotonic()

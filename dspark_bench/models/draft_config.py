@@ -41,6 +41,11 @@ class DraftConfig:
     has_confidence: bool
     confidence_with_markov: bool
 
+    @property
+    def reads_markov_table(self) -> bool:
+        """Whether the confidence head sees the previous token's row of the Markov table."""
+        return self.confidence_with_markov and self.markov_rank > 0
+
 
 def read_draft_config(directory: Path, architectures: tuple[str, ...]) -> DraftConfig:
     """Read and check a drafter's config. Raises CheckpointError for another architecture."""

@@ -12,14 +12,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dspark_bench.training.draft_modules import LayerModule, NormModule, Rope, initialise
+from dspark_bench.training.draft_modules import (
+    ConfidenceModule,
+    LayerModule,
+    NormModule,
+    Rope,
+    initialise,
+)
 from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch
 from dspark_bench.training.target_features import FrozenTarget
 
 
 @dataclass(frozen=True)
 class BlockRecipe:
-    """Shape of a block drafter. markov_rank 0: DFlash (no sequential head, no confidence)."""
+    """Shape of a block drafter. markov_rank 0: DFlash (no sequential head)."""
 
     target_layer_ids: tuple[int, ...]
     mask_token_id: int
@@ -44,6 +50,11 @@ class MarkovModule(nn.Module):
         if head_type == "rnn":
             self.joint_proj = nn.Linear(2 * rank + hidden, 3 * rank)
 
+    def start(self) -> None:
+        """Rows of the table at unit size, bias at zero: the table is of use from the first step."""
+        nn.init.normal_(self.markov_w1.weight)
+        nn.init.zeros_(self.markov_w2.weight)
+
     def forward(self, embedded: Tensor, hidden: Tensor) -> Tensor:
         """embedded [..., K, r], hidden [..., K, D] -> bias [..., K, V], slots left to right."""
         if self.head_type == "gated":
@@ -66,19 +77,6 @@ class MarkovModule(nn.Module):
         return torch.stack(outputs, dim=-2)
 
 
-class ConfidenceModule(nn.Module):
-    """Logit of a slot's acceptance from its hidden state and the token before it."""
-
-    def __init__(self, input_size: int) -> None:
-        super().__init__()
-        self.proj = nn.Linear(input_size, 1)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """[..., D + r] -> [...]."""
-        logit: Tensor = self.proj(inputs)
-        return logit.squeeze(-1)
-
-
 class BlockModel(nn.Module):
     """The backbone, with a Markov head and a confidence head when the recipe has them."""
 
@@ -94,9 +92,11 @@ class BlockModel(nn.Module):
         self.norm = NormModule(hidden, config.rms_norm_eps)
         if rank > 0:
             self.markov_head = MarkovModule(config.vocab_size, hidden, rank, recipe.head_type)
-            if recipe.has_confidence:
-                self.confidence_head = ConfidenceModule(hidden + rank)
+        if recipe.has_confidence:
+            self.confidence_head = ConfidenceModule(hidden + rank)
         initialise(self)
+        if rank > 0:
+            self.markov_head.start()
         self._target = (target,)
         self._rope = Rope(config, target.device)
 
@@ -121,15 +121,13 @@ class BlockModel(nn.Module):
         hidden = self._backbone(batch)
         logits = target.logits(hidden)
         if self.recipe.markov_rank == 0:
-            return DraftScores(logits, None)
+            return DraftScores(logits, self._confidence(hidden))
         rows = torch.arange(batch.tokens.shape[0], device=batch.tokens.device)[:, None]
         anchors = batch.tokens[rows, batch.anchors].unsqueeze(-1)
         previous = torch.cat([anchors, batch.labels[..., :-1]], dim=-1)
         embedded = self.markov_head.markov_w1(previous)
         logits = logits + self.markov_head(embedded, hidden)
-        if not self.recipe.has_confidence:
-            return DraftScores(logits, None)
-        return DraftScores(logits, self.confidence_head(torch.cat([hidden, embedded], dim=-1)))
+        return DraftScores(logits, self._confidence(torch.cat([hidden, embedded], dim=-1)))
 
     def checkpoint_config(self) -> dict[str, Any]:
         """Fields as DeepSpec writes them."""
@@ -144,9 +142,15 @@ class BlockModel(nn.Module):
             "target_layer_ids": list(recipe.target_layer_ids),
             "markov_rank": recipe.markov_rank,
             "markov_head_type": recipe.head_type,
-            "enable_confidence_head": recipe.markov_rank > 0 and recipe.has_confidence,
-            "confidence_head_with_markov": True,
+            "enable_confidence_head": recipe.has_confidence,
+            "confidence_head_with_markov": recipe.markov_rank > 0,
         }
+
+    def _confidence(self, inputs: Tensor) -> Tensor | None:
+        if not self.recipe.has_confidence:
+            return None
+        logit: Tensor = self.confidence_head(inputs)
+        return logit
 
     def _backbone(self, batch: DraftTrainingBatch) -> Tensor:
         """Hidden states [N, A, K, D] after the final norm."""

@@ -112,6 +112,19 @@ class LayerModule(nn.Module):
         return out
 
 
+class ConfidenceModule(nn.Module):
+    """Logit of a slot's acceptance from its hidden state and, if given, the token before it."""
+
+    def __init__(self, input_size: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(input_size, 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[..., D or D + r] -> [...]."""
+        logit: Tensor = self.proj(inputs)
+        return logit.squeeze(-1)
+
+
 def initialise(module: nn.Module, std: float = 0.02) -> None:
     """Normal matrices, zero biases; norms stay at one."""
     for name, weight in module.named_parameters():

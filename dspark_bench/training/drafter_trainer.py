@@ -26,6 +26,7 @@ from dspark_bench.training.drafter_batch import (
     TrainableDrafter,
     hang_blocks,
 )
+from dspark_bench.training.optimizers import MuonAdamW, OptimizerRecipe
 from dspark_bench.training.target_features import FrozenTarget
 
 BatchSource = Callable[[int], Tensor]
@@ -36,11 +37,13 @@ BatchSource = Callable[[int], Tensor]
 class DrafterRecipe:
     """Everything that determines a run but the data and the drafters' shapes.
 
-    gammas: block lengths, one drawn per step; decay: of the position weights.
+    gammas: block lengths, one drawn per step; block_tokens: draft slots hung on each window, as
+    many anchors as that gives but never more than max_anchors; decay: of the position weights.
     """
 
     num_steps: int
-    num_anchors: int = 16
+    block_tokens: int = 256
+    max_anchors: int = 64
     gammas: tuple[int, ...] = (16, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1)
     peak_lr: float = 2e-3
     warmup_share: float = 0.04
@@ -48,6 +51,10 @@ class DrafterRecipe:
     decay: float = 4.0
     seed: int = 0
     has_bf16_autocast: bool = False
+
+    def num_anchors(self, gamma: int, window_tokens: int) -> int:
+        """Anchors on each window of a step whose blocks hold `gamma` slots."""
+        return min(max(1, self.block_tokens // gamma), self.max_anchors, window_tokens - 2)
 
 
 @dataclass(frozen=True)
@@ -134,9 +141,7 @@ class _Run:
         self.step = 0
         self.seconds = 0.0
         self.optimizers = {
-            name: torch.optim.AdamW(
-                d.module.parameters(), lr=recipe.peak_lr, betas=(0.9, 0.95), weight_decay=0.0
-            )
+            name: MuonAdamW(d.module.named_parameters(), OptimizerRecipe())
             for name, d in drafters.items()
         }
 
@@ -185,13 +190,9 @@ class _Run:
             self.optimizers[name].load_state_dict(state["optimizers"][name])
 
     def _update(self, name: str, module: nn.Module, loss: Tensor) -> None:
-        optimizer = self.optimizers[name]
-        for group in optimizer.param_groups:
-            group["lr"] = self.recipe.peak_lr * _schedule(self.recipe, self.step)
         loss.backward()
         nn.utils.clip_grad_norm_(module.parameters(), self.recipe.max_grad_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        self.optimizers[name].step(self.recipe.peak_lr * _schedule(self.recipe, self.step))
 
 
 def _schedule(recipe: DrafterRecipe, step: int) -> float:
@@ -216,9 +217,8 @@ def _hang(
         raise ValueError(f"drafters trained together must read the same layers, not {layers}")
     rng = np.random.default_rng((recipe.seed, step, 2))
     size, length = tokens.shape
-    drawn = [
-        rng.choice(np.arange(1, length - 1), recipe.num_anchors, replace=False) for _ in range(size)
-    ]
+    count = recipe.num_anchors(gamma, length)
+    drawn = [rng.choice(np.arange(1, length - 1), count, replace=False) for _ in range(size)]
     anchors = torch.from_numpy(np.stack(drawn)).to(tokens.device)
     eos = target.config.eos_token_ids[0] if target.config.eos_token_ids else -1
     return hang_blocks(target, tokens, layers.pop(), anchors, gamma, eos, recipe.decay)

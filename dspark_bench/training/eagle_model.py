@@ -13,7 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dspark_bench.training.draft_modules import LayerModule, NormModule, Rope, initialise
+from dspark_bench.training.draft_modules import (
+    ConfidenceModule,
+    LayerModule,
+    NormModule,
+    Rope,
+    initialise,
+)
 from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch
 from dspark_bench.training.target_features import FrozenTarget
 
@@ -24,6 +30,7 @@ class EagleRecipe:
 
     target_layer_ids: tuple[int, ...]
     max_gamma: int = 16
+    has_confidence: bool = True
     seed: int = 0
 
 
@@ -51,6 +58,8 @@ class EagleModel(nn.Module):
         self.fc = nn.Linear(len(recipe.target_layer_ids) * hidden, hidden, bias=False)
         self.layers = nn.ModuleList([EagleLayer(target)])
         self.norm = NormModule(hidden, target.config.rms_norm_eps)
+        if recipe.has_confidence:
+            self.confidence_head = ConfidenceModule(hidden)
         initialise(self)
         self._target = (target,)
         self._rope = Rope(target.config, target.device)
@@ -104,7 +113,8 @@ class EagleModel(nn.Module):
             chain = layer.finish(chain, attention.attend(query, keys, values, visible))
             outputs.append(chain)
         hidden = self.norm(torch.stack(outputs, dim=2))
-        return DraftScores(target.logits(hidden), None)
+        confidence = self.confidence_head(hidden) if self.recipe.has_confidence else None
+        return DraftScores(target.logits(hidden), confidence)
 
     def checkpoint_config(self) -> dict[str, Any]:
         """Fields as DeepSpec writes them."""
@@ -117,4 +127,6 @@ class EagleModel(nn.Module):
             "ttt_length": self.recipe.max_gamma,
             "step_loss_decay": 0.8,
             "target_layer_ids": list(self.recipe.target_layer_ids),
+            "enable_confidence_head": self.recipe.has_confidence,
+            "confidence_head_with_markov": False,
         }

@@ -25,6 +25,7 @@ from dspark_bench.training.tokenizer import EOS_TOKEN_ID, MASK_TOKEN_ID
 from dspark_bench.training.train_loop import Plan
 
 MANIFEST_SCHEMA = 1
+_HISTORY = ("num_parameters", "recipe", "num_steps", "num_tokens", "minutes", "evaluation")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
@@ -45,9 +46,11 @@ def write_target(
     data: PreparedData,
     measurements: Measurements,
     out: Path,
+    grown_from: Path | None = None,
 ) -> None:
     """Write config, bf16 weights, generation config, tokenizer files and manifest into `out`.
 
+    grown_from: the shallower target that training started from, whose history the manifest keeps.
     The model handed in stays in fp32.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -62,6 +65,9 @@ def write_target(
     for name in _TOKENIZER_FILES:
         shutil.copyfile(data.tokenizer_folder / name, out / name)
     manifest = build_manifest(model, recipe, plan, data, measurements)
+    if grown_from is not None:
+        before = json.loads((grown_from / "manifest.json").read_text())
+        manifest["grown_from"] = {name: before.get(name) for name in _HISTORY}
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
 

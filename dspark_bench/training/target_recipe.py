@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
+from dspark_bench.training.optimizers import MuonAdamW, OptimizerRecipe
 from dspark_bench.training.tokenizer import EOS_TOKEN_ID, MAX_POSITIONS, VOCAB_SIZE
 
 
@@ -37,10 +38,11 @@ class TargetRecipe:
     seed: int = 0
     batch_size: int = 32
     sequence_tokens: int = 256
-    peak_lr: float = 3e-3
+    peak_lr: float = 2e-3
     final_lr_share: float = 0.05
     warmup_share: float = 0.04
     weight_decay: float = 0.1
+    momentum: float = 0.95
     beta1: float = 0.9
     beta2: float = 0.95
     max_grad_norm: float = 1.0
@@ -94,15 +96,7 @@ def build_target(recipe: TargetRecipe) -> Qwen3ForCausalLM:
     return model
 
 
-def build_optimizer(model: torch.nn.Module, recipe: TargetRecipe) -> torch.optim.AdamW:
-    """AdamW; matrices decay, norms and embeddings do not."""
-    named = list(model.named_parameters())
-    decayed = [p for name, p in named if p.ndim == 2 and "embed" not in name]
-    others = [p for name, p in named if p.ndim != 2 or "embed" in name]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        groups, lr=recipe.peak_lr, betas=(recipe.beta1, recipe.beta2), fused=True
-    )
+def build_optimizer(model: torch.nn.Module, recipe: TargetRecipe) -> MuonAdamW:
+    """The recipe's optimiser over all parameters."""
+    settings = OptimizerRecipe(recipe.weight_decay, recipe.momentum, recipe.beta1, recipe.beta2)
+    return MuonAdamW(model.named_parameters(), settings)

@@ -26,7 +26,8 @@ from dspark_bench.training.prepared import PreparedData, prepare
 from dspark_bench.training.progress import TrainingProgress
 from dspark_bench.training.target_evaluation import evaluate_target
 from dspark_bench.training.target_export import Measurements, write_target
-from dspark_bench.training.target_recipe import TargetRecipe, build_target
+from dspark_bench.training.target_growth import grow_target
+from dspark_bench.training.target_recipe import TargetRecipe, TargetShape, build_target
 from dspark_bench.training.train_loop import (
     LossFunction,
     Plan,
@@ -47,7 +48,11 @@ _OPTIMIZER_OVERHEAD = 1.05
 
 @dataclass(frozen=True)
 class TargetJob:
-    """One training job. Exactly one of `num_steps` and `max_minutes` sets its length."""
+    """One training job. Exactly one of `num_steps` and `max_minutes` sets its length.
+
+    data: folder of the prepared data, `work/data` if None; grow_from: a finished, shallower target
+    to start from instead of random weights.
+    """
 
     work: Path
     out: Path
@@ -57,6 +62,8 @@ class TargetJob:
     max_minutes: float | None = None
     checkpoint_every_s: float = 120.0
     is_compiled: bool = True
+    data: Path | None = None
+    grow_from: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.num_steps is None) == (self.max_minutes is None):
@@ -65,14 +72,15 @@ class TargetJob:
 
 def train_target(job: TargetJob, console: Console) -> Path:
     """Prepare, train (or resume), evaluate and export; returns `job.out`."""
-    data = prepare(job.work / "data", job.corpus, job.recipe.shape.vocab_size)
+    job.work.mkdir(parents=True, exist_ok=True)
+    data = prepare(job.data or job.work / "data", job.corpus, job.recipe.shape.vocab_size)
     state, plan = run_training(job, data, console)
     console.print("evaluating the target on held-out data")
     evaluation = evaluate_target(state.model, data, job.recipe.sequence_tokens)
     measurements = Measurements(
         state.step, state.step * job.recipe.tokens_per_step, state.seconds / 60, evaluation
     )
-    write_target(state.model, job.recipe, plan, data, measurements, job.out)
+    write_target(state.model, job.recipe, plan, data, measurements, job.out, job.grow_from)
     console.print_json(json.dumps(asdict(evaluation)))
     return job.out
 
@@ -83,7 +91,7 @@ def run_training(job: TargetJob, data: PreparedData, console: Console) -> tuple[
     packed = load_split(data.tokens_folder, "train")
     window = recipe.sequence_tokens + 1
     sampler = BatchSampler(packed, DOMAIN_WEIGHTS, recipe.batch_size, window, recipe.seed)
-    model = build_target(recipe)
+    model = build_target(recipe) if job.grow_from is None else grow_target(job.grow_from, recipe)
     checkpoint_path = job.work / "checkpoint.pt"
     state = load_or_start(model, recipe, checkpoint_path)
     plan, loss_of = _plan(job, model, sampler)
@@ -136,10 +144,21 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for data and checkpoints")
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished model")
     parser.add_argument("--minutes", type=float, default=38.0, help="training time in minutes")
+    parser.add_argument("--layers", type=int, default=TargetShape.num_hidden_layers, help="depth")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches")
+    parser.add_argument("--data", type=Path, help="prepared data of another work folder")
+    parser.add_argument("--grow-from", type=Path, help="shallower target to start from")
     parser.add_argument("--threads", type=int, default=3, help="CPU threads")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    job = TargetJob(arguments.work, arguments.out, max_minutes=arguments.minutes)
+    job = TargetJob(
+        arguments.work,
+        arguments.out,
+        TargetRecipe(TargetShape(num_hidden_layers=arguments.layers), arguments.seed),
+        max_minutes=arguments.minutes,
+        data=arguments.data,
+        grow_from=arguments.grow_from,
+    )
     train_target(job, Console())
 
 

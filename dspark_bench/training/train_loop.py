@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import Qwen3ForCausalLM
 
+from dspark_bench.training.optimizers import MuonAdamW
 from dspark_bench.training.packing import BatchSampler
 from dspark_bench.training.target_recipe import TargetRecipe, build_optimizer, learning_rate
 
@@ -59,7 +60,7 @@ class TrainState:
     """What a checkpoint holds. `step` counts finished steps, `seconds` the time spent in them."""
 
     model: Qwen3ForCausalLM
-    optimizer: torch.optim.AdamW
+    optimizer: MuonAdamW
     step: int = 0
     seconds: float = 0.0
 
@@ -142,13 +143,10 @@ def _step(
     loss_of: LossFunction,
     lr: float,
 ) -> float:
-    for group in state.optimizer.param_groups:
-        group["lr"] = lr
     loss = loss_of(torch.from_numpy(batch))
     loss.backward()
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), recipe.max_grad_norm)
-    state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
+    state.optimizer.step(lr)
     value = float(loss.detach())
     if not np.isfinite(value):
         raise FloatingPointError(f"the loss is {value} at step {state.step}")

@@ -9,6 +9,7 @@ import torch
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.core.types import ContextUpdate, DraftBatch, SamplingParams
+from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.models.checkpoint import read_tensors, write_checkpoint
 from dspark_bench.training.drafter_batch import hang_blocks
@@ -54,10 +55,10 @@ def test_incremental_drafting_equals_the_training_forward(name: str) -> None:
     assert proposal.probs is not None
     wanted = torch.softmax(expected.logits[:, 0], -1).flip(0)
     assert (proposal.probs - wanted).abs().max() < 1e-4
-    if expected.confidence is not None:
-        assert proposal.confidence is not None
-        confidence = torch.sigmoid(expected.confidence[:, 0]).flip(0)
-        assert (proposal.confidence - confidence).abs().max() < 1e-4
+    assert expected.confidence is not None and proposal.confidence is not None
+    confidence = torch.sigmoid(expected.confidence[:, 0]).flip(0)
+    assert (proposal.confidence - confidence).abs().max() < 1e-4
+    assert confidence.std() > 0.01
 
 
 @pytest.mark.parametrize("name", ["parallel", "semi_ar_vanilla"])
@@ -104,6 +105,13 @@ def test_released_layout_with_copies_drafts_the_same(tmp_path: Path, name: str) 
     assert tiny.outputs(tiny.serve(requests, tiny.drafter(name, path))) == tiny.outputs(
         tiny.serve(requests, tiny.drafter(name))
     )
+
+
+def test_dflash_over_dspark_files_drops_the_head_that_judges_other_drafts() -> None:
+    assert not ParallelDrafter(
+        tiny.drafter_dir("semi_ar_vanilla"), tiny.target()
+    ).spec.has_confidence
+    assert ParallelDrafter(tiny.drafter_dir("parallel"), tiny.target()).spec.has_confidence
 
 
 @pytest.mark.parametrize(

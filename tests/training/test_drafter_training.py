@@ -49,6 +49,14 @@ def test_loss_by_hand() -> None:
     assert loss.acceptance.tolist() == pytest.approx([0.7])
 
 
+def test_short_blocks_hang_on_more_anchors() -> None:
+    recipe = DrafterRecipe(num_steps=1, block_tokens=256, max_anchors=64)
+    counts = {gamma: recipe.num_anchors(gamma, 256) for gamma in (1, 4, 5, 16)}
+    assert counts == {1: 64, 4: 64, 5: 51, 16: 16}
+    assert recipe.num_anchors(300, 256) == 1
+    assert recipe.num_anchors(4, 10) == 8
+
+
 def train(path: Path, until: int, total: int = 6) -> dict[str, TrainableDrafter]:
     drafters = {name: tiny.trainable(name) for name in ("semi_ar_rnn", "ar")}
 
@@ -60,7 +68,7 @@ def train(path: Path, until: int, total: int = 6) -> dict[str, TrainableDrafter]
         if step.step == until:
             raise KeyboardInterrupt
 
-    recipe = DrafterRecipe(num_steps=total, num_anchors=3, gammas=(4, 2))
+    recipe = DrafterRecipe(num_steps=total, block_tokens=8, max_anchors=3, gammas=(4, 2))
     try:
         train_drafters(tiny.frozen(), drafters, source, recipe, path, stop, 0.0)
     except KeyboardInterrupt:
