@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ZOO_WORK ?= zoo-work
 
 .DEFAULT_GOAL := help
-.PHONY: help venv sweep plot test test-slow check format bench-engine train-zoo clean
+.PHONY: help venv sweep plot test test-slow check format bench-engine train-zoo reference clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench-engine: $(STAMP) ## Decoding against transformers' generate, and the engin
 
 train-zoo: $(STAMP) ## Train the embedded models again, into zoo-work/zoo (hours; resumes)
 	$(BIN)/python -m dspark_bench.experiment.train_zoo --work $(ZOO_WORK) --out $(ZOO_WORK)/zoo
+
+reference: $(STAMP) ## Measure the embedded drafters again, into results/reference (hours; resumes)
+	$(BIN)/python -m dspark_bench.experiment.reference --out results/reference
 
 clean: ## Remove .venv, caches and build products; results stay
 	rm -rf $(VENV) build dist *.egg-info multirun outputs

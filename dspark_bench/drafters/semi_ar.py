@@ -13,11 +13,10 @@ from torch import Tensor
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
-from dspark_bench.drafters.sequential_heads import State, load_head
+from dspark_bench.drafters.sequential_heads import State, load_head, load_rows
 from dspark_bench.drafters.slot_sampling import draw, stack_probs
 from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.confidence_head import load_confidence
-from dspark_bench.models.layers import take
 from dspark_bench.models.target import TargetModel
 from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.target_features import FrozenTarget
@@ -36,8 +35,7 @@ class SemiAutoregressiveDrafter:
             raise CheckpointError(
                 f"{path}: drafter.head is {head!r} but the checkpoint holds {config.head_type!r}"
             )
-        rank = config.markov_rank
-        self._table = take(tensors, "markov_head.markov_w1.weight", config.model.vocab_size, rank)
+        self._rows = load_rows(config, tensors)
         self._head = load_head(config, tensors)
         self._confidence = load_confidence(config, tensors)
         self.spec = DrafterSpec(
@@ -56,31 +54,27 @@ class SemiAutoregressiveDrafter:
         """Draw slots from left to right, each biased by the one before."""
         hidden = self._backbone.forward(batch)
         base = self._backbone.logits(hidden)
-        previous, state = batch.anchors, None
-        tokens: list[Tensor] = []
+        state: State = None
+        tokens = [batch.anchors]
         probs: list[Tensor | None] = []
-        embedded: list[Tensor] = []
         for slot in range(batch.num_slots):
-            embedded.append(F.embedding(previous, self._table))
-            bias, state = self._bias(embedded[-1], hidden[:, slot], state)
+            bias, state = self._head.bias(tokens[-1], hidden[:, slot], state)
             forced = None if batch.forced is None else batch.forced[:, slot]
-            previous, slot_probs = draw(
+            token, slot_probs = draw(
                 base[:, slot] + bias, batch.sampling, batch.uniform[:, slot], forced
             )
-            tokens.append(previous)
+            tokens.append(token)
             probs.append(slot_probs)
+        previous = torch.stack(tokens[:-1], dim=1)
         return Proposal(
-            torch.stack(tokens, dim=1), stack_probs(probs), self._conditional(hidden, embedded)
+            torch.stack(tokens[1:], dim=1), stack_probs(probs), self._judge(hidden, previous)
         )
 
-    def _bias(self, embedded: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
-        return self._head.bias(embedded, hidden, state)
-
-    def _conditional(self, hidden: Tensor, embedded: list[Tensor]) -> Tensor | None:
-        """Confidence [B, K]."""
+    def _judge(self, hidden: Tensor, previous: Tensor) -> Tensor | None:
+        """Confidence [B, K] from hidden [B, K, D] and the tokens [B, K] before each slot."""
         if self._confidence is None:
             return None
-        return self._confidence(hidden, torch.stack(embedded, dim=1))
+        return self._confidence(hidden, F.embedding(previous, self._rows))
 
 
 def trainable(target: FrozenTarget, recipe: BlockRecipe) -> BlockModel:

@@ -5,11 +5,14 @@ With e = W1[x_{k-1}] (rank r) and h_k the backbone's hidden state (DSpark sectio
   gated    bias = W2 (sigmoid(Wg [h; e] + b) * e)
   rnn      [g, c, o] = Wj [s; e; h] + b;  s' = sigmoid(g) s + (1 - sigmoid(g)) tanh(c);
            bias = W2 tanh(o);  s starts at zero
+
+A head runs once per slot, on very few rows: what it costs is the number of small products.
 """
 
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dspark_bench.models.draft_config import DraftConfig
@@ -18,24 +21,33 @@ from dspark_bench.models.linear import Linear
 
 State = Tensor | None
 
+TABLE_MAX_BYTES = 64 * 2**20
+
 
 class SequentialHead(Protocol):
     """Bias of one slot. Pure: the state goes in and comes out."""
 
-    def bias(self, embedded: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
-        """embedded [B, r] and hidden [B, D] of a slot -> bias [B, V] and the next state [B, r]."""
+    def bias(self, previous: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
+        """previous tokens [B], a slot's hidden [B, D] -> bias [B, V] and the next state [B, r]."""
         ...
 
 
 class VanillaHead:
-    """First-order Markov bias."""
+    """First-order Markov bias; of a small vocabulary, W1 W2^T is multiplied out once."""
 
     def __init__(self, config: DraftConfig, tensors: Tensors) -> None:
-        self._out = load_out(config, tensors)
+        self._rows = load_rows(config, tensors)
+        vocab_size = config.model.vocab_size
+        is_small = vocab_size**2 * self._rows.element_size() <= TABLE_MAX_BYTES
+        self._table = self._rows @ _out_weight(config, tensors).T if is_small else None
+        self._out = None if is_small else load_out(config, tensors)
 
-    def bias(self, embedded: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
+    def bias(self, previous: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
         """See the module's formula."""
-        return self._out(embedded), None
+        if self._table is not None:
+            return F.embedding(previous, self._table), None
+        assert self._out is not None
+        return self._out(F.embedding(previous, self._rows)), None
 
 
 class GatedHead:
@@ -43,14 +55,16 @@ class GatedHead:
 
     def __init__(self, config: DraftConfig, tensors: Tensors) -> None:
         rank, hidden = config.markov_rank, config.model.hidden_size
+        self._rows = load_rows(config, tensors)
         self._out = load_out(config, tensors)
         self._gate = Linear(
             take(tensors, "markov_head.gate_proj.weight", rank, hidden + rank),
             take(tensors, "markov_head.gate_proj.bias", rank),
         )
 
-    def bias(self, embedded: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
+    def bias(self, previous: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
         """See the module's formula."""
+        embedded = F.embedding(previous, self._rows)
         gate = torch.sigmoid(self._gate(torch.cat([hidden, embedded], dim=-1)))
         return self._out(gate * embedded), None
 
@@ -60,19 +74,21 @@ class RnnHead:
 
     def __init__(self, config: DraftConfig, tensors: Tensors) -> None:
         rank, hidden = config.markov_rank, config.model.hidden_size
+        self._rows = load_rows(config, tensors)
         self._out = load_out(config, tensors)
         self._joint = Linear(
             take(tensors, "markov_head.joint_proj.weight", 3 * rank, 2 * rank + hidden),
             take(tensors, "markov_head.joint_proj.bias", 3 * rank),
         )
 
-    def bias(self, embedded: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
+    def bias(self, previous: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
         """See the module's formula."""
-        previous = torch.zeros_like(embedded) if state is None else state
-        joint = self._joint(torch.cat([previous, embedded, hidden], dim=-1))
+        embedded = F.embedding(previous, self._rows)
+        before = torch.zeros_like(embedded) if state is None else state
+        joint = self._joint(torch.cat([before, embedded, hidden], dim=-1))
         gate, candidate, out = joint.chunk(3, dim=-1)
         keep = torch.sigmoid(gate)
-        after = keep * previous + (1 - keep) * torch.tanh(candidate)
+        after = keep * before + (1 - keep) * torch.tanh(candidate)
         return self._out(torch.tanh(out)), after
 
 
@@ -83,7 +99,17 @@ def load_head(config: DraftConfig, tensors: Tensors) -> SequentialHead:
     return RnnHead(config, tensors) if config.head_type == "rnn" else VanillaHead(config, tensors)
 
 
+def load_rows(config: DraftConfig, tensors: Tensors) -> Tensor:
+    """W1 [V, r]: one row per previous token."""
+    shape = (config.model.vocab_size, config.markov_rank)
+    return take(tensors, "markov_head.markov_w1.weight", *shape)
+
+
 def load_out(config: DraftConfig, tensors: Tensors) -> Linear:
     """W2 [V, r]."""
+    return Linear(_out_weight(config, tensors))
+
+
+def _out_weight(config: DraftConfig, tensors: Tensors) -> Tensor:
     shape = (config.model.vocab_size, config.markov_rank)
-    return Linear(take(tensors, "markov_head.markov_w2.weight", *shape))
+    return take(tensors, "markov_head.markov_w2.weight", *shape)

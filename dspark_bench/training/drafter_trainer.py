@@ -45,7 +45,7 @@ class DrafterRecipe:
     block_tokens: int = 256
     max_anchors: int = 64
     gammas: tuple[int, ...] = (16, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1)
-    peak_lr: float = 2e-3
+    peak_lr: float = 4e-3
     warmup_share: float = 0.04
     max_grad_norm: float = 1.0
     decay: float = 4.0

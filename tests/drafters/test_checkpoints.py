@@ -9,9 +9,12 @@ import torch
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.core.types import ContextUpdate, DraftBatch, SamplingParams
+from dspark_bench.drafters import sequential_heads
 from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
+from dspark_bench.drafters.sequential_heads import VanillaHead
 from dspark_bench.models.checkpoint import read_tensors, write_checkpoint
+from dspark_bench.models.draft_config import BLOCK_ARCHITECTURES, read_draft_config
 from dspark_bench.training.drafter_batch import hang_blocks
 from tests import tiny
 
@@ -105,6 +108,18 @@ def test_released_layout_with_copies_drafts_the_same(tmp_path: Path, name: str) 
     assert tiny.outputs(tiny.serve(requests, tiny.drafter(name, path))) == tiny.outputs(
         tiny.serve(requests, tiny.drafter(name))
     )
+
+
+def test_the_markov_table_is_the_product_of_its_factors(monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tiny.drafter_dir("semi_ar_vanilla")
+    config = read_draft_config(directory, BLOCK_ARCHITECTURES)
+    tensors = read_tensors(directory, torch.float32, tiny.CPU)
+    previous, hidden = torch.arange(5), torch.zeros(5, 32)
+    by_table, _ = VanillaHead(config, tensors).bias(previous, hidden, None)
+    monkeypatch.setattr(sequential_heads, "TABLE_MAX_BYTES", 0)
+    by_factors, _ = VanillaHead(config, tensors).bias(previous, hidden, None)
+    assert (by_table - by_factors).abs().max() < 1e-5
+    assert by_table.abs().max() > 0.1
 
 
 def test_dflash_over_dspark_files_drops_the_head_that_judges_other_drafts() -> None:

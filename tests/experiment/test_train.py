@@ -114,7 +114,7 @@ def test_responses_are_the_targets_own_and_survive_an_interruption(
     ("arguments", "message"),
     [
         (["train.out=somewhere"], "train needs drafter=NAME or target=zoo"),
-        (["drafter=none", "train.out=somewhere"], "drafter is 'none'; trainable: parallel, semi_ar"),
+        (["drafter=none", "train.out=somewhere"], "drafter is 'none'; trainable: parallel"),
         (["drafter=ar"], "train.out is not given"),
     ],
 )
