@@ -1,11 +1,12 @@
 """Measures the embedded zoo and keeps what a reader needs: `make reference`.
 
-    python -m dspark_bench.experiment.reference --out results/reference [--part bars]
+    python -m dspark_bench.experiment.reference --out results/reference [--part domains]
 
-Two sweeps, each resumable like any other. `bars`: 100 held-out prompts per domain at the paper's
-draft length and at the long one, for the ratios between drafters. `grid`: every drafter, domain,
-draft length and temperature. The cycle records that tables are made from are then thinned to the
-columns that count acceptance, so that the folder stays small enough to be kept.
+Three sweeps, each resumable like any other. `domains`: 100 held-out prompts per domain at the
+paper's draft length, for the ratios between drafters. `long`: the same at twice that length, where
+drafts live so long. `grid`: every drafter, domain, draft length and temperature. The cycle records
+that tables are made from are then thinned to the columns that count acceptance, so that the folder
+stays small enough to be kept.
 """
 
 import json
@@ -46,43 +47,41 @@ class Part:
     keeps_cycles: bool
 
 
-def parts(num_bar_requests: int, num_grid_requests: int) -> tuple[Part, ...]:
+def parts(num_requests: int, num_grid_requests: int) -> tuple[Part, ...]:
     """The sweeps at the sizes asked for."""
-    shared = ("measure.repeats=1", f"workload={','.join(DOMAINS)}")
-    bars = (
-        f"drafter={','.join(DRAFTERS)}",
-        "gamma=7,15",
-        f"num_requests={num_bar_requests}",
-        "measure.agreement_requests=24",
-    )
+    many = (f"num_requests={num_requests}", "measure.repeats=1", "measure.agreement_requests=24")
+    everywhere = f"workload={','.join(DOMAINS)}"
+    every_drafter = f"drafter={','.join(DRAFTERS)}"
     grid = (
-        f"drafter={','.join(DRAFTERS)}",
         f"gamma={','.join(map(str, GAMMAS))}",
         "temperature=0,1",
         f"num_requests={num_grid_requests}",
+        "measure.repeats=1",
     )
+    block_drafters = f"drafter={','.join(name for name in DRAFTERS if name != 'ar')}"
     return (
-        Part("bars", (*shared, *bars), keeps_cycles=True),
-        Part("grid", (*shared, *grid), keeps_cycles=False),
+        Part("domains", (every_drafter, "gamma=7", everywhere, *many), keeps_cycles=True),
+        Part("long", (block_drafters, "gamma=15", "workload=math", *many), keeps_cycles=True),
+        Part("grid", (every_drafter, everywhere, *grid), keeps_cycles=False),
     )
 
 
 def main(
     out: Annotated[Path, typer.Option(help="Folder that receives one folder per sweep.")],
-    part: Annotated[str, typer.Option(help="bars, grid or all.")] = "all",
-    bar_requests: Annotated[int, typer.Option(help="Prompts per domain of `bars`.")] = 100,
+    part: Annotated[str, typer.Option(help="domains, long, grid or all.")] = "all",
+    requests: Annotated[int, typer.Option(help="Prompts per domain of `domains`, `long`.")] = 100,
     grid_requests: Annotated[int, typer.Option(help="Prompts per domain of `grid`.")] = 16,
 ) -> None:
     """Measure what is missing, thin the records, and write the tables."""
     console = Console()
-    for item in parts(bar_requests, grid_requests):
+    for item in parts(requests, grid_requests):
         if part in ("all", item.name):
-            run_sweep(
-                SweepRequest((*item.overrides, f"name={item.name}", f"results_dir={out}")), console
-            )
+            overrides = (*item.overrides, f"name={item.name}", f"results_dir={out}")
+            run_sweep(SweepRequest(overrides), console)
             thin(out / item.name, item.keeps_cycles)
-    if (out / "bars").is_dir():
-        text = tables(read_points(out / "bars"))
+    points = read_points(out / "domains") | read_points(out / "long")
+    if points:
+        text = tables(points)
         (out / "drafters.md").write_text(text, encoding="utf-8")
         console.print(text)
 
@@ -115,7 +114,7 @@ PointKey = tuple[str, int, str]
 
 
 def read_points(folder: Path) -> dict[PointKey, ReadPoint]:
-    """Every finished point of the `bars` sweep."""
+    """Every finished point of a sweep whose cycles were kept; none if there is no such folder."""
     found: dict[PointKey, ReadPoint] = {}
     for path in sorted(folder.glob("points/*/metrics.json")):
         metrics = json.loads(path.read_text(encoding="utf-8"))
@@ -165,15 +164,23 @@ def _ratios(points: Mapping[PointKey, ReadPoint]) -> list[str]:
     gammas = sorted({gamma for _, gamma, _ in points})
     for first, second in COMPARISONS:
         for gamma in gammas:
-            pairs = [
-                (points.get((first, gamma, d)), points.get((second, gamma, d))) for d in domains
-            ]
-            found = [accepted_length_ratio(a.by_prompt, b.by_prompt) for a, b in pairs if a and b]
-            if found and len(found) == len(domains):
-                mean = sum(item.value or 0.0 for item in found) / len(found)
-                cells = " | ".join(_text(item, 3) for item in found)
-                lines.append(f"| {first} / {second} | {gamma} | {cells} | {mean:.3f} |")
+            found = [_ratio(points, first, second, gamma, domain) for domain in domains]
+            values = [item.value for item in found if item is not None and item.value is not None]
+            if values:
+                cells = " | ".join("-" if item is None else _text(item, 3) for item in found)
+                mean = f"{sum(values) / len(values):.3f}" if len(values) == len(domains) else "-"
+                lines.append(f"| {first} / {second} | {gamma} | {cells} | {mean} |")
     return [*lines, ""]
+
+
+def _ratio(
+    points: Mapping[PointKey, ReadPoint], first: str, second: str, gamma: int, domain: str
+) -> Interval | None:
+    """None where either drafter was not measured there."""
+    ours, theirs = points.get((first, gamma, domain)), points.get((second, gamma, domain))
+    if ours is None or theirs is None:
+        return None
+    return accepted_length_ratio(ours.by_prompt, theirs.by_prompt)
 
 
 def _positions(points: Mapping[PointKey, ReadPoint]) -> list[str]:

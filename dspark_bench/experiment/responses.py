@@ -27,16 +27,16 @@ from dspark_bench.training.prompts import prompt_of
 from dspark_bench.training.tokenizer import EOS_TOKEN_ID, load_tokenizer
 
 GREEDY_EVERY = 4
-_CHUNK = 256
+_CHUNK = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
     """How much to generate: responses in all, new tokens each, and how many run at once."""
 
-    num_responses: int = 3000
+    num_responses: int = 5000
     max_new_tokens: int = 192
-    batch_size: int = 48
+    batch_size: int = 128
     seed: int = 0
 
 

@@ -79,8 +79,8 @@ class DraftersJob:
     batch_size: int = 16
     window_tokens: int = 256
     response_share: float = 0.5
-    num_layers: int = 2
-    markov_rank: int = 64
+    num_layers: int = 3
+    markov_rank: int = 128
     max_gamma: int = 16
 
 

@@ -1,6 +1,6 @@
 """Rebuilds the whole zoo from nothing: corpus, tokenizer, target, responses, drafters, prompts.
 
-    python -m dspark_bench.experiment.train_zoo --work DIR --out DIR
+    python -m dspark_bench.experiment.train_zoo --work DIR --out DIR [--only semi_ar --seed 1]
 
 One resumable command: each part that is finished is skipped, each that was interrupted goes on from
 its last checkpoint. Prints how long every part took.
@@ -35,9 +35,11 @@ def main(
     target_minutes: Annotated[float, typer.Option(help="Training time of the target.")] = 90.0,
     drafter_steps: Annotated[int, typer.Option(help="Steps of the drafters.")] = 2200,
     seed: Annotated[int, typer.Option(help="Seed of the drafters' run.")] = 0,
+    only: Annotated[list[str] | None, typer.Option(help="Train these drafters alone.")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; 0: all cores but one.")] = 0,
 ) -> None:
     """Train what is missing and write the zoo into `out`."""
+    names = _checked(only) if only else DRAFTERS
     console = Console()
     torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -52,12 +54,9 @@ def main(
 
     began = time.monotonic()
     data = PreparedData(work / "target" / "data")
-    missing = tuple(
-        name for name in DRAFTERS if not (out / "drafters" / name / "manifest.json").exists()
-    )
-    if missing:
+    if not all((out / "drafters" / name / "manifest.json").exists() for name in names):
         job = DraftersJob(
-            names=DRAFTERS,
+            names=names,
             target_dir=target_dir,
             data=data,
             work=work / "drafters",
@@ -71,6 +70,13 @@ def main(
     write_prompts(data, out / "prompts")
     seconds["prompts"] = time.monotonic() - began
     console.print_json(json.dumps({part: round(value) for part, value in seconds.items()}))
+
+
+def _checked(names: list[str]) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in DRAFTERS]
+    if unknown:
+        raise typer.BadParameter(f"--only is {unknown[0]!r}; valid: {', '.join(DRAFTERS)}")
+    return tuple(names)
 
 
 if __name__ == "__main__":
