@@ -13,10 +13,9 @@ import typer
 from dspark_bench.core.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, BenchError, UsageError
 
 if TYPE_CHECKING:
-    from dspark_bench.experiment.sweep import SweepRequest
-
-if TYPE_CHECKING:
     from rich.console import Console
+
+    from dspark_bench.experiment.sweep import SweepRequest
 
 app = typer.Typer(
     name="dspark-bench",
@@ -43,6 +42,27 @@ ConfigDir = Annotated[
     typer.Option(help="Folder with YAML groups of your own (drafter/mine.yaml)."),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Measure finished points again.")]
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version("dspark-bench")
+        except PackageNotFoundError:
+            found = "(run from its sources, not installed)"
+        typer.echo(f"dspark-bench {found}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Benchmark speculative decoding: which drafter, which draft length, how much faster, why."""
 
 
 @app.command(context_settings=_PASS_THROUGH)

@@ -32,6 +32,28 @@ def test_help_names_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) ->
     assert verb in capsys.readouterr().out
 
 
+def test_the_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.execute(["--version"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("dspark-bench ") and shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(("drafter", "folder"), [("ar", "semi_ar"), ("parallel", "ar")])
+def test_a_checkpoint_of_another_kind_is_found_before_anything_runs(
+    tiny_zoo: TinyZoo,
+    tmp_path: Path,
+    drafter: str,
+    folder: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kept = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("drafter")]
+    path = getattr(tiny_zoo, folder)
+    arguments = ["sweep", *kept, f"drafter={drafter}", f"drafter.path={path}", "gamma=1,2"]
+    assert cli.execute(arguments) == 2
+    assert "this drafter reads" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
 def test_importing_the_command_line_imports_nothing_heavy() -> None:
     code = "import sys, dspark_bench.cli; print({'torch', 'hydra', 'pandas'} & set(sys.modules))"
     done = subprocess.run(

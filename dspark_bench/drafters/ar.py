@@ -6,6 +6,7 @@ memory of its own prefix, but the cost grows with every slot.
 """
 
 from pathlib import Path
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +33,9 @@ from dspark_bench.training.target_features import FrozenTarget
 
 class AutoregressiveDrafter:
     """Reads an Eagle3 checkpoint in DeepSpec's layout."""
+
+    READS: Final = EAGLE3_ARCHITECTURES
+    """Architectures that its checkpoints may name."""
 
     def __init__(self, path: str | Path, target: TargetModel) -> None:
         directory = Path(path)

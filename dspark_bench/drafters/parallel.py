@@ -4,11 +4,13 @@ Strong at the first position, weaker further on: slot k knows the context but no
 """
 
 from pathlib import Path
+from typing import Final
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
 from dspark_bench.drafters.slot_sampling import draw
 from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.confidence_head import load_confidence
+from dspark_bench.models.draft_config import BLOCK_ARCHITECTURES
 from dspark_bench.models.target import TargetModel
 from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.target_features import FrozenTarget
@@ -16,6 +18,9 @@ from dspark_bench.training.target_features import FrozenTarget
 
 class ParallelDrafter:
     """Reads a DFlash checkpoint (or a DSpark one, ignoring its heads)."""
+
+    READS: Final = BLOCK_ARCHITECTURES
+    """Architectures that its checkpoints may name."""
 
     def __init__(self, path: str | Path, target: TargetModel) -> None:
         self._backbone, tensors = BlockBackbone.load(Path(path), target)

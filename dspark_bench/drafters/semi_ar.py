@@ -6,6 +6,7 @@ acceptance from the backbone and the *previous* token, never from the token it j
 """
 
 from pathlib import Path
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from dspark_bench.drafters.sequential_heads import State, load_head, load_rows
 from dspark_bench.drafters.slot_sampling import draw, stack_probs
 from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.confidence_head import load_confidence
+from dspark_bench.models.draft_config import BLOCK_ARCHITECTURES
 from dspark_bench.models.target import TargetModel
 from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.target_features import FrozenTarget
@@ -24,6 +26,9 @@ from dspark_bench.training.target_features import FrozenTarget
 
 class SemiAutoregressiveDrafter:
     """Reads a DSpark checkpoint with a vanilla, gated or rnn head."""
+
+    READS: Final = BLOCK_ARCHITECTURES
+    """Architectures that its checkpoints may name."""
 
     def __init__(self, path: str | Path, target: TargetModel, head: str = "checkpoint") -> None:
         """`head`: vanilla, gated, rnn, or `checkpoint` for whatever the files hold."""

@@ -29,7 +29,7 @@ from dspark_bench.experiment.launch import launch, remove_job_folders
 from dspark_bench.experiment.point import RunMemory, run_point
 from dspark_bench.experiment.point_config import PointConfig, to_point_config
 from dspark_bench.experiment.schema import GROUPS
-from dspark_bench.experiment.store import PointStore, StoredPoint
+from dspark_bench.experiment.store import PointStore, StoredPoint, flatten
 from dspark_bench.experiment.tables import (
     FAILED,
     FINISHED,
@@ -40,6 +40,8 @@ from dspark_bench.experiment.tables import (
     write_tables,
 )
 from dspark_bench.experiment.validate import check_overrides, check_point, check_writable
+
+_OTHER_GROUPS = tuple(group for group in GROUPS if group not in ("drafter", "workload"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,15 @@ class PointTask:
     """What Hydra calls for each point. Picklable, so that any launcher can carry it."""
 
     def __init__(
-        self, name: str, display: SweepDisplay, environment: Environment | None = None
+        self,
+        name: str,
+        display: SweepDisplay,
+        environment: Environment | None = None,
+        swept_keys: Sequence[str] = (),
     ) -> None:
         """environment: of this process; None to look when the first point begins."""
         self._name = name
+        self._swept_keys = tuple(swept_keys)
         self._display = display
         self._environment = environment
         self._memory = RunMemory.empty()
@@ -92,7 +99,7 @@ class PointTask:
     def _measure(self, point: PointConfig, identity: Identity) -> str:
         store = PointStore(point.folder)
         self._environment = self._environment or read_environment()
-        watcher = self._display.begin(_label(point))
+        watcher = self._display.begin(_label(point, self._swept_keys))
         try:
             result = run_point(point, identity, self._environment, self._memory, watcher)
             store.save_result(point, identity, result)
@@ -129,7 +136,7 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
     display = SweepDisplay(console, num_pending)
     try:
         if num_pending:
-            task = PointTask(plan.name, display, environment)
+            task = PointTask(plan.name, display, environment, plan.swept_keys)
             launch(task, [*overrides, f"name={_quoted(plan.name)}"])
     finally:
         display.close()
@@ -171,9 +178,13 @@ def _composed_task(config: DictConfig) -> Composed:
     )
 
 
-def _label(point: PointConfig) -> str:
+def _label(point: PointConfig, swept_keys: Sequence[str]) -> str:
+    """Drafter, gamma and workload, and whatever else differs between the points."""
     drafted = f"gamma={point.gamma} " if point.has_drafter else ""
-    return f"{point.drafter.name} {drafted}{point.workload.name}"
+    values = flatten(point.values)
+    others = [f" {key}={values[key]}" for key in swept_keys if key != "gamma" and key in values]
+    chosen = [f" {key}={point.choices[key]}" for key in swept_keys if key in _OTHER_GROUPS]
+    return f"{point.drafter.name} {drafted}{point.workload.name}{''.join(others + chosen)}"
 
 
 def _quoted(name: str) -> str:

@@ -17,15 +17,12 @@ from dspark_bench.experiment.schema import GROUPS
 from dspark_bench.models.checkpoint import read_tokenizer, weight_files
 from dspark_bench.models.config import parse_model_config, read_json
 from dspark_bench.models.draft_config import (
-    BLOCK_ARCHITECTURES,
-    EAGLE3_ARCHITECTURES,
     check_fits_target,
     read_draft_config,
 )
 
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("auto", "float32", "bfloat16")
-_KNOWN_ARCHITECTURES = BLOCK_ARCHITECTURES + EAGLE3_ARCHITECTURES
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
@@ -141,10 +138,8 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
     if not directory.is_dir():
         raise CheckpointError(f"no checkpoint directory at {directory}")
     _check_weights(directory)
-    data = _architecture_of(directory)
-    if data not in _KNOWN_ARCHITECTURES:
-        return
-    config = read_draft_config(directory, _KNOWN_ARCHITECTURES)
+    ours: Any = get_class(str(point.drafter.class_path))
+    config = read_draft_config(directory, ours.READS)
     source = point.target_dir / "config.json"
     check_fits_target(config, parse_model_config(read_json(source), str(source)), directory)
     check_gamma(point, config.max_gamma)
@@ -157,14 +152,6 @@ def check_gamma(point: PointConfig, max_gamma: int) -> None:
             f"gamma is {point.gamma}; valid for drafter={point.drafter.name}: 1 to {max_gamma} "
             "(what its checkpoint was trained for)"
         )
-
-
-def _architecture_of(directory: Path) -> Any:
-    path = directory / "config.json"
-    if not path.is_file():
-        return None
-    names = read_json(path).get("architectures")
-    return names[0] if isinstance(names, list) and names else None
 
 
 def _check_weights(directory: Path) -> None:

@@ -312,3 +312,9 @@ def test_a_name_is_one_folder(tiny_zoo: TinyZoo, tmp_path: Path, name: str) -> N
     overrides = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("name=")]
     with pytest.raises(UsageError, match=r"name is .* valid: a folder's name"):
         _sweep([*overrides, f"name='{name}'"])
+
+
+def test_progress_names_every_swept_key(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    _, shown = _sweep(tiny_overrides(tiny_zoo, tmp_path, "temperature=0,1", "gamma=2"))
+    assert "semi_ar gamma=2 jsonl temperature=0.0: S" in shown
+    assert "semi_ar gamma=2 jsonl temperature=1.0: S" in shown

@@ -13,15 +13,18 @@ from dspark_bench.drafters.ar import AutoregressiveDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine.exactness import same_outputs_check
+from dspark_bench.experiment.compose import conf_dir
 from dspark_bench.experiment.point_config import ZOO
+from dspark_bench.experiment.train_drafters import ARCHITECTURES
 from dspark_bench.models.attention import Span, plan_attention
 from dspark_bench.models.checkpoint import content_hash, read_tokenizer
 from dspark_bench.models.target import TargetModel
 from dspark_bench.workloads.zoo_prompts import DOMAINS, zoo_prompts
 from tests import tiny
 
-BUDGET_BYTES = 25 * 10**6
-DRAFTERS = ("semi_ar", "parallel", "ar")
+BUDGET_BYTES = 64 * 10**6
+FILE_BUDGET_BYTES = 48 * 10**6
+DRAFTERS = tuple(ARCHITECTURES)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,9 @@ def load(name: str, target: TargetModel) -> Drafter:
 def test_weights_stay_within_the_budget_and_are_safetensors_only() -> None:
     weights = list(ZOO.rglob("*.safetensors"))
     assert len(weights) == 1 + len(DRAFTERS)
-    assert sum(path.stat().st_size for path in weights) <= BUDGET_BYTES
+    sizes = [path.stat().st_size for path in ZOO.rglob("*") if path.is_file()]
+    assert sum(sizes) <= BUDGET_BYTES
+    assert max(sizes) <= FILE_BUDGET_BYTES
     allowed = {".json", ".jsonl", ".safetensors"}
     assert {path.suffix for path in ZOO.rglob("*") if path.is_file()} <= allowed
 
@@ -52,7 +57,25 @@ def test_drafters_belong_to_this_target_and_serve_every_gamma(
 ) -> None:
     manifest = json.loads((ZOO / "drafters" / name / "manifest.json").read_text())
     assert manifest["target_hash"] == content_hash(ZOO / "target")
-    assert load(name, target).spec.max_gamma == 16
+    spec = load(name, target).spec
+    assert spec.max_gamma == 16
+    assert spec.has_confidence
+    assert (conf_dir() / "drafter" / f"{name}.yaml").is_file()
+
+
+def test_compared_drafters_were_trained_alike() -> None:
+    manifests = [
+        json.loads((ZOO / "drafters" / name / "manifest.json").read_text()) for name in DRAFTERS
+    ]
+    alike = ("recipe", "seed", "batch_size", "window_tokens", "tokens_seen", "responses", "corpus")
+    for key in (*alike, "response_share", "trained_beside", "target_hash"):
+        assert len({json.dumps(manifest[key]) for manifest in manifests}) == 1, key
+    assert manifests[0]["response_share"] >= 0.5
+    layers = {
+        name: json.loads((ZOO / "drafters" / name / "config.json").read_text())["target_layer_ids"]
+        for name in DRAFTERS
+    }
+    assert len(set(map(tuple, layers.values()))) == 1
 
 
 def test_manifests_name_licences_and_no_place() -> None:
