@@ -128,6 +128,7 @@ def read_points(folder: Path) -> dict[PointKey, ReadPoint]:
 
 def tables(points: Mapping[PointKey, ReadPoint]) -> str:
     """Markdown: accepted lengths, paired ratios, and both position curves with their counts."""
+    points = {key: points[key] for key in sorted(points, key=_place)}
     return "\n".join(
         [
             "# The zoo's drafters, measured",
@@ -140,6 +141,13 @@ def tables(points: Mapping[PointKey, ReadPoint]) -> str:
             *_positions(points),
         ]
     )
+
+
+def _place(key: PointKey) -> tuple[int, int, str, int, str]:
+    """By draft length, domain and drafter, known names first and in their own order."""
+    drafter, gamma, domain = key
+    domains, drafters = [*DOMAINS, domain], [*DRAFTERS, drafter]
+    return gamma, domains.index(domain), domain, drafters.index(drafter), drafter
 
 
 def _lengths(points: Mapping[PointKey, ReadPoint]) -> list[str]:
