@@ -107,7 +107,11 @@ class Decision(Protocol):
 class Load(Protocol):
     """Says when requests start. Index i is the i-th request of the run."""
 
-    def due(self, now_s: float, num_finished: int, num_requests: int) -> int:
+    def start(self, num_requests: int) -> None:
+        """A run begins: whatever is drawn is drawn now. Mutates the load's own state only."""
+        ...
+
+    def due(self, now_s: float, num_finished: int) -> int:
         """How many requests have been scheduled to start by `now_s` (seconds from the start)."""
         ...
 

@@ -89,6 +89,7 @@ class Batcher:
         self._num_started = 0
         self._waiting: deque[tuple[Request, float]] = deque()
         self._future = deque(requests)
+        load.start(len(requests))
         for request in requests:
             _check_fits(request, cache.max_len, num_spare)
 
@@ -99,7 +100,7 @@ class Batcher:
 
     def admit(self, now_s: float) -> None:
         """Move what is due into the queue and from there into free rows."""
-        due = self._load.due(now_s, self._num_finished, self._num_requests)
+        due = self._load.due(now_s, self._num_finished)
         while self._num_started < due:
             scheduled = self._load.scheduled_s(self._num_started, now_s)
             self._waiting.append((self._future.popleft(), scheduled))

@@ -1,0 +1,90 @@
+"""Which draft positions of a batch to verify, given their survival and what a step costs.
+
+Pure functions over survival a [B, K] (a_k: probability that drafts 1..k all pass) and the draft
+length of each request. Candidates are ranked by survival; equal ones by position, then by request,
+so that no token's value ever decides. Survival never rises along a request, hence whatever is
+admitted is a prefix of every draft.
+
+Throughput after admitting n candidates: Theta(n) = (B + sum of their survivals) / step_s(B + n)
+(DSpark, Algorithm 1).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+StepTimes = Callable[[IntArray], FloatArray]
+"""Tokens in a verification batch [n] -> seconds per step [n]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Draft positions in order of admission. requests, survival [n]; num_requests: B."""
+
+    requests: IntArray
+    survival: FloatArray
+    num_requests: int
+
+    def lengths(self, count: int) -> list[int]:
+        """Verify length of each request when the first `count` candidates are admitted."""
+        counts: list[int] = np.bincount(self.requests[:count], minlength=self.num_requests).tolist()
+        return counts
+
+    def throughput(self, step_times: StepTimes) -> FloatArray:
+        """Theta(0..n) [n + 1], expected tokens per second."""
+        tokens = self.num_requests + np.arange(self.survival.size + 1)
+        expected = self.num_requests + np.concatenate([[0.0], np.cumsum(self.survival)])
+        return np.asarray(expected / step_times(tokens))
+
+
+def rank(survival: FloatArray, draft_lens: Sequence[int]) -> Candidates:
+    """Candidates of survival [B, K]; positions past a request's draft are left out.
+
+    A survival that rises along a draft (rounding) is clipped to the one before.
+    """
+    falling = np.minimum.accumulate(np.asarray(survival, dtype=np.float64), axis=1)
+    lens = np.asarray(draft_lens)
+    requests, places = np.nonzero(np.arange(falling.shape[1]) < lens[:, None])
+    values = falling[requests, places]
+    order = np.lexsort((requests, places, -values))
+    return Candidates(requests[order], values[order], len(draft_lens))
+
+
+def causal_greedy(
+    survival: FloatArray, draft_lens: Sequence[int], step_times: StepTimes
+) -> list[int]:
+    """Algorithm 1: admit while throughput rises, stop at the first candidate that does not.
+
+    Whether a position is admitted depends on candidates ranked above it alone, so on no later
+    token of its own request: non-anticipating. Optimal where throughput has a single peak.
+    """
+    candidates = rank(survival, draft_lens)
+    theta = candidates.throughput(step_times)
+    falls = np.flatnonzero(theta[1:] <= theta[:-1])
+    return candidates.lengths(int(falls[0]) if falls.size else theta.size - 1)
+
+
+def global_best(
+    survival: FloatArray, draft_lens: Sequence[int], step_times: StepTimes
+) -> list[int]:
+    """The prefix of the ranking with the highest throughput anywhere (the shortest of equals).
+
+    Retrospective: a far candidate can decide about near ones, so with confidences of the same
+    cycle the output is biased. Safe on confidences of earlier cycles, as a capacity.
+    """
+    candidates = rank(survival, draft_lens)
+    return candidates.lengths(best_count(candidates, step_times))
+
+
+def best_count(candidates: Candidates, step_times: StepTimes) -> int:
+    """How many candidates `global_best` admits."""
+    return int(np.argmax(candidates.throughput(step_times)))
+
+
+def top(survival: FloatArray, draft_lens: Sequence[int], capacity: int) -> list[int]:
+    """Admit the `capacity` best candidates. Non-anticipating for a capacity fixed beforehand."""
+    return rank(survival, draft_lens).lengths(max(0, capacity))
