@@ -10,6 +10,7 @@ stays small enough to be kept.
 """
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,11 @@ def main(
 
 
 def thin(folder: Path, keeps_cycles: bool) -> None:
-    """Drop per-cycle times and curves from every point of a sweep, or the records altogether."""
+    """Drop per-cycle times and curves from every point of a sweep, or the records altogether.
+
+    Hydra's own notes go too: they name folders of the machine that measured.
+    """
+    shutil.rmtree(folder / ".hydra", ignore_errors=True)
     for point in sorted((folder / "points").glob("[!.]*")):
         cycles, requests = point / "cycles.parquet", point / "requests.parquet"
         if not keeps_cycles:

@@ -29,9 +29,9 @@ class BlockRecipe:
 
     target_layer_ids: tuple[int, ...]
     mask_token_id: int
-    num_layers: int = 2
-    max_gamma: int = 16
-    markov_rank: int = 64
+    num_layers: int
+    max_gamma: int
+    markov_rank: int
     head_type: str = "vanilla"
     has_confidence: bool = True
     seed: int = 0

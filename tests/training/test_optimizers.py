@@ -31,8 +31,10 @@ def test_only_inner_matrices_get_orthogonal_updates() -> None:
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     run(model, MuonAdamW(model.named_parameters(), OptimizerRecipe()), 1)
     moved = {name: value.detach() - before[name] for name, value in model.named_parameters()}
-    singular = torch.linalg.svdvals(moved["inner.weight"])
+    step = moved["inner.weight"]
+    singular = torch.linalg.svdvals(step)
     assert singular[-1] > 0.5 * singular[0]
+    assert step.abs().max() > 1.1 * step.abs().min()  # not AdamW's matrix of signs
     signs = moved["embed_tokens.weight"].abs()
     assert torch.allclose(signs, torch.full_like(signs, 0.05), rtol=1e-3)  # AdamW's first step
     assert torch.allclose(moved["unit.weight"].abs(), torch.full((1, 3), 0.05), rtol=1e-3)
