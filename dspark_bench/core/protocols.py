@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from dspark_bench.core.random_streams import CycleNoise
+from dspark_bench.core.random_streams import CycleNoise, Floats, Ints
 from dspark_bench.core.sampling import Verdict
 from dspark_bench.core.types import (
     ContextUpdate,
@@ -15,6 +15,7 @@ from dspark_bench.core.types import (
     PlanContext,
     Proposal,
     SamplingParams,
+    SchedulerSpec,
 )
 
 
@@ -46,13 +47,8 @@ class Scheduler(Protocol):
     """Chooses how much to draft and how much of each draft to verify."""
 
     @property
-    def is_non_anticipating(self) -> bool:
-        """Whether verifying position k never depends on the tokens at k or later."""
-        ...
-
-    @property
-    def is_selective(self) -> bool:
-        """Whether verify lengths depend on confidences: acceptance is then a selected sample."""
+    def spec(self) -> SchedulerSpec:
+        """Name, promises and needs."""
         ...
 
     def plan_draft(self, context: PlanContext) -> list[int]:
@@ -60,13 +56,48 @@ class Scheduler(Protocol):
         ...
 
     def plan_verify(
-        self, context: PlanContext, draft_lens: Sequence[int], confidence: Tensor | None
+        self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
     ) -> list[int]:
-        """Verify length of each request, 0..draft length. confidence [B, K] or None."""
+        """Verify length of each request, 0..draft length. confidence [B, K] or None.
+
+        Entries past a request's draft length are meaningless.
+        """
         ...
 
     def observe(self, records: Sequence[CycleRecord]) -> None:
         """Learn from a finished cycle. Mutates the scheduler's own state only."""
+        ...
+
+
+class Calibrator(Protocol):
+    """Turns a drafter's confidences into probabilities that hold."""
+
+    def calibrate(self, confidence: Floats) -> Floats:
+        """Conditional acceptance [B, K] in [0, 1] -> the same, calibrated; pure.
+
+        An entry depends on its own value and position alone: what may not be anticipated stays
+        unseen.
+        """
+        ...
+
+    def observe(self, records: Sequence[CycleRecord]) -> None:
+        """Learn from a finished cycle. Mutates the calibrator's own state only."""
+        ...
+
+
+class StepCost(Protocol):
+    """What the parts of a cycle cost, seconds. B requests, N tokens in the target's pass."""
+
+    def step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
+        """All of a cycle but drafting, for batches of num_tokens [n] (B or more): [n]."""
+        ...
+
+    def draft_s(self, num_requests: int, num_slots: int) -> float:
+        """Drafting up to num_slots tokens for each of num_requests, context included; 0 for 0."""
+        ...
+
+    def observe(self, records: Sequence[CycleRecord]) -> None:
+        """Learn from a finished cycle. Mutates the cost's own state only."""
         ...
 
 

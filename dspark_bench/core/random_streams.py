@@ -23,6 +23,7 @@ _SLOT_BITS = 16
 
 UInt64s = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 class Purpose(IntEnum):

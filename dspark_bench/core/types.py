@@ -104,20 +104,51 @@ class DrafterSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class SchedulerSpec:
+    """What the engine must know about a scheduler.
+
+    is_non_anticipating: verifying position k never depends on the tokens at k or later;
+    is_selective: verify lengths depend on confidences, so acceptance is a selected sample;
+    needs_confidence: it cannot work with a drafter that has no confidence head;
+    exploration_period: every so many cycles the engine drafts and verifies gamma tokens for every
+    request, whatever it would choose, and marks them `full_width`; 0: never;
+    needs_hindsight: it is told the accepted lengths before it chooses (an upper bound, never
+    lossless).
+    """
+
+    name: str
+    is_non_anticipating: bool = True
+    is_selective: bool = False
+    needs_confidence: bool = False
+    exploration_period: int = 0
+    needs_hindsight: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PlanContext:
     """What a scheduler sees of the batch: identities and earlier cycles, never this cycle's draws.
 
-    request_ids [B]; cycles [B]: decode cycles each request has had; gamma: largest draft length.
+    request_ids [B]: those it chooses for; cycles [B]: decode cycles each has had; gamma: largest
+    draft length; num_requests: in the whole batch, B or more; num_fixed_tokens: tokens of the
+    target's pass that are not drafts (anchors of all, and prompts); hindsight [B]: accepted length
+    if everything were verified, for schedulers that need it.
     """
 
     request_ids: tuple[int, ...]
     cycles: tuple[int, ...]
     gamma: int
+    num_requests: int
+    num_fixed_tokens: int
+    hindsight: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CycleRecord:
-    """One request in one cycle: a row of `cycles.parquet`. Times are the whole batch's, seconds."""
+    """One request in one cycle: a row of `cycles.parquet`. Times are the whole batch's, seconds.
+
+    num_waiting: requests that had arrived and found no place; cpu_busy: share of all cores in use,
+    by whatever process, as last sampled (NaN where the system does not say).
+    """
 
     cycle: int
     request_id: int
@@ -132,6 +163,8 @@ class CycleRecord:
     has_prefill: bool
     batch_size: int
     batch_tokens: int
+    num_waiting: int
+    cpu_busy: float
     started_s: float
     t_draft_s: float
     t_schedule_s: float

@@ -32,6 +32,21 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class CycleFacts:
+    """What a cycle's records say beside its outcomes.
+
+    has_blind_lens: no confidence had a say in the verify lengths; see `CycleRecord` for the rest.
+    """
+
+    cycle: int
+    gamma: int
+    draft_lens: Sequence[int]
+    has_blind_lens: bool
+    num_waiting: int
+    cpu_busy: float
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """Outcomes of one cycle, the verify lengths that were planned, and the draft statistics."""
 
@@ -93,9 +108,7 @@ class Commit:
                 records.append(outcome.state.finish(outcome.reason, now_s))
         return records
 
-    def records(
-        self, cycle: int, draft_lens: Sequence[int], gamma: int, timer: StageTimer
-    ) -> list[CycleRecord]:
+    def records(self, facts: CycleFacts, timer: StageTimer) -> list[CycleRecord]:
         """One record per request; closes the cycle's timing."""
         started_s = timer.now_s()
         times = timer.close()
@@ -106,26 +119,28 @@ class Commit:
             has_draft = place < len(self.confidence) or place < len(self.expected_acceptance)
             records.append(
                 CycleRecord(
-                    cycle=cycle,
+                    cycle=facts.cycle,
                     request_id=outcome.state.request.request_id,
-                    num_drafted=draft_lens[place],
+                    num_drafted=facts.draft_lens[place],
                     verify_len=length,
                     num_accepted=outcome.num_accepted,
                     is_rejected=outcome.is_rejected,
                     num_emitted=len(outcome.emitted),
                     num_cut=outcome.num_cut,
-                    full_width=self.planned_lens[place] == gamma > 0,
+                    full_width=facts.has_blind_lens and self.planned_lens[place] == facts.gamma > 0,
                     is_prefill=outcome.is_prefill,
                     has_prefill=has_prefill,
                     batch_size=len(self.outcomes),
                     batch_tokens=self.num_tokens,
+                    num_waiting=facts.num_waiting,
+                    cpu_busy=facts.cpu_busy,
                     started_s=started_s,
                     t_draft_s=times.draft,
                     t_schedule_s=times.schedule,
                     t_verify_s=times.verify,
                     t_accept_s=times.accept,
                     t_engine_s=times.engine,
-                    confidence=_head(self.confidence, place, draft_lens[place], has_draft),
+                    confidence=_head(self.confidence, place, facts.draft_lens[place], has_draft),
                     expected_acceptance=_head(self.expected_acceptance, place, length, has_draft),
                 )
             )

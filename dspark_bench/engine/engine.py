@@ -24,10 +24,11 @@ from dspark_bench.core.types import (
     SamplingParams,
 )
 from dspark_bench.engine.batch import VerifyBatch, build_verify_batch
-from dspark_bench.engine.commit import Commit, commit_cycle
+from dspark_bench.engine.commit import Commit, CycleFacts, commit_cycle
 from dspark_bench.engine.plugin_checks import check_lengths, check_proposal
 from dspark_bench.engine.state import ActiveRequest, Batcher
 from dspark_bench.engine.timing import StageTimer
+from dspark_bench.engine.utilisation import CpuUtilisation
 from dspark_bench.models.target import Target
 
 _EARLIEST_WAKE_S = 0.0005
@@ -66,6 +67,7 @@ class Engine:
         self._gamma = gamma if drafter is not None else 0
         self._config = config
         self._clock = clock
+        self._utilisation = CpuUtilisation()
         self._cache = target.new_cache(config.max_concurrency, config.max_len)
         if drafter is not None:
             with torch.inference_mode():
@@ -80,6 +82,7 @@ class Engine:
         result = RunResult()
         batcher = Batcher(requests, load, self._cache, seed, self._gamma + 1)
         timer = StageTimer(self._clock)
+        self._utilisation.restart()
         index = 0
         with torch.inference_mode():
             while not batcher.is_done:
@@ -93,15 +96,24 @@ class Engine:
 
     def cycle(self, batcher: Batcher, timer: StageTimer, index: int, result: RunResult) -> None:
         """One decode cycle over everything active. Appends its records to `result`."""
-        states, draft_lens = self._plan_draft(batcher.active)
+        is_explored = self._explores(index)
+        states, draft_lens = self._plan_draft(batcher.active, is_explored)
         noise = self._noise(states)
         timer.schedule()
 
         proposal = self._propose(states, draft_lens, noise)
-        timer.draft()
+        hindsight = self._foresee(states, proposal, noise)
+        if hindsight is None:
+            timer.draft()
+        else:
+            timer.exclude()
 
-        verify_lens = self._plan_verify(states, draft_lens, proposal)
+        verify_lens = self._plan_verify(states, draft_lens, proposal, is_explored, hindsight)
         timer.schedule()
+        if hindsight is not None:
+            draft_lens = verify_lens
+            self._draft_again(states, verify_lens, noise)
+            timer.draft()
 
         batch = build_verify_batch(states, proposal, verify_lens, self._cache)
         output = self._target.forward(
@@ -126,7 +138,15 @@ class Engine:
         now_s = timer.now_s()
         result.requests.extend(commit.retire(now_s))
         batcher.retire(commit.finished)
-        records = commit.records(index, draft_lens, self._gamma, timer)
+        facts = CycleFacts(
+            cycle=index,
+            gamma=self._gamma,
+            draft_lens=draft_lens,
+            has_blind_lens=is_explored or not self._scheduler.spec.is_selective,
+            num_waiting=batcher.num_waiting,
+            cpu_busy=self._utilisation.share(now_s),
+        )
+        records = commit.records(facts, timer)
         self._scheduler.observe(records)
         result.cycles.extend(records)
 
@@ -134,24 +154,68 @@ class Engine:
     def _feature_layers(self) -> tuple[int, ...]:
         return () if self._drafter is None else self._drafter.spec.feature_layers
 
-    def _plan_draft(self, active: Sequence[ActiveRequest]) -> tuple[list[ActiveRequest], list[int]]:
+    def _explores(self, index: int) -> bool:
+        """Whether this cycle drafts and verifies everything, chosen by its number alone."""
+        period = self._scheduler.spec.exploration_period
+        return self._drafter is not None and period > 0 and index % period == 0
+
+    def _plan_draft(
+        self, active: Sequence[ActiveRequest], is_explored: bool
+    ) -> tuple[list[ActiveRequest], list[int]]:
         """Requests with drafts first, and each one's draft length."""
         if self._drafter is None:
             return list(active), [0] * len(active)
         decoding = [state for state in active if not state.needs_prefill]
-        lens = self._scheduler.plan_draft(self._context(decoding)) if decoding else []
-        check_lengths(self._scheduler, "plan_draft", lens, [self._gamma] * len(decoding))
+        lens = [self._gamma] * len(decoding)
+        if decoding and not is_explored:
+            lens = self._scheduler.plan_draft(self._context(decoding, active))
+            check_lengths(self._scheduler, "plan_draft", lens, [self._gamma] * len(decoding))
         drafted = [(s, n) for s, n in zip(decoding, lens, strict=True) if n > 0]
         plain = [s for s, n in zip(decoding, lens, strict=True) if n == 0]
         plain += [state for state in active if state.needs_prefill]
         return [s for s, _ in drafted] + plain, [n for _, n in drafted] + [0] * len(plain)
 
-    def _context(self, states: Sequence[ActiveRequest]) -> PlanContext:
+    def _context(
+        self,
+        states: Sequence[ActiveRequest],
+        batch: Sequence[ActiveRequest],
+        hindsight: tuple[int, ...] | None = None,
+    ) -> PlanContext:
+        prompts = [s.request.prompt_tokens for s in batch if s.needs_prefill]
         return PlanContext(
             tuple(state.request.request_id for state in states),
             tuple(state.cycle for state in states),
             self._gamma,
+            len(batch),
+            len(batch) - len(prompts) + sum(map(len, prompts)),
+            hindsight,
         )
+
+    def _foresee(
+        self, states: Sequence[ActiveRequest], proposal: Proposal | None, noise: CycleNoise
+    ) -> tuple[int, ...] | None:
+        """Accepted length of every draft if all were verified; None unless the scheduler asks.
+
+        What it writes into the cache is overwritten by the real pass.
+        """
+        if proposal is None or not self._scheduler.spec.needs_hindsight:
+            return None
+        num_drafted, num_slots = proposal.token_ids.shape
+        lens = [num_slots] * num_drafted + [0] * (len(states) - num_drafted)
+        batch = build_verify_batch(states, proposal, lens, self._cache)
+        logits = self._target.forward(
+            batch.token_ids, batch.plan, self._cache, batch.logit_rows
+        ).logits
+        decision = self._acceptance.decide(logits, proposal, lens, noise, self._sampling)
+        return tuple(decision.verdict.num_accepted[:num_drafted])
+
+    def _draft_again(
+        self, states: Sequence[ActiveRequest], lens: Sequence[int], noise: CycleNoise
+    ) -> None:
+        """Spend the time that drafting `lens` tokens takes; the drafts at hand stay."""
+        chosen = [place for place, length in enumerate(lens) if length > 0]
+        picked = CycleNoise(noise.draft[chosen], noise.accept[chosen], noise.emit[chosen])
+        self._propose([states[i] for i in chosen], [lens[i] for i in chosen], picked)
 
     def _noise(self, states: Sequence[ActiveRequest]) -> CycleNoise:
         rows = np.stack([state.noise_row(self._gamma) for state in states])
@@ -190,15 +254,21 @@ class Engine:
         states: Sequence[ActiveRequest],
         draft_lens: Sequence[int],
         proposal: Proposal | None,
+        is_explored: bool,
+        hindsight: tuple[int, ...] | None,
     ) -> list[int]:
         if proposal is None:
             return [0] * len(states)
         num_drafted = proposal.token_ids.shape[0]
-        context = self._context(states[:num_drafted])
         drafted = draft_lens[:num_drafted]
-        lens = self._scheduler.plan_verify(context, drafted, proposal.confidence)
-        check_lengths(self._scheduler, "plan_verify", lens, drafted)
-        return list(lens) + [0] * (len(states) - num_drafted)
+        lens = list(drafted)
+        if not is_explored:
+            context = self._context(states[:num_drafted], states, hindsight)
+            found = proposal.confidence
+            confidence = None if found is None else found.double().cpu().numpy()
+            lens = list(self._scheduler.plan_verify(context, drafted, confidence))
+            check_lengths(self._scheduler, "plan_verify", lens, drafted)
+        return lens + [0] * (len(states) - num_drafted)
 
 
 def _wait(batcher: Batcher, timer: StageTimer) -> None:

@@ -162,8 +162,8 @@ def same_outputs_check(name: str, first: RunResult, second: RunResult) -> CheckR
 
 def _plan(scheduler: Scheduler, confidence: Tensor) -> list[int]:
     size, gamma = confidence.shape
-    context = PlanContext(tuple(range(size)), (5,) * size, gamma)
-    return scheduler.plan_verify(context, [gamma] * size, confidence)
+    context = PlanContext(tuple(range(size)), (5,) * size, gamma, size, size)
+    return scheduler.plan_verify(context, [gamma] * size, confidence.double().numpy())
 
 
 def _log(probs: Tensor) -> Tensor:

@@ -98,6 +98,11 @@ class Batcher:
         """Whether every request has finished."""
         return self._num_finished == self._num_requests
 
+    @property
+    def num_waiting(self) -> int:
+        """Requests that have arrived and hold no row."""
+        return len(self._waiting)
+
     def admit(self, now_s: float) -> None:
         """Move what is due into the queue and from there into free rows."""
         due = self._load.due(now_s, self._num_finished)

@@ -55,6 +55,10 @@ class StageTimer:
         """Forget the time since the previous mark (an idle wait)."""
         self._lap()
 
+    def exclude(self) -> None:
+        """Take the time since the previous mark out of the run: it is charged to nothing."""
+        self.started_s += self._lap()
+
     def now_s(self) -> float:
         """Seconds from the run's start to the last mark."""
         return self._last - self.started_s

@@ -178,7 +178,7 @@ def _context(
         gamma=point.gamma if objects.drafter is not None else 0,
         concurrency=objects.load.max_concurrency,
         load=point.load.name,
-        is_selective=objects.scheduler.is_selective,
+        is_selective=objects.scheduler.spec.is_selective,
         profile=prediction.profile,
         model_survival=prediction.survival,
         model_mean_output_tokens=prediction.mean_output_tokens,

@@ -2,23 +2,21 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
-from dspark_bench.core.types import CycleRecord, PlanContext
+from dspark_bench.core.random_streams import Floats
+from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
 
 
 class FixedScheduler:
     """Verifies everything; looks at nothing, so it anticipates nothing."""
 
-    is_non_anticipating = True
-    is_selective = False
+    spec = SchedulerSpec("fixed")
 
     def plan_draft(self, context: PlanContext) -> list[int]:
         """gamma for every request."""
         return [context.gamma] * len(context.request_ids)
 
     def plan_verify(
-        self, context: PlanContext, draft_lens: Sequence[int], confidence: Tensor | None
+        self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
     ) -> list[int]:
         """The whole draft of every request."""
         return list(draft_lens)

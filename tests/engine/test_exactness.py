@@ -8,8 +8,15 @@ import torch
 from torch import Tensor
 
 from dspark_bench.core.clock import device_clock
-from dspark_bench.core.random_streams import CycleNoise, cycle_noise
-from dspark_bench.core.types import CycleRecord, PlanContext, Proposal, Request, SamplingParams
+from dspark_bench.core.random_streams import CycleNoise, Floats, cycle_noise
+from dspark_bench.core.types import (
+    CycleRecord,
+    PlanContext,
+    Proposal,
+    Request,
+    SamplingParams,
+    SchedulerSpec,
+)
 from dspark_bench.engine.acceptance import ExactAcceptance, ExactDecision
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.exactness import (
@@ -31,10 +38,10 @@ LENGTH = 4
 class RetrospectiveScheduler(FixedScheduler):
     """Appendix A's mistake: what slot 2's confidence reveals of x_1 decides whether x_1 counts."""
 
-    is_non_anticipating = False
+    spec = SchedulerSpec("retrospective", is_non_anticipating=False, is_selective=True)
 
     def plan_verify(
-        self, context: PlanContext, draft_lens: Sequence[int], confidence: Tensor | None
+        self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
     ) -> list[int]:
         assert confidence is not None
         return [n if row[1] > 0.5 else 0 for n, row in zip(draft_lens, confidence, strict=True)]
@@ -44,10 +51,10 @@ class CausalScheduler(FixedScheduler):
     """Stops before the first slot whose own confidence (from the token before) is low."""
 
     def plan_verify(
-        self, context: PlanContext, draft_lens: Sequence[int], confidence: Tensor | None
+        self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
     ) -> list[int]:
         assert confidence is not None
-        return (confidence > 0.5).long().cumprod(1).sum(1).tolist()
+        return np.cumprod(confidence > 0.5, axis=1).sum(1).tolist()
 
 
 class LaggedScheduler(FixedScheduler):
@@ -61,7 +68,7 @@ class LaggedScheduler(FixedScheduler):
         self._seen: dict[int, float] = {}
 
     def plan_verify(
-        self, context: PlanContext, draft_lens: Sequence[int], confidence: Tensor | None
+        self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
     ) -> list[int]:
         return [
             n if self._seen.get(i, 1.0) > 0.5 else 0

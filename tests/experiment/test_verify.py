@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from torch import Tensor
 
 from dspark_bench import cli
-from dspark_bench.core.types import PlanContext
+from dspark_bench.core.random_streams import Floats
+from dspark_bench.core.types import PlanContext, SchedulerSpec
 from dspark_bench.schedulers.fixed import FixedScheduler
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
@@ -16,10 +16,10 @@ from tests.tiny_models import TinyZoo
 class PeekingScheduler(FixedScheduler):
     """Verifies a draft only if a later confidence likes what came before: biased."""
 
-    is_selective = True
+    spec = SchedulerSpec("peeking", is_non_anticipating=False, is_selective=True)
 
     def plan_verify(
-        self, context: PlanContext, draft_lens: Sequence[int], confidence: Tensor | None
+        self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
     ) -> list[int]:
         assert confidence is not None
         return [n if row[-1] > 0.5 else 0 for n, row in zip(draft_lens, confidence, strict=True)]
