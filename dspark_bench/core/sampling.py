@@ -63,27 +63,61 @@ def reject_sampled(
 ) -> Verdict:
     """Accept the longest draft prefix under exact rejection sampling.
 
-    target_probs [B, K+1, V] (row k is the target's distribution after k drafts; rows past a
-    request's verify length are ignored), draft_probs [B, K, V], draft_tokens [B, K],
-    verify_lens [B], accept_uniform [B, K], emit_uniform [B].
+    target_probs [N, V]: 1 + verify_len rows of each request in order (row k is the target's
+    distribution after k drafts); draft_probs [B, K, V], draft_tokens [B, K], verify_lens [B],
+    accept_uniform [B, K], emit_uniform [B].
 
     Draft x_k is accepted iff u < min(1, target(x_k) / draft(x_k)); after the first refusal the next
     token comes from the normalised positive part of target - draft, after none from the target.
     """
-    size, num_slots = draft_tokens.shape
-    index = draft_tokens.unsqueeze(-1)
-    target_at = target_probs[:, :num_slots].gather(2, index).squeeze(-1)
-    draft_at = draft_probs.gather(2, index).squeeze(-1)
-    passed = (accept_uniform * draft_at < target_at).tolist()
-    num_accepted, is_rejected = _prefixes(passed, verify_lens)
-    requests = range(size)
-    weights = target_probs[requests, num_accepted]
+    places = verified_places(verify_lens, draft_tokens.device)
+    rows, requests, slots = places.rows, places.requests, places.slots
+    tokens = draft_tokens[requests, slots]
+    target_at = target_probs[rows, tokens]
+    draft_at = draft_probs[requests, slots, tokens]
+    passed = (accept_uniform[requests, slots] * draft_at < target_at).tolist()
+    num_accepted, is_rejected = _prefixes(_split(passed, verify_lens), verify_lens)
+    ends = [start + n for start, n in zip(places.starts, num_accepted, strict=True)]
+    weights = target_probs[ends]
     if any(is_rejected):
-        refused = draft_probs[requests, [min(n, num_slots - 1) for n in num_accepted]]
+        refused = draft_probs[
+            range(len(verify_lens)), [min(n, draft_tokens.shape[1] - 1) for n in num_accepted]
+        ]
         is_tested = torch.tensor(is_rejected, device=refused.device).unsqueeze(1)
-        residual = (weights - refused * is_tested).clamp_(min=0.0)
+        residual = torch.where(is_tested, weights - refused, weights).clamp_(min=0.0)
         weights = residual.add_(weights, alpha=RESIDUAL_FLOOR)
     return Verdict(num_accepted, is_rejected, sample(weights, emit_uniform).tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedPlaces:
+    """Where the M verified drafts of a ragged batch lie.
+
+    rows [M]: the target's row that judges each; requests, slots [M]: whose draft, and which;
+    starts [B]: each request's first row.
+    """
+
+    rows: Tensor
+    requests: Tensor
+    slots: Tensor
+    starts: tuple[int, ...]
+
+
+def verified_places(verify_lens: Sequence[int], device: torch.device) -> VerifiedPlaces:
+    """Index a batch whose requests have 1 + verify_len rows each, in order."""
+    rows: list[int] = []
+    requests: list[int] = []
+    slots: list[int] = []
+    starts: list[int] = []
+    start = 0
+    for request, length in enumerate(verify_lens):
+        starts.append(start)
+        rows.extend(range(start, start + length))
+        requests.extend([request] * length)
+        slots.extend(range(length))
+        start += length + 1
+    index = torch.tensor([rows, requests, slots], dtype=torch.int64, device=device)
+    return VerifiedPlaces(index[0], index[1], index[2], tuple(starts))
 
 
 def reject_greedy(
@@ -107,6 +141,16 @@ def reject_greedy(
 def overlap(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     """Expected acceptance sum_v min(target, draft) = 1 - TV, over the last dimension."""
     return torch.minimum(target_probs, draft_probs).sum(-1)
+
+
+def _split(flat: Sequence[bool], lengths: Sequence[int]) -> list[Sequence[bool]]:
+    """Consecutive pieces of the given lengths."""
+    pieces: list[Sequence[bool]] = []
+    start = 0
+    for length in lengths:
+        pieces.append(flat[start : start + length])
+        start += length
+    return pieces
 
 
 def _prefixes(

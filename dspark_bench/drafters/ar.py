@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
-from dspark_bench.drafters.slot_sampling import draw, stack_probs
+from dspark_bench.drafters.slot_sampling import draw
 from dspark_bench.models.attention import AttentionPlan, Span, plan_attention
 from dspark_bench.models.block_backbone import shared_vocabulary
 from dspark_bench.models.checkpoint import read_tensors
@@ -84,24 +84,36 @@ class AutoregressiveDrafter:
         """Draw slot after slot, feeding the layer's output back."""
         cache = self._ready_cache()
         hidden = self._last[torch.tensor(batch.rows, device=self._device)]
-        tokens: list[Tensor] = []
-        probs: list[Tensor | None] = []
-        states: list[Tensor] = []
+        shape = (len(batch.rows), batch.num_slots)
+        tokens = batch.anchors.new_zeros(shape)
+        states = hidden.new_zeros(*shape, hidden.shape[-1])
+        probs: Tensor | None = None
+        drafting = list(range(shape[0]))
         for slot in range(batch.num_slots):
             if slot > 0:
+                before = drafting
+                drafting = [place for place in before if batch.draft_lens[place] > slot]
+                if len(drafting) < len(before):
+                    hidden = hidden[[before.index(place) for place in drafting]]
                 spans = [
-                    Span(row, context + slot - 1, 1)
-                    for row, context in zip(batch.rows, batch.context_lens, strict=True)
+                    Span(batch.rows[place], batch.context_lens[place] + slot - 1, 1)
+                    for place in drafting
                 ]
-                hidden = self._step(hidden, tokens[-1], plan_attention(spans, cache), cache)
-            states.append(self._norm(hidden))
-            logits = self._lm_head(states[-1])
-            forced = None if batch.forced is None else batch.forced[:, slot]
-            token, slot_probs = draw(logits, batch.sampling, batch.uniform[:, slot], forced)
-            tokens.append(token)
-            probs.append(slot_probs)
-        confidence = None if self._confidence is None else self._confidence(torch.stack(states, 1))
-        return Proposal(torch.stack(tokens, dim=1), stack_probs(probs), confidence)
+                previous = tokens[drafting, slot - 1]
+                hidden = self._step(hidden, previous, plan_attention(spans, cache), cache)
+            state = self._norm(hidden)
+            forced = None if batch.forced is None else batch.forced[drafting, slot]
+            token, slot_probs = draw(
+                self._lm_head(state), batch.sampling, batch.uniform[drafting, slot], forced
+            )
+            tokens[drafting, slot] = token
+            states[drafting, slot] = state
+            if slot_probs is not None:
+                if probs is None:
+                    probs = slot_probs.new_zeros(*shape, slot_probs.shape[-1])
+                probs[drafting, slot] = slot_probs
+        confidence = None if self._confidence is None else self._confidence(states)
+        return Proposal(tokens, probs, confidence)
 
     def _step(
         self, hidden: Tensor, token_ids: Tensor, plan: AttentionPlan, cache: KVCache

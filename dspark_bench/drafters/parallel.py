@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.drafters.ragged import pad, unpad
 from dspark_bench.drafters.slot_sampling import draw
 from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.confidence_head import load_confidence
@@ -42,10 +43,17 @@ class ParallelDrafter:
 
     def propose(self, batch: DraftBatch) -> Proposal:
         """Draw every slot from its own marginal."""
+        lens = batch.draft_lens
         hidden = self._backbone.forward(batch)
-        logits = self._backbone.logits(hidden)
-        tokens, probs = draw(logits, batch.sampling, batch.uniform, batch.forced)
-        return Proposal(tokens, probs, self._confidence(hidden) if self._confidence else None)
+        forced = None if batch.forced is None else unpad(batch.forced, lens)
+        tokens, probs = draw(
+            self._backbone.lm_head(hidden), batch.sampling, unpad(batch.uniform, lens), forced
+        )
+        return Proposal(
+            pad(tokens, lens),
+            None if probs is None else pad(probs, lens),
+            None if self._confidence is None else pad(self._confidence(hidden), lens),
+        )
 
 
 def trainable(target: FrozenTarget, recipe: BlockRecipe) -> BlockModel:

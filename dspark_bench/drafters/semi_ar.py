@@ -5,6 +5,7 @@ just drawn says about the next. An optional confidence head estimates each slot'
 acceptance from the backbone and the *previous* token, never from the token it judges.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +15,9 @@ from torch import Tensor
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.drafters.ragged import pad, pick, slot_rows, unpad
 from dspark_bench.drafters.sequential_heads import State, load_head, load_rows
-from dspark_bench.drafters.slot_sampling import draw, stack_probs
+from dspark_bench.drafters.slot_sampling import draw
 from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.confidence_head import load_confidence
 from dspark_bench.models.draft_config import BLOCK_ARCHITECTURES
@@ -57,29 +59,46 @@ class SemiAutoregressiveDrafter:
 
     def propose(self, batch: DraftBatch) -> Proposal:
         """Draw slots from left to right, each biased by the one before."""
+        lens, sampling = batch.draft_lens, batch.sampling
         hidden = self._backbone.forward(batch)
-        base = self._backbone.logits(hidden)
+        base = self._backbone.lm_head(hidden)
+        shape = (len(lens), batch.num_slots)
+        tokens = batch.anchors.new_zeros(shape[0], shape[1] + 1)
+        tokens[:, 0] = batch.anchors
+        probs = None if sampling.is_greedy else _empty_probs(base, shape)
         state: State = None
-        tokens = [batch.anchors]
-        probs: list[Tensor | None] = []
-        for slot in range(batch.num_slots):
-            bias, state = self._head.bias(tokens[-1], hidden[:, slot], state)
-            forced = None if batch.forced is None else batch.forced[:, slot]
-            token, slot_probs = draw(
-                base[:, slot] + bias, batch.sampling, batch.uniform[:, slot], forced
-            )
-            tokens.append(token)
-            probs.append(slot_probs)
-        previous = torch.stack(tokens[:-1], dim=1)
-        return Proposal(
-            torch.stack(tokens[1:], dim=1), stack_probs(probs), self._judge(hidden, previous)
-        )
+        drafting: Tensor | None = None
+        for slot, rows in enumerate(slot_rows(lens, hidden.device)):
+            state = _keep(state, drafting, rows.requests)
+            drafting = rows.requests
+            previous = pick(tokens[:, slot], rows)
+            bias, state = self._head.bias(previous, hidden[rows.rows], state)
+            forced = None if batch.forced is None else pick(batch.forced[:, slot], rows)
+            uniform = pick(batch.uniform[:, slot], rows)
+            token, slot_probs = draw(base[rows.rows] + bias, sampling, uniform, forced)
+            place = slice(None) if rows.requests is None else rows.requests
+            tokens[place, slot + 1] = token
+            if probs is not None:
+                assert slot_probs is not None
+                probs[place, slot] = slot_probs
+        return Proposal(tokens[:, 1:], probs, self._judge(hidden, tokens[:, :-1], lens))
 
-    def _judge(self, hidden: Tensor, previous: Tensor) -> Tensor | None:
-        """Confidence [B, K] from hidden [B, K, D] and the tokens [B, K] before each slot."""
+    def _judge(self, hidden: Tensor, previous: Tensor, lens: Sequence[int]) -> Tensor | None:
+        """Confidence [B, K] from hidden [T, D] and the tokens [B, K] before each slot."""
         if self._confidence is None:
             return None
-        return self._confidence(hidden, F.embedding(previous, self._rows))
+        return pad(self._confidence(hidden, F.embedding(unpad(previous, lens), self._rows)), lens)
+
+
+def _empty_probs(logits: Tensor, shape: tuple[int, int]) -> Tensor:
+    return torch.zeros(*shape, logits.shape[-1], device=logits.device)
+
+
+def _keep(state: State, before: Tensor | None, now: Tensor | None) -> State:
+    """The state of those who still draft. before, now: who drafted the last slot and draws this."""
+    if state is None or before is None or now is None or before.shape == now.shape:
+        return state
+    return state[torch.isin(before, now)]
 
 
 def trainable(target: FrozenTarget, recipe: BlockRecipe) -> BlockModel:

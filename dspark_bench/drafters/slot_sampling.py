@@ -1,6 +1,5 @@
 """Drawing the token of a draft slot: what every drafter does the same way."""
 
-import torch
 from torch import Tensor
 
 from dspark_bench.core.sampling import sample, token_probs
@@ -21,9 +20,3 @@ def draw(
         return forced, probs
     flat = sample(probs.flatten(0, -2), uniform.reshape(-1))
     return flat.view(logits.shape[:-1]), probs
-
-
-def stack_probs(per_slot: list[Tensor | None]) -> Tensor | None:
-    """[B, V] of each slot -> [B, K, V], or None when greedy."""
-    real = [probs for probs in per_slot if probs is not None]
-    return torch.stack(real, dim=1) if real else None

@@ -17,6 +17,7 @@ from dspark_bench.core.sampling import (
     reject_sampled,
     sample,
     token_probs,
+    verified_places,
 )
 from dspark_bench.core.types import Proposal, SamplingParams
 
@@ -53,22 +54,27 @@ class ExactAcceptance:
         if proposal is None:
             return ExactDecision(_bonus_only(sample(probs, emit)), None, None)
         assert proposal.probs is not None
-        num_drafted, num_slots = proposal.token_ids.shape
-        table = _per_request(probs, verify_lens[:num_drafted], num_slots)
+        num_drafted = proposal.token_ids.shape[0]
+        lens = verify_lens[:num_drafted]
+        split = sum(lens) + num_drafted
         accept = torch.from_numpy(noise.accept[:num_drafted]).to(logits.device)
         drafted = reject_sampled(
-            table,
-            proposal.probs,
-            proposal.token_ids,
-            verify_lens[:num_drafted],
-            accept,
-            emit[:num_drafted],
+            probs[:split], proposal.probs, proposal.token_ids, lens, accept, emit[:num_drafted]
         )
         verdict = drafted
         if num_drafted < len(verify_lens):
-            plain = probs[sum(verify_lens) + num_drafted :]
-            verdict = _join(drafted, _bonus_only(sample(plain, emit[num_drafted:])))
-        return ExactDecision(verdict, overlap(table[:, :num_slots], proposal.probs), None)
+            verdict = _join(drafted, _bonus_only(sample(probs[split:], emit[num_drafted:])))
+        return ExactDecision(verdict, _expected(probs, proposal, lens), None)
+
+
+def _expected(probs: Tensor, proposal: Proposal, verify_lens: Sequence[int]) -> Tensor:
+    """Expected acceptance [D, K] at every verified slot, 0 elsewhere. probs [N, V] or more."""
+    assert proposal.probs is not None
+    places = verified_places(verify_lens, probs.device)
+    found = overlap(probs[places.rows], proposal.probs[places.requests, places.slots])
+    table = torch.zeros(proposal.token_ids.shape, device=probs.device)
+    table[places.requests, places.slots] = found
+    return table
 
 
 def _decide_greedy(

@@ -17,6 +17,8 @@ from torch import Tensor
 from dspark_bench.models.kv_cache import KVCache
 
 GROUP_MAX_QUERY = 32
+MAX_SPREAD = 3
+"""Cache rows per request up to which a group reads the rows between its own rather than copy."""
 
 
 class Visibility(Enum):
@@ -46,6 +48,7 @@ class Span:
 class _Group:
     """G requests attended together, padded to Q queries and L keys.
 
+    G counts rows of the cache between the group's own too, whose queries are discarded.
     tokens [G*Q] index into the flat batch (None: the flat batch itself, unpadded);
     scatter [tokens of the group]: where each real token lies in the padded [G*Q];
     rows [G] where keys must be gathered; views: every layer's keys and values [G, Hkv, L, head_dim]
@@ -142,8 +145,12 @@ def _attend_group(query: Tensor, cache: KVCache, layer: int, group: _Group) -> T
 
 
 def _partition(spans: Sequence[Span]) -> list[list[int]]:
-    """Indices of requests per attention call: all short queries together, each long one alone."""
+    """Indices of requests per attention call: all short queries together, each long one alone.
+
+    In order of their cache rows, because neighbouring rows need no copy of their keys.
+    """
     short = [i for i, span in enumerate(spans) if span.query_len <= GROUP_MAX_QUERY]
+    short.sort(key=lambda i: spans[i].row)
     long = [[i] for i, span in enumerate(spans) if span.query_len > GROUP_MAX_QUERY]
     return ([short] if short else []) + long
 
@@ -159,20 +166,30 @@ def _pack_group(
     chosen = [spans[i] for i in members]
     width = max(span.query_len for span in chosen)
     num_keys = max(span.context_len + span.query_len for span in chosen)
-    rows = [span.row for span in chosen]
-    is_whole = len(members) == len(spans) and all(span.query_len == width for span in chosen)
-    tokens, scatter, destination = (
-        (None, None, None) if is_whole else _padding(members, spans, width, device)
+    first = chosen[0].row
+    num_rows = chosen[-1].row + 1 - first
+    is_dense = num_rows <= MAX_SPREAD * len(chosen)
+    places = [span.row - first for span in chosen] if is_dense else list(range(len(chosen)))
+    size = num_rows if is_dense else len(chosen)
+    is_whole = (
+        size == len(spans)
+        and members == list(range(size))
+        and all(span.query_len == width for span in chosen)
     )
-    views = _views(rows, num_keys, cache)
+    tokens, scatter, destination = (
+        (None, None, None) if is_whole else _padding(members, places, size, spans, width, device)
+    )
+    present: list[Span | None] = [None] * size
+    for place, span in zip(places, chosen, strict=True):
+        present[place] = span
     own = positions if tokens is None else positions[tokens]
     return _Group(
-        num_requests=len(chosen),
+        num_requests=size,
         num_queries=width,
         num_keys=num_keys,
-        rows=None if views is not None else torch.tensor(rows, device=device),
-        views=views,
-        mask=_mask(chosen, visibility, own.view(-1, 1, width, 1), num_keys, cache),
+        rows=None if is_dense else torch.tensor([s.row for s in chosen], device=device),
+        views=_views(first, num_rows, num_keys, cache) if is_dense else None,
+        mask=_mask(present, visibility, own.view(-1, 1, width, 1), num_keys, cache),
         tokens=tokens,
         scatter=scatter,
         destination=destination,
@@ -180,37 +197,43 @@ def _pack_group(
 
 
 def _views(
-    rows: list[int], num_keys: int, cache: KVCache
-) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None:
-    first, last = rows[0], rows[-1] + 1
-    if rows != list(range(first, last)):
-        return None
+    first: int, num_rows: int, num_keys: int, cache: KVCache
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    last = first + num_rows
     keys = cache.keys[:, first:last, :num_keys].transpose(2, 3).unbind(0)
     values = cache.values[:, first:last, :num_keys].transpose(2, 3).unbind(0)
     return keys, values
 
 
 def _padding(
-    members: list[int], spans: Sequence[Span], width: int, device: torch.device
+    members: list[int],
+    places: list[int],
+    size: int,
+    spans: Sequence[Span],
+    width: int,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Index tensors between the flat batch and the padded group. Padding repeats a real token."""
+    """Index tensors between the flat batch and the padded group of `size` rows.
+
+    Padding repeats a real token: the request's last, or the batch's first in a row of no request.
+    """
     starts = [0]
     for span in spans:
         starts.append(starts[-1] + span.query_len)
-    tokens: list[int] = []
+    tokens = [0] * (size * width)
     scatter: list[int] = []
     destination: list[int] = []
-    for place, i in enumerate(members):
-        length = spans[i].query_len
-        tokens.extend(starts[i] + min(j, length - 1) for j in range(width))
-        scatter.extend(place * width + j for j in range(length))
+    for place, i in zip(places, members, strict=True):
+        length, base = spans[i].query_len, place * width
+        tokens[base : base + width] = [starts[i] + min(j, length - 1) for j in range(width)]
+        scatter.extend(range(base, base + length))
         destination.extend(range(starts[i], starts[i + 1]))
     as_index = [torch.tensor(t, device=device) for t in (tokens, scatter, destination)]
     return as_index[0], as_index[1], as_index[2]
 
 
 def _mask(
-    chosen: Sequence[Span],
+    present: Sequence[Span | None],
     visibility: Visibility,
     positions: Tensor,
     num_keys: int,
@@ -218,25 +241,30 @@ def _mask(
 ) -> Tensor | None:
     """Additive mask [G, 1, share * Q, L], or None when every query sees every key.
 
-    positions [G, 1, Q, 1]: of the padded queries.
+    positions [G, 1, Q, 1]: of the padded queries. A row of no request (None) sees something, so
+    that its discarded output is a number.
     """
     device, width = cache.index.device, positions.shape[2]
     share = cache.num_shared_heads
-    if any(span.parents is not None for span in chosen):
-        trees = torch.stack([_tree_visible(span, width, num_keys) for span in chosen])
+    real = [span for span in present if span is not None]
+    if any(span.parents is not None for span in real):
+        trees = torch.stack([_tree_visible(span or real[0], width, num_keys) for span in present])
         return cache.additive(trees.to(device).unsqueeze(1).repeat(1, 1, share, 1))
     if visibility is Visibility.CAUSAL:
-        if width == 1 and all(span.context_len + 1 == num_keys for span in chosen):
+        if width == 1 and all(span.context_len + 1 == num_keys for span in real):
             return None
         return cache.additive(cache.index[:num_keys] <= positions.repeat(1, 1, share, 1))
-    limits = [
-        span.context_len + (span.query_len if span.visible_len is None else span.visible_len)
-        for span in chosen
-    ]
+    limits = [num_keys if span is None else _limit(span) for span in present]
     if all(limit == num_keys for limit in limits):
         return None
     ends = torch.tensor(limits, device=device).view(-1, 1, 1, 1)
     return cache.additive((cache.index[:num_keys] < ends).expand(-1, 1, share * width, -1))
+
+
+def _limit(span: Span) -> int:
+    """First position that a block's queries do not see."""
+    visible = span.query_len if span.visible_len is None else span.visible_len
+    return span.context_len + visible
 
 
 def _depths(span: Span) -> Sequence[int]:

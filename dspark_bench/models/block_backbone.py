@@ -5,6 +5,7 @@ attends to the target's own hidden states, injected as extra keys and values tha
 per committed token and kept, and to the whole block in both directions.
 """
 
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -116,31 +117,25 @@ class BlockBackbone:
         cache.write_all(table[1], keys, values)
 
     def forward(self, batch: DraftBatch) -> Tensor:
-        """Hidden states [B, K, D] after the final norm. The committed context is unchanged."""
+        """Hidden states [T, D] after the final norm: each request's draft_len slots in order.
+
+        The committed context is unchanged.
+        """
         cache = self._ready_cache()
-        width = batch.num_slots
-        plan = plan_attention(
-            [
-                Span(row, context, width, visible_len=length)
-                for row, context, length in zip(
-                    batch.rows, batch.context_lens, batch.draft_lens, strict=True
-                )
-            ],
-            cache,
-            Visibility.BLOCK,
-        )
-        tokens = batch.anchors.new_full((len(batch.rows), width), self.config.mask_token_id)
-        tokens[:, 0] = batch.anchors
-        x = F.embedding(tokens.view(-1), self.embed)
+        spans = [
+            Span(row, context, length)
+            for row, context, length in zip(
+                batch.rows, batch.context_lens, batch.draft_lens, strict=True
+            )
+        ]
+        plan = plan_attention(spans, cache, Visibility.BLOCK)
+        tokens = batch.anchors.new_full((plan.num_tokens,), self.config.mask_token_id)
+        tokens[list(accumulate(batch.draft_lens[:-1], initial=0))] = batch.anchors
+        x = F.embedding(tokens, self.embed)
         rotation = self.rotary.at(plan.positions)
         for index, layer in enumerate(self.layers):
             x = layer.forward(x, rotation, cache, index, plan)
-        return self.norm(x).view(len(batch.rows), width, -1)
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Base logits [B, K, V] for hidden [B, K, D]."""
-        flat: Tensor = self.lm_head(hidden.flatten(0, 1))
-        return flat.view(*hidden.shape[:2], -1)
+        return self.norm(x)
 
     def _ready_cache(self) -> KVCache:
         if self.cache is None:

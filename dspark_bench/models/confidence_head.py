@@ -24,14 +24,14 @@ class ConfidenceHead:
         )
 
     def __call__(self, hidden: Tensor, embedded: Tensor | None = None) -> Tensor:
-        """hidden [B, K, D], embedded [B, K, r] of the previous tokens -> fp32 [B, K] in 0..1."""
+        """hidden [..., D], embedded [..., r] of the previous tokens -> fp32 [...] in 0..1."""
         inputs = hidden
         if self._with_markov:
             if embedded is None:
                 raise ValueError("this head also reads the Markov table")
             inputs = torch.cat([hidden, embedded], dim=-1)
-        logit: Tensor = self._proj(inputs.flatten(0, 1))
-        return torch.sigmoid(logit.float()).view(hidden.shape[:2])
+        logit: Tensor = self._proj(inputs.reshape(-1, inputs.shape[-1]))
+        return torch.sigmoid(logit.float()).view(hidden.shape[:-1])
 
 
 def load_confidence(config: DraftConfig, tensors: Tensors) -> ConfidenceHead | None:

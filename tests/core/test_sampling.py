@@ -57,7 +57,7 @@ def test_equal_logits_at_the_edge_of_top_k_keep_exactly_k() -> None:
 
 def judge(draft: int, u: float, emit: float, length: int = 1) -> tuple[int, bool, int]:
     verdict = reject_sampled(
-        torch.stack([P, P], 1),
+        P.expand(1 + length, -1),
         Q.unsqueeze(1),
         torch.tensor([[draft]]),
         [length],
@@ -84,7 +84,7 @@ def test_emitted_law_is_the_targets_own() -> None:
     u = torch.rand(3, n, generator=generator, dtype=torch.float64)
     drafts = sample(Q.expand(n, -1), u[0]).unsqueeze(1)
     verdict = reject_sampled(
-        P.expand(n, 2, 3),
+        P.expand(2 * n, 3),
         Q.expand(n, 1, 3),
         drafts,
         [1] * n,
@@ -99,6 +99,24 @@ def test_emitted_law_is_the_targets_own() -> None:
     assert share == pytest.approx(float(overlap(P, Q)), abs=4 * 0.5 / n**0.5)
 
 
+def test_ragged_rows_are_judged_by_their_own_request() -> None:
+    """Three requests with 2, 0 and 1 verified drafts: six rows, read in order."""
+    sure = torch.eye(4)
+    rows = sure[[1, 2, 3, 0, 2, 1]]
+    drafts = torch.tensor([[1, 3], [0, 0], [2, 0]])
+    verdict = reject_sampled(
+        rows,
+        torch.full((3, 2, 4), 0.25),
+        drafts,
+        [2, 0, 1],
+        torch.full((3, 2), 0.5, dtype=torch.float64),
+        uniform(0.5, 0.5, 0.5),
+    )
+    assert verdict.num_accepted == [1, 0, 1]
+    assert verdict.is_rejected == [True, False, False]
+    assert verdict.bonus == [2, 0, 1]
+
+
 def test_greedy_prefix_by_hand() -> None:
     target = [[5, 6, 7], [5, 6, 7], [5, 6, 7]]
     verdict = reject_greedy(target, [[5, 6], [5, 9], [5, 6]], [2, 2, 1])
@@ -111,7 +129,7 @@ def test_an_empty_residual_falls_back_to_the_target() -> None:
     """Rounding can refuse a draft where both laws are equal: the target's law is then meant."""
     same = torch.tensor([[[0.25, 0.75]]])
     verdict = reject_sampled(
-        torch.cat([same, same], 1),
+        same[0].expand(2, -1),
         same,
         torch.tensor([[0]]),
         [1],
