@@ -88,6 +88,16 @@ def verify(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
 
 
 @app.command(context_settings=_PASS_THROUGH)
+def profile(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
+    """Measure what a decode cycle costs here, by batch size and draft length."""
+    from rich.console import Console
+
+    from dspark_bench.experiment.profile import run_profile
+
+    run_profile(_request(overrides or [], config_dir), Console())
+
+
+@app.command(context_settings=_PASS_THROUGH)
 def train(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
     """Train a drafter (drafter=NAME) or a target (target=zoo) into train.out=FOLDER."""
     from rich.console import Console

@@ -89,11 +89,14 @@ class StepCost(Protocol):
     """What the parts of a cycle cost, seconds. B requests, N tokens in the target's pass."""
 
     def step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
-        """All of a cycle but drafting, for batches of num_tokens [n] (B or more): [n]."""
+        """A whole cycle but for proposing, for batches of num_tokens [n] (B or more): [n]."""
         ...
 
-    def draft_s(self, num_requests: int, num_slots: int) -> float:
-        """Drafting up to num_slots tokens for each of num_requests, context included; 0 for 0."""
+    def draft_s(self, num_requests: Floats, num_slots: int) -> Floats:
+        """Proposing num_slots tokens for each of num_requests [n]: [n].
+
+        Drafts of unequal length: as many requests as make up their total at the longest length.
+        """
         ...
 
     def observe(self, records: Sequence[CycleRecord]) -> None:

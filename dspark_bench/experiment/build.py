@@ -3,6 +3,7 @@
 Points of one sweep usually share their target; drafters are kept for the point at hand only.
 """
 
+import inspect
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from hydra.utils import get_class
 from tokenizers import Tokenizer
 
 from dspark_bench.core.clock import Clock, device_clock
+from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.errors import BenchError, UsageError
-from dspark_bench.core.protocols import Acceptance, Drafter, Load, Scheduler
+from dspark_bench.core.protocols import Acceptance, Drafter, Load, Scheduler, StepCost
 from dspark_bench.core.types import Request
 from dspark_bench.experiment.point_config import Component, PointConfig
 from dspark_bench.experiment.validate import check_gamma
@@ -42,7 +44,6 @@ class PointObjects:
 
     target: TargetModel
     drafter: Drafter | None
-    scheduler: Scheduler
     acceptance: Acceptance
     load: Load
     prompts: Prompts
@@ -74,7 +75,6 @@ def build_point(point: PointConfig, cache: ModelCache) -> PointObjects:
     return PointObjects(
         target=target,
         drafter=drafter,
-        scheduler=build_scheduler(point),
         acceptance=build_acceptance(point),
         load=_build("load", point.load),
         prompts=build_prompts(point, target.config),
@@ -86,8 +86,11 @@ def build_point(point: PointConfig, cache: ModelCache) -> PointObjects:
 def try_light_parts(point: PointConfig) -> None:
     """Build what takes no time, so that its mistakes are found first. Raises UsageError."""
     choose_device(point)
-    for group in ("scheduler", "load", "acceptance"):
+    for group in ("load", "acceptance"):
         _build(group, getattr(point, group))
+    scheduler = build_scheduler(point, SchedulerParts(EXAMPLE_SURFACE))
+    if scheduler.spec.is_selective and not point.has_drafter:
+        raise UsageError(f"scheduler={point.scheduler.name} needs a drafter; drafter is none")
 
 
 def build_drafter(point: PointConfig, target: TargetModel) -> Drafter | None:
@@ -99,10 +102,71 @@ def build_drafter(point: PointConfig, target: TargetModel) -> Drafter | None:
     return drafter
 
 
-def build_scheduler(point: PointConfig) -> Scheduler:
-    """A scheduler with no memory yet."""
-    scheduler: Scheduler = _build("scheduler", point.scheduler)
+EXAMPLE_SURFACE = CostSurface(
+    (1, 1024), (0, 1), ((1.0, 1.5), (1024.0, 1536.0)), (1,), ((0.0,), (0.0,)), (0.0, 0.0)
+)
+"""Drafts that survive every other time just pay: confidences then decide much. For checks of a
+scheduler's law, where no time is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerParts:
+    """What schedulers may ask for beside their own keys. surface: for costs that need one."""
+
+    surface: CostSurface | None
+
+
+def build_scheduler(point: PointConfig, parts: SchedulerParts) -> Scheduler:
+    """A scheduler with no memory yet; it gets the parts that its constructor names."""
+    wanted = _parameters(point.scheduler)
+    extra: dict[str, Any] = {}
+    if "cost" in wanted:
+        extra["cost"] = build_cost(point, parts)
+    if "calibrator" in wanted:
+        extra["calibrator"] = _Identity()
+    scheduler: Scheduler = _build("scheduler", point.scheduler, extra)
     return scheduler
+
+
+class _Identity:
+    def calibrate(self, confidence: Any) -> Any:
+        return confidence
+
+    def observe(self, records: Any) -> None:
+        pass
+
+
+def build_cost(point: PointConfig, parts: SchedulerParts) -> StepCost:
+    """The step cost, with a surface if it names one."""
+    extra = {"surface": parts.surface} if needs_surface(point.cost) else {}
+    cost: StepCost = _build("cost", point.cost, extra)
+    return cost
+
+
+def wants_surface(point: PointConfig) -> bool:
+    """Whether the scheduler reads a cost and that cost reads a measured surface."""
+    return "cost" in _parameters(point.scheduler) and needs_surface(point.cost)
+
+
+def needs_surface(cost: Component) -> bool:
+    """Whether a cost's constructor names a surface."""
+    return "surface" in _parameters(cost)
+
+
+def _parameters(component: Component) -> tuple[str, ...]:
+    """Names that a component's constructor takes."""
+    assert component.class_path is not None
+    return tuple(inspect.signature(get_class(component.class_path)).parameters)
+
+
+def check_confidence(scheduler: Scheduler, drafter: Drafter | None, point: PointConfig) -> None:
+    """Raise UsageError if a scheduler that reads confidences gets none."""
+    has_confidence = drafter is not None and drafter.spec.has_confidence
+    if scheduler.spec.needs_confidence and not has_confidence:
+        raise UsageError(
+            f"scheduler={point.scheduler.name} needs confidences, but drafter="
+            f"{point.drafter.name} has no confidence head; valid: fixed, goodput, batch_size"
+        )
 
 
 def build_acceptance(point: PointConfig) -> Acceptance:

@@ -63,7 +63,7 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
     target = hashes.checkpoint(point.target_dir)
     drafter = hashes.drafter(point)
     prompts = build_prompts(point).identity
-    plugins = (point.drafter, point.scheduler, point.load, point.acceptance)
+    plugins = (point.drafter, point.scheduler, point.cost, point.load, point.acceptance)
     plugin_hashes = tuple(_source_hash(component) for component in plugins)
     determinants = {
         "schema": SCHEMA_VERSION,

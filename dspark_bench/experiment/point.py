@@ -10,14 +10,22 @@ from typing import Any
 import pandas as pd
 import torch
 
+from dspark_bench.core.cost_surface import CostSurface
+from dspark_bench.core.protocols import Scheduler
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.experiment.bandwidth import copy_bandwidth_bytes_s
 from dspark_bench.experiment.build import (
+    EXAMPLE_SURFACE,
     ModelCache,
     PointObjects,
+    SchedulerParts,
     build_point,
+    build_scheduler,
+    check_confidence,
     choose_threads,
+    wants_surface,
 )
+from dspark_bench.experiment.cost_profiles import surface_for
 from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.identity import Identity
 from dspark_bench.experiment.point_config import PointConfig
@@ -100,22 +108,23 @@ def run_point(
     torch.set_num_threads(choose_threads(point))
     objects = build_point(point, memory.models)
     with timing_lock() as lock:
+        scheduler, cost_notes = _scheduler(point, objects, identity, environment)
         prediction = predict(point, objects, memory.predictions, _drafter_key(point, identity))
         before = costs_now(point, objects)
-        done = _measure(point, objects, watcher)
+        done = _measure(point, objects, scheduler, watcher)
         prediction = with_costs(prediction, point.gamma, (before, costs_now(point, objects)))
         is_shared = lock.is_shared
     agreement = agreement_curve(point, objects, done, point.measure.agreement_requests)
     requests, cycles = request_frame(done), cycle_frame(done)
     lossless = _lossless(point, objects, identity, requests)
-    context = _context(point, objects, prediction, agreement, lossless)
+    context = _context(point, objects, scheduler, prediction, agreement, lossless)
     facts = _facts(point, objects, identity) | {
         "timing_invalid": is_shared,
         "wall_s": time.monotonic() - started_s,
         "peak_memory_bytes": _peak_memory_bytes(),
     }
     summary = summarise(cycles, requests, context)
-    notes = objects.prompts.notes
+    notes = (*objects.prompts.notes, *cost_notes)
     seen = replace(environment, torch_threads=torch.get_num_threads())
     return PointResult(cycles, requests, summary, seen, facts, notes)
 
@@ -124,7 +133,27 @@ def _drafter_key(point: PointConfig, identity: Identity) -> str:
     return f"{point.drafter}/{identity.drafter_hash}"
 
 
-def _measure(point: PointConfig, objects: PointObjects, watcher: Watcher) -> list[TurnResult]:
+def _scheduler(
+    point: PointConfig, objects: PointObjects, identity: Identity, environment: Environment
+) -> tuple[Scheduler, tuple[str, ...]]:
+    """The scheduler with the step costs it reads, and what is doubtful about them."""
+    surface: CostSurface | None = None
+    notes: tuple[str, ...] = ()
+    if wants_surface(point) and objects.drafter is not None:
+        found = surface_for(point, objects, identity, environment)
+        surface = found.surface
+        notes = tuple(f"step costs: {warning}" for warning in surface.warnings())
+    elif wants_surface(point):
+        surface = EXAMPLE_SURFACE
+    scheduler = build_scheduler(point, SchedulerParts(surface))
+    if objects.drafter is not None:
+        check_confidence(scheduler, objects.drafter, point)
+    return scheduler, notes
+
+
+def _measure(
+    point: PointConfig, objects: PointObjects, scheduler: Scheduler, watcher: Watcher
+) -> list[TurnResult]:
     """Warm-up, then every timed turn. Both arms share the target and keep their own caches."""
     requests = objects.prompts.requests
     concurrency = objects.load.max_concurrency
@@ -135,16 +164,21 @@ def _measure(point: PointConfig, objects: PointObjects, watcher: Watcher) -> lis
     turns += plan_turns(requests, concurrency, point.measure.repeats, point.seed)
     watcher.on_plan(len(turns))
     room = EngineConfig(concurrency, row_length(point, requests))
-    arms = {arm: _engine(point, objects, room, arm) for arm in (BASELINE, SPECULATIVE)}
+    arms = {
+        BASELINE: _engine(point, objects, room, None),
+        SPECULATIVE: _engine(point, objects, room, scheduler),
+    }
     return run_turns(turns, arms, objects.load, watcher.on_turn)
 
 
-def _engine(point: PointConfig, objects: PointObjects, room: EngineConfig, arm: str) -> Engine:
-    is_speculative = arm == SPECULATIVE
+def _engine(
+    point: PointConfig, objects: PointObjects, room: EngineConfig, scheduler: Scheduler | None
+) -> Engine:
+    """The speculative arm; without a scheduler, the baseline."""
     return Engine(
         objects.target,
-        objects.drafter if is_speculative else None,
-        objects.scheduler if is_speculative else FixedScheduler(),
+        None if scheduler is None else objects.drafter,
+        scheduler or FixedScheduler(),
         objects.acceptance,
         point.sampling,
         point.gamma,
@@ -169,6 +203,7 @@ def _lossless(
 def _context(
     point: PointConfig,
     objects: PointObjects,
+    scheduler: Scheduler,
     prediction: Prediction,
     agreement: tuple[float, ...] | None,
     lossless: LosslessResult,
@@ -178,7 +213,7 @@ def _context(
         gamma=point.gamma if objects.drafter is not None else 0,
         concurrency=objects.load.max_concurrency,
         load=point.load.name,
-        is_selective=objects.scheduler.spec.is_selective,
+        is_selective=scheduler.spec.is_selective,
         profile=prediction.profile,
         model_survival=prediction.survival,
         model_mean_output_tokens=prediction.mean_output_tokens,

@@ -43,6 +43,7 @@ class PointConfig:
     target_dir: Path
     drafter: Component
     scheduler: Component
+    cost: Component
     load: Component
     workload: Component
     acceptance: Component
@@ -73,7 +74,7 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
     values = composed.values
     components = {
         group: _component(group, composed)
-        for group in ("drafter", "scheduler", "load", "workload", "acceptance")
+        for group in ("drafter", "scheduler", "cost", "load", "workload", "acceptance")
     }
     return PointConfig(
         gamma=values["gamma"],

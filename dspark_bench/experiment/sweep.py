@@ -145,6 +145,16 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
     return _report(folder, plan, rows, len(wanted) - num_pending, console)
 
 
+def single_point(request: SweepRequest, verb: str) -> PlannedPoint:
+    """The one point that the overrides name. Raises UsageError if they name several."""
+    overrides = (*request.overrides, *search_path_override(request.config_dir))
+    plan, points = plan_sweep(overrides, HashCache())
+    if len(points) > 1:
+        keys = ", ".join(plan.swept_keys)
+        raise UsageError(f"{verb} takes one point, but {keys} has several values")
+    return points[0]
+
+
 def plan_sweep(overrides: Sequence[str], hashes: HashCache) -> tuple[SweepPlan, list[PlannedPoint]]:
     """Expand, compose, check and identify every point. Raises UsageError for the first mistake."""
     check_overrides(overrides)

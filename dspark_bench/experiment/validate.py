@@ -40,7 +40,7 @@ def check_point(point: PointConfig) -> None:
     _check_name(point.name)
     _check_numbers(point)
     _check_engine(point)
-    for group in ("drafter", "scheduler", "load", "workload", "acceptance"):
+    for group in ("drafter", "scheduler", "cost", "load", "workload", "acceptance"):
         _check_component(group, getattr(point, group))
     _check_target(point.target_dir)
     if point.drafter_dir is not None:

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from dspark_bench.core.errors import RegressionError, UsageError
+from dspark_bench.core.errors import RegressionError
 from dspark_bench.core.types import Request, RunResult, SamplingParams
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.exactness import (
@@ -25,18 +25,19 @@ from dspark_bench.engine.exactness import (
 )
 from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget
 from dspark_bench.experiment.build import (
+    EXAMPLE_SURFACE,
     ModelCache,
     PointObjects,
+    SchedulerParts,
     build_acceptance,
     build_point,
     build_scheduler,
+    check_confidence,
     choose_threads,
 )
-from dspark_bench.experiment.compose import search_path_override
-from dspark_bench.experiment.identity import HashCache, Identity
 from dspark_bench.experiment.point_config import PointConfig
 from dspark_bench.experiment.predictions import row_length
-from dspark_bench.experiment.sweep import SweepRequest, plan_sweep
+from dspark_bench.experiment.sweep import SweepRequest, single_point
 from dspark_bench.experiment.verification import verification_path
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.schedulers.fixed import FixedScheduler
@@ -45,14 +46,17 @@ DISTRIBUTION_REQUESTS = 40_000
 DISTRIBUTION_LENGTH = 4
 DISTRIBUTION_BATCH = 1024
 ANTICIPATION_TRIALS = 200
+LAWS = SchedulerParts(EXAMPLE_SURFACE)
 BATCH = 8
 
 
 def run_verify(request: SweepRequest, console: Console) -> None:
     """Check one configuration and print the table. Raises RegressionError if a check fails."""
-    point, identity = _single_point(request)
+    planned = single_point(request, "verify")
+    point, identity = planned.config, planned.identity
     torch.set_num_threads(choose_threads(point))
     objects = build_point(point, ModelCache())
+    check_confidence(build_scheduler(point, LAWS), objects.drafter, point)
     results = [*scheduler_checks(point), *drafter_checks(point, objects)]
     console.print(_table(point, results))
     path = verification_path(point, identity)
@@ -60,16 +64,6 @@ def run_verify(request: SweepRequest, console: Console) -> None:
     failed = [result.name for result in results if not result.is_passed]
     if failed:
         raise RegressionError(f"not exact: {', '.join(failed)}")
-
-
-def _single_point(request: SweepRequest) -> tuple[PointConfig, Identity]:
-    """The one point that the overrides name. Raises UsageError if they name several."""
-    overrides = (*request.overrides, *search_path_override(request.config_dir))
-    plan, points = plan_sweep(overrides, HashCache())
-    if len(points) > 1:
-        keys = ", ".join(plan.swept_keys)
-        raise UsageError(f"verify takes one point, but {keys} has several values")
-    return points[0].config, points[0].identity
 
 
 def scheduler_checks(point: PointConfig) -> list[CheckResult]:
@@ -81,7 +75,7 @@ def scheduler_checks(point: PointConfig) -> list[CheckResult]:
         engine = Engine(
             target,
             drafter,
-            build_scheduler(point),
+            build_scheduler(point, LAWS),
             build_acceptance(point),
             SamplingParams(),
             gamma,
@@ -93,7 +87,7 @@ def scheduler_checks(point: PointConfig) -> list[CheckResult]:
     gamma = max(1, min(point.gamma, DISTRIBUTION_LENGTH))
     law = distribution_check(serve, DISTRIBUTION_REQUESTS, gamma, DISTRIBUTION_LENGTH)
     causal = non_anticipation_check(
-        lambda: build_scheduler(point), point.gamma, ANTICIPATION_TRIALS, point.seed
+        lambda: build_scheduler(point, LAWS), point.gamma, ANTICIPATION_TRIALS, point.seed
     )
     return [law, causal]
 
@@ -134,7 +128,7 @@ def _serve(
     engine = Engine(
         objects.target,
         objects.drafter if is_speculative else None,
-        build_scheduler(point) if is_speculative else FixedScheduler(),
+        build_scheduler(point, LAWS) if is_speculative else FixedScheduler(),
         objects.acceptance,
         sampling,
         point.gamma,

@@ -6,7 +6,7 @@ so that no token's value ever decides. Survival never rises along a request, hen
 admitted is a prefix of every draft.
 
 Throughput after admitting n candidates: Theta(n) = (B + sum of their survivals) / step_s(B + n)
-(DSpark, Algorithm 1).
+(DSpark, Algorithm 1). B may count requests that have no draft to be ranked.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,27 +18,31 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 StepTimes = Callable[[IntArray], FloatArray]
-"""Tokens in a verification batch [n] -> seconds per step [n]."""
+"""Drafts admitted [n] -> seconds per cycle [n]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Draft positions in order of admission. requests, survival [n]; num_requests: B."""
+    """Draft positions in order of admission.
+
+    requests, places (0 is the first draft), survival [n]; num_drafted: requests that are ranked.
+    """
 
     requests: IntArray
+    places: IntArray
     survival: FloatArray
-    num_requests: int
+    num_drafted: int
 
     def lengths(self, count: int) -> list[int]:
         """Verify length of each request when the first `count` candidates are admitted."""
-        counts: list[int] = np.bincount(self.requests[:count], minlength=self.num_requests).tolist()
+        counts: list[int] = np.bincount(self.requests[:count], minlength=self.num_drafted).tolist()
         return counts
 
-    def throughput(self, step_times: StepTimes) -> FloatArray:
-        """Theta(0..n) [n + 1], expected tokens per second."""
-        tokens = self.num_requests + np.arange(self.survival.size + 1)
-        expected = self.num_requests + np.concatenate([[0.0], np.cumsum(self.survival)])
-        return np.asarray(expected / step_times(tokens))
+    def throughput(self, num_requests: int, step_times: StepTimes) -> FloatArray:
+        """Theta(0..n) [n + 1], expected tokens per second; every request emits one anyway."""
+        counts = np.arange(self.survival.size + 1)
+        expected = num_requests + np.concatenate([[0.0], np.cumsum(self.survival)])
+        return np.asarray(expected / step_times(counts))
 
 
 def rank(survival: FloatArray, draft_lens: Sequence[int]) -> Candidates:
@@ -51,11 +55,11 @@ def rank(survival: FloatArray, draft_lens: Sequence[int]) -> Candidates:
     requests, places = np.nonzero(np.arange(falling.shape[1]) < lens[:, None])
     values = falling[requests, places]
     order = np.lexsort((requests, places, -values))
-    return Candidates(requests[order], values[order], len(draft_lens))
+    return Candidates(requests[order], places[order], values[order], len(draft_lens))
 
 
 def causal_greedy(
-    survival: FloatArray, draft_lens: Sequence[int], step_times: StepTimes
+    survival: FloatArray, draft_lens: Sequence[int], num_requests: int, step_times: StepTimes
 ) -> list[int]:
     """Algorithm 1: admit while throughput rises, stop at the first candidate that does not.
 
@@ -63,13 +67,13 @@ def causal_greedy(
     token of its own request: non-anticipating. Optimal where throughput has a single peak.
     """
     candidates = rank(survival, draft_lens)
-    theta = candidates.throughput(step_times)
+    theta = candidates.throughput(num_requests, step_times)
     falls = np.flatnonzero(theta[1:] <= theta[:-1])
     return candidates.lengths(int(falls[0]) if falls.size else theta.size - 1)
 
 
 def global_best(
-    survival: FloatArray, draft_lens: Sequence[int], step_times: StepTimes
+    survival: FloatArray, draft_lens: Sequence[int], num_requests: int, step_times: StepTimes
 ) -> list[int]:
     """The prefix of the ranking with the highest throughput anywhere (the shortest of equals).
 
@@ -77,12 +81,12 @@ def global_best(
     cycle the output is biased. Safe on confidences of earlier cycles, as a capacity.
     """
     candidates = rank(survival, draft_lens)
-    return candidates.lengths(best_count(candidates, step_times))
+    return candidates.lengths(best_count(candidates, num_requests, step_times))
 
 
-def best_count(candidates: Candidates, step_times: StepTimes) -> int:
+def best_count(candidates: Candidates, num_requests: int, step_times: StepTimes) -> int:
     """How many candidates `global_best` admits."""
-    return int(np.argmax(candidates.throughput(step_times)))
+    return int(np.argmax(candidates.throughput(num_requests, step_times)))
 
 
 def top(survival: FloatArray, draft_lens: Sequence[int], capacity: int) -> list[int]:

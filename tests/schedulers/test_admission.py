@@ -18,17 +18,17 @@ from dspark_bench.schedulers.admission import (
 )
 
 
-def affine(base: float, per_token: float) -> Callable[[IntArray], FloatArray]:
-    return lambda tokens: base + per_token * tokens
+def affine(base: float, per_draft: float) -> Callable[[IntArray], FloatArray]:
+    return lambda drafts: base + per_draft * drafts
 
 
 def test_three_candidates_by_hand() -> None:
-    """Theta: 2/2=1, 2.9/2.5, 3.4/3, 3.8/3.5 with step 1 + 0.5 tokens: the first one only."""
+    """Theta: 2/2=1, 2.9/2.5, 3.4/3, 3.8/3.5 with step 2 + 0.5 drafts: the first one only."""
     survival = np.array([[0.9, 0.4], [0.5, 0.1]])
-    assert causal_greedy(survival, [2, 2], affine(1.0, 0.5)) == [1, 0]
-    assert global_best(survival, [2, 2], affine(1.0, 0.5)) == [1, 0]
-    assert causal_greedy(survival, [2, 2], affine(9.0, 0.1)) == [2, 2]
-    assert causal_greedy(survival, [2, 2], affine(0.0, 1.0)) == [0, 0]
+    assert causal_greedy(survival, [2, 2], 2, affine(2.0, 0.5)) == [1, 0]
+    assert global_best(survival, [2, 2], 2, affine(2.0, 0.5)) == [1, 0]
+    assert causal_greedy(survival, [2, 2], 2, affine(9.2, 0.1)) == [2, 2]
+    assert causal_greedy(survival, [2, 2], 2, affine(2.0, 1.0)) == [0, 0]
     assert top(survival, [2, 2], 3) == [2, 1]
     assert top(survival, [2, 2], 0) == [0, 0]
     assert top(survival, [1, 2], 9) == [1, 2]
@@ -37,12 +37,12 @@ def test_three_candidates_by_hand() -> None:
 def test_the_early_stop_misses_what_lies_behind_a_dip() -> None:
     """A cost that steps up and then stays: the global search goes on, the causal one may not."""
 
-    def stairs(tokens: IntArray) -> FloatArray:
-        return np.where(tokens <= 1, 1.0, 1.6)
+    def stairs(drafts: IntArray) -> FloatArray:
+        return np.where(drafts == 0, 1.0, 1.6)
 
     survival = np.array([[0.5, 0.45, 0.4]])
-    assert causal_greedy(survival, [3], stairs) == [0]
-    assert global_best(survival, [3], stairs) == [3]
+    assert causal_greedy(survival, [3], 1, stairs) == [0]
+    assert global_best(survival, [3], 1, stairs) == [3]
 
 
 def test_equal_survival_is_settled_by_position_then_request() -> None:
@@ -70,12 +70,11 @@ def test_convex_costs_make_the_early_stop_optimal(
     def theta(chosen: tuple[int, ...]) -> float:
         size = len(lens)
         gained = sum(survival[i, :n].sum() for i, n in enumerate(chosen))
-        tokens = np.array([size + sum(chosen)])
-        return float((size + gained) / cost(tokens)[0])
+        return float((size + gained) / cost(np.array([sum(chosen)]))[0])
 
     best = max(theta(chosen) for chosen in product(*(range(n + 1) for n in lens)))
     for search in (causal_greedy, global_best):
-        found = search(survival, lens, cost)
+        found = search(survival, lens, len(lens), cost)
         assert all(n <= limit for n, limit in zip(found, lens, strict=True))
         assert theta(tuple(found)) == pytest.approx(best, rel=1e-9)
 
@@ -94,7 +93,7 @@ def test_causal_admission_ignores_later_confidences(
     lens = [3] * len(conditional)
     capacity = data.draw(st.integers(0, 9))
     for search in (
-        lambda a: causal_greedy(a, lens, cost),
+        lambda a: causal_greedy(a, lens, len(lens), cost),
         lambda a: top(a, lens, capacity),
     ):
         before = search(np.cumprod(base, axis=1))[row]

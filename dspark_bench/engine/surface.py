@@ -1,0 +1,138 @@
+"""Measures the step-cost surface of this machine with the engine's own cycles.
+
+For each number of requests a few runs are served in which the draft length changes from cycle to
+cycle, so that every length meets the same state of the machine; medians over cycles without
+prefill work become the cells of the surface.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from statistics import median
+
+from dspark_bench.core.cost_surface import CostSurface
+from dspark_bench.core.protocols import Scheduler
+from dspark_bench.core.random_streams import Floats
+from dspark_bench.core.types import CycleRecord, PlanContext, Request, RunResult, SchedulerSpec
+
+ServeAll = Callable[[int, Scheduler, Sequence[Request]], RunResult]
+"""(requests at once, scheduler, requests) -> records, all requests being there from the start."""
+
+NEW_TOKENS = 64
+Cell = tuple[int, int]
+"""Requests, and drafts verified by each."""
+
+
+class LengthCycle:
+    """Walks through draft lengths, one per cycle, the same for every request."""
+
+    spec = SchedulerSpec("length_cycle")
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self._lengths = tuple(lengths)
+        self._turn = 0
+
+    def plan_draft(self, context: PlanContext) -> list[int]:
+        """The next length."""
+        length = self._lengths[self._turn % len(self._lengths)]
+        self._turn += 1
+        return [min(length, context.gamma)] * len(context.request_ids)
+
+    def plan_verify(
+        self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
+    ) -> list[int]:
+        """Everything."""
+        return list(draft_lens)
+
+    def observe(self, records: Sequence[CycleRecord]) -> None:
+        """Learns nothing."""
+
+
+def grid_sizes(largest: int) -> tuple[int, ...]:
+    """Powers of two up to `largest`, and `largest`."""
+    powers = [1 << place for place in range(largest.bit_length())]
+    return tuple(sorted({*(size for size in powers if size <= largest), largest}))
+
+
+def grid_widths(gamma: int) -> tuple[int, ...]:
+    """0, then powers of two up to gamma, and gamma."""
+    return (0, *grid_sizes(gamma))
+
+
+def measure_surface(
+    serve: ServeAll,
+    prompts: Sequence[Request],
+    largest: int,
+    gamma: int,
+    cycles_per_cell: int,
+    only_largest: bool = False,
+) -> CostSurface:
+    """Measure every cell at least `cycles_per_cell` times. Raises ValueError without prompts.
+
+    only_largest: leave out the smaller numbers of requests.
+    """
+    if not prompts:
+        raise ValueError("profiling needs at least one prompt")
+    sizes = (largest,) if only_largest else grid_sizes(largest)
+    widths = grid_widths(gamma)
+    cells: dict[Cell, list[CycleRecord]] = {}
+    for size in sizes:
+        for cell, found in _measure_size(serve, prompts, size, widths, cycles_per_cell).items():
+            cells.setdefault(cell, []).extend(found)
+    return CostSurface(
+        requests=sizes,
+        widths=widths,
+        step_s=tuple(
+            tuple(_median(cells[size, width], _step_s) for width in widths) for size in sizes
+        ),
+        slots=widths[1:],
+        draft_s=tuple(
+            tuple(
+                max(0.0, _median(cells[size, width], _draft_s) - _median(cells[size, 0], _draft_s))
+                for width in widths[1:]
+            )
+            for size in sizes
+        ),
+        absorb_s=tuple(_median(cells[size, 0], _draft_s) for size in sizes),
+    )
+
+
+def _measure_size(
+    serve: ServeAll,
+    prompts: Sequence[Request],
+    size: int,
+    widths: Sequence[int],
+    cycles_per_cell: int,
+) -> dict[Cell, list[CycleRecord]]:
+    """One cycle record per clean cycle of the full batch, by cell."""
+    found: dict[Cell, list[CycleRecord]] = {(size, width): [] for width in widths}
+    scheduler = LengthCycle(widths)
+    first_id = 0
+    while min(map(len, found.values())) < cycles_per_cell:
+        requests = [
+            replace(
+                prompts[(first_id + place) % len(prompts)],
+                request_id=first_id + place,
+                max_new_tokens=NEW_TOKENS,
+            )
+            for place in range(size)
+        ]
+        first_id += size
+        cycles = serve(size, scheduler, requests).cycles
+        for _, group in groupby(cycles, key=lambda record: record.cycle):
+            record = next(group)
+            if record.batch_size == size and not record.has_prefill:
+                found[size, record.num_drafted].append(record)
+    return found
+
+
+def _step_s(record: CycleRecord) -> float:
+    return record.duration_s - record.t_draft_s
+
+
+def _draft_s(record: CycleRecord) -> float:
+    return record.t_draft_s
+
+
+def _median(records: Sequence[CycleRecord], of: Callable[[CycleRecord], float]) -> float:
+    return median(of(record) for record in records)

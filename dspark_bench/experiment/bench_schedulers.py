@@ -1,0 +1,223 @@
+"""Schedulers against every fixed draft length and no speculation, in turn in one process.
+
+    python -m dspark_bench.experiment.bench_schedulers [--concurrency 1,16,64] [--rounds 8]
+
+In each round every arm serves the same requests with the same noise; the order turns from round to
+round. Throughput is of the steady part (full batches, prefills included). Ratios are of sums over
+rounds, with 95 % intervals from a bootstrap over rounds.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dspark_bench.core.cost_surface import CostSurface
+from dspark_bench.core.protocols import Scheduler
+from dspark_bench.core.types import RunResult
+from dspark_bench.engine.engine import Engine, EngineConfig
+from dspark_bench.experiment.build import (
+    ModelCache,
+    PointObjects,
+    SchedulerParts,
+    build_point,
+    build_scheduler,
+    choose_threads,
+)
+from dspark_bench.experiment.cost_profiles import measure_and_keep
+from dspark_bench.experiment.environment import read_environment
+from dspark_bench.experiment.point_config import PointConfig
+from dspark_bench.experiment.sweep import SweepRequest, single_point
+from dspark_bench.experiment.timing_lock import timing_lock
+from dspark_bench.experiment.turns import garbage_kept, repeat_seed
+from dspark_bench.loads.closed import ClosedLoad
+from dspark_bench.schedulers.fixed import FixedScheduler
+
+BASELINE = "none"
+FIXED_GAMMAS = (1, 2, 4, 7)
+GAMMA = 7
+SCHEDULERS = ("hardware_aware",)
+NUM_RESAMPLES = 2000
+NEW_TOKENS = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Steady part of one turn: tokens and seconds; counts over all decode cycles; per-user speed.
+
+    schedule_s and cycle_s: of all cycles, for the price of choosing.
+    """
+
+    tokens: int
+    time_s: float
+    verified: int
+    cycles: int
+    schedule_s: float
+    cycle_s: float
+    user_tok_s: float
+
+
+def main(
+    concurrency: Annotated[str, typer.Option(help="Comma list.")] = "1,2,4,8,16,32,64",
+    rounds: Annotated[int, typer.Option(help="Turns of each arm.")] = 8,
+    schedulers: Annotated[str, typer.Option(help="Comma list.")] = ",".join(SCHEDULERS),
+    cost: Annotated[str, typer.Option(help="profiled or online.")] = "profiled",
+    drafter: Annotated[str, typer.Option(help="Of the zoo.")] = "semi_ar",
+    out: Annotated[Path | None, typer.Option(help="JSON of every turn.")] = None,
+    results: Annotated[Path, typer.Option(help="Where step costs are kept.")] = Path("results"),
+) -> None:
+    """Measure and print one table per concurrency."""
+    console = Console()
+    names = tuple(schedulers.split(","))
+    kept: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for size in map(int, concurrency.split(",")):
+        overrides = (
+            *(f"load.concurrency={size}", f"drafter={drafter}", f"gamma={GAMMA}", f"cost={cost}"),
+            *(f"num_requests={max(24, 3 * size)}", f"max_new_tokens={NEW_TOKENS}"),
+            *("seed=7", f"results_dir={results}"),
+        )
+        turns = measure(overrides, names, rounds)
+        kept[str(size)] = {arm: [asdict(turn) for turn in found] for arm, found in turns.items()}
+        console.print(table(size, turns))
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def measure(
+    overrides: Sequence[str], schedulers: Sequence[str], rounds: int
+) -> Mapping[str, list[Served]]:
+    """Every arm's turns. The surface is profiled first; nothing else runs in between."""
+    planned = single_point(SweepRequest(tuple(overrides)), "bench")
+    point = planned.config
+    torch.set_num_threads(choose_threads(point))
+    objects = build_point(point, ModelCache())
+    size = objects.load.max_concurrency
+    with timing_lock():
+        environment = read_environment()
+        surface = measure_and_keep(point, objects, planned.identity, environment).surface
+        arms = build_arms(overrides, schedulers, point, objects, surface)
+        found: dict[str, list[Served]] = {arm: [] for arm in arms}
+        requests = objects.prompts.requests
+        for number in range(-1, rounds):
+            names = list(arms)
+            turned = names[number % len(names) :] + names[: number % len(names)]
+            for arm in turned if number % 2 else reversed(turned):
+                with garbage_kept():
+                    result = arms[arm].run(requests, ClosedLoad(size), repeat_seed(7, number))
+                if number >= 0:
+                    found[arm].append(served(result, size))
+    return found
+
+
+def build_arms(
+    overrides: Sequence[str],
+    schedulers: Sequence[str],
+    point: PointConfig,
+    objects: PointObjects,
+    surface: CostSurface,
+) -> dict[str, Engine]:
+    """One engine per arm; all share the models."""
+    longest = max(len(request.prompt_tokens) for request in objects.prompts.requests)
+    room = EngineConfig(objects.load.max_concurrency, longest + NEW_TOKENS + GAMMA + 1)
+
+    def engine(scheduler: Scheduler | None, gamma: int) -> Engine:
+        return Engine(
+            objects.target,
+            None if scheduler is None else objects.drafter,
+            scheduler or FixedScheduler(),
+            objects.acceptance,
+            point.sampling,
+            gamma,
+            room,
+            objects.clock,
+        )
+
+    arms = {BASELINE: engine(None, 0)}
+    arms |= {f"fixed {gamma}": engine(FixedScheduler(), gamma) for gamma in FIXED_GAMMAS}
+    for name in schedulers:
+        own = single_point(SweepRequest((*overrides, f"scheduler={name}")), "bench").config
+        arms[name] = engine(build_scheduler(own, SchedulerParts(surface)), GAMMA)
+    return arms
+
+
+def served(result: RunResult, size: int) -> Served:
+    """Sums of one turn."""
+    tokens, time_s, schedule_s, cycle_s = 0, 0.0, 0.0, 0.0
+    for _, group in groupby(result.cycles, key=lambda record: record.cycle):
+        records = list(group)
+        first = records[0]
+        schedule_s += first.t_schedule_s
+        cycle_s += first.duration_s
+        if first.batch_size == size:
+            tokens += sum(record.num_emitted for record in records)
+            time_s += first.duration_s
+    decode = [record for record in result.cycles if not record.is_prefill]
+    speeds = [
+        (len(r.output_tokens) - 1) / (r.finished_s - r.first_token_s)
+        for r in result.requests
+        if r.finished_s > r.first_token_s
+    ]
+    return Served(
+        tokens,
+        time_s,
+        sum(1 + record.verify_len for record in decode),
+        len(decode),
+        schedule_s,
+        cycle_s,
+        float(np.mean(speeds)),
+    )
+
+
+def table(size: int, turns: Mapping[str, Sequence[Served]]) -> Table:
+    """One row per arm: throughput, budget, per-user speed, and the schedulers over each arm."""
+    ours = [arm for arm in turns if arm != BASELINE and not arm.startswith("fixed")]
+    shown = Table(title=f"concurrency {size}", box=None, pad_edge=False, title_justify="left")
+    for name in ("arm", "tok/s", "tok/s/user", "verify budget", "choosing"):
+        shown.add_column(name, justify="left" if name == "arm" else "right")
+    for name in ours:
+        shown.add_column(f"{name} over it", justify="right")
+    for arm, found in turns.items():
+        cells = [
+            arm,
+            f"{throughput(found):.0f}",
+            f"{np.mean([turn.user_tok_s for turn in found]):.0f}",
+            f"{sum(t.verified for t in found) / sum(t.cycles for t in found):.2f}",
+            f"{sum(t.schedule_s for t in found) / sum(t.cycle_s for t in found):.1%}",
+        ]
+        for name in ours:
+            value, low, high = ratio(turns[name], found)
+            cells.append("" if name == arm else f"{value:.3f} [{low:.3f}-{high:.3f}]")
+        shown.add_row(*cells)
+    return shown
+
+
+def throughput(turns: Sequence[Served]) -> float:
+    """Tokens per second over the steady parts."""
+    return sum(turn.tokens for turn in turns) / sum(turn.time_s for turn in turns)
+
+
+def ratio(ours: Sequence[Served], theirs: Sequence[Served]) -> tuple[float, float, float]:
+    """Throughput over throughput, with its 95 % interval; rounds are drawn together."""
+    rng = np.random.default_rng(0)
+    draws = rng.integers(0, len(ours), (NUM_RESAMPLES, len(ours)))
+
+    def resampled(turns: Sequence[Served]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        tokens = np.array([turn.tokens for turn in turns], dtype=np.float64)
+        times = np.array([turn.time_s for turn in turns])
+        return np.asarray(tokens[draws].sum(1) / times[draws].sum(1))
+
+    low, high = np.percentile(resampled(ours) / resampled(theirs), (2.5, 97.5))
+    return throughput(ours) / throughput(theirs), float(low), float(high)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,109 @@
+"""Survival estimates: from this cycle's confidences, and before drafting from earlier cycles."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dspark_bench.core.protocols import Calibrator
+from dspark_bench.core.random_streams import Floats
+from dspark_bench.core.types import CycleRecord
+
+OWN_MEMORY = 0.85
+"""Share of a request's own history that a cycle leaves."""
+SHARED_MEMORY = 0.98
+"""The same of the history of all requests together."""
+SHARED_WEIGHT = 1.5
+"""How many of a request's own cycles the history of all counts as."""
+_FIRST_GUESS = 0.7
+
+
+def survival(confidence: Floats, calibrator: Calibrator) -> Floats:
+    """a [B, K]: probability that drafts 1..k all pass, product of calibrated confidences [B, K]."""
+    return np.asarray(np.cumprod(calibrator.calibrate(confidence), axis=1))
+
+
+class SurvivalForecast:
+    """What survival a request's next draft will have, before it exists.
+
+    Learns from the calibrated confidences of every drafted slot, verified or not: which slots are
+    verified depends on the confidences, so accepted lengths would be a selected sample. A request's
+    own history is shrunk towards that of all requests.
+    """
+
+    def __init__(self, gamma_limit: int = 64) -> None:
+        self._limit = gamma_limit
+        self._shared = _Means(1, gamma_limit)
+        self._shared.seen[:] = 0.1
+        self._shared.passed[:] = 0.1 * _FIRST_GUESS
+        self._own = _Means(64, gamma_limit)
+        self._rows: dict[int, int] = {}
+        self._free = list(range(64))
+
+    def survival(self, request_ids: Sequence[int], gamma: int) -> Floats:
+        """Expected a [B, gamma]; forgets requests that are not asked about."""
+        self._keep_only(request_ids)
+        shared = self._shared.passed[0, :gamma] / self._shared.seen[0, :gamma]
+        rows = [self._rows.get(request_id, -1) for request_id in request_ids]
+        index = np.asarray(rows)
+        is_known = (index >= 0)[:, None]
+        passed = np.where(is_known, self._own.passed[index, :gamma], 0.0)
+        seen = np.where(is_known, self._own.seen[index, :gamma], 0.0)
+        conditional = (passed + SHARED_WEIGHT * shared) / (seen + SHARED_WEIGHT)
+        return np.asarray(np.cumprod(conditional, axis=1))
+
+    def observe(self, records: Sequence[CycleRecord], calibrator: Calibrator) -> None:
+        """Learn from the drafts of one finished cycle."""
+        drafted = [record for record in records if record.confidence]
+        if not drafted:
+            return
+        lens = np.array([len(record.confidence) for record in drafted])
+        width = int(lens.max())
+        table = np.zeros((lens.size, width))
+        is_slot = np.arange(width) < lens[:, None]
+        table[is_slot] = np.concatenate([record.confidence for record in drafted])
+        conditional = calibrator.calibrate(table)
+        # Slot k counts as much as it is likely to be reached: the mean of ratios would let drafts
+        # that died at once speak for those that live.
+        reached = np.cumprod(np.concatenate([np.ones((lens.size, 1)), conditional], 1), 1)[:, :-1]
+        seen = np.where(is_slot, reached, 0.0)
+        passed = seen * conditional
+        self._shared.add([0], passed.mean(0)[None], seen.mean(0)[None], SHARED_MEMORY)
+        rows = [self._row(record.request_id) for record in drafted]
+        self._own.add(rows, passed, seen, OWN_MEMORY)
+
+    def _row(self, request_id: int) -> int:
+        if request_id not in self._rows:
+            if not self._free:
+                self._free = list(range(self._own.seen.shape[0], 2 * self._own.seen.shape[0]))
+                self._own.grow()
+            row = self._free.pop()
+            self._own.passed[row] = self._own.seen[row] = 0.0
+            self._rows[request_id] = row
+        return self._rows[request_id]
+
+    def _keep_only(self, request_ids: Sequence[int]) -> None:
+        if len(self._rows) <= 2 * len(request_ids) + 8:
+            return
+        wanted = set(request_ids)
+        for request_id in [known for known in self._rows if known not in wanted]:
+            self._free.append(self._rows.pop(request_id))
+
+
+class _Means:
+    """Decaying sums [rows, gamma]: weight seen, and the part of it that passed."""
+
+    def __init__(self, num_rows: int, gamma: int) -> None:
+        self.seen = np.zeros((num_rows, gamma))
+        self.passed = np.zeros((num_rows, gamma))
+
+    def add(self, rows: list[int], passed: Floats, seen: Floats, memory: float) -> None:
+        """Decay the rows' slots that were seen, then add."""
+        width = seen.shape[1]
+        decay = np.where(seen > 0, memory, 1.0)
+        self.seen[rows, :width] = self.seen[rows, :width] * decay + seen
+        self.passed[rows, :width] = self.passed[rows, :width] * decay + passed
+
+    def grow(self) -> None:
+        """Twice as many rows."""
+        self.seen = np.concatenate([self.seen, np.zeros_like(self.seen)])
+        self.passed = np.concatenate([self.passed, np.zeros_like(self.passed)])

@@ -1,0 +1,46 @@
+"""`threshold`: verify up to the first draft whose confidence is too low, at any load.
+
+The static rule of DeepSpec's evaluation: slots before the first c_k below the threshold. c_k knows
+x_{k-1} at most, so nothing is anticipated.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dspark_bench.core.errors import UsageError
+from dspark_bench.core.protocols import Calibrator
+from dspark_bench.core.random_streams import Floats
+from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
+from dspark_bench.schedulers.draft_choice import equal_lens
+
+
+class ThresholdScheduler:
+    """Drafts gamma tokens, verifies those before the first doubtful one."""
+
+    spec = SchedulerSpec("threshold", is_selective=True, needs_confidence=True)
+
+    def __init__(self, calibrator: Calibrator, threshold: float = 0.5) -> None:
+        """threshold: least conditional confidence. Raises UsageError outside 0..1."""
+        if not 0 <= threshold <= 1:
+            raise UsageError(f"scheduler.threshold is {threshold}; valid: 0 to 1")
+        self._calibrator = calibrator
+        self._threshold = threshold
+
+    def plan_draft(self, context: PlanContext) -> list[int]:
+        """gamma for every request."""
+        return equal_lens(context, context.gamma)
+
+    def plan_verify(
+        self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
+    ) -> list[int]:
+        """The slots before the first below the threshold."""
+        assert confidence is not None
+        is_sure = self._calibrator.calibrate(confidence) >= self._threshold
+        sure = np.cumprod(is_sure, axis=1).sum(1)
+        found: list[int] = np.minimum(sure, draft_lens).tolist()
+        return found
+
+    def observe(self, records: Sequence[CycleRecord]) -> None:
+        """The calibration learns."""
+        self._calibrator.observe(records)

@@ -1,0 +1,127 @@
+"""Each step cost by hand; the online one under a machine that changes."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dspark_bench.core.cost_surface import CostSurface
+from dspark_bench.core.errors import UsageError
+from dspark_bench.core.types import CycleRecord
+from dspark_bench.costs.flat import FlatCost
+from dspark_bench.costs.online import OnlineCost
+from dspark_bench.costs.profiled import ProfiledCost
+from dspark_bench.costs.surface_file import FileCost
+
+SURFACE = CostSurface(
+    requests=(1, 4),
+    widths=(0, 2),
+    step_s=((1.0, 2.0), (4.0, 8.0)),
+    slots=(1, 3),
+    draft_s=((0.2, 0.4), (0.4, 1.0)),
+    absorb_s=(0.1, 0.1),
+)
+
+
+def records(step_s: float, draft_s: float, lens: list[int], has_prefill: bool = False):  # type: ignore[no-untyped-def]
+    size = len(lens)
+    return [
+        CycleRecord(
+            cycle=0, request_id=i, num_drafted=n, verify_len=n, num_accepted=0, is_rejected=n > 0,
+            num_emitted=1, num_cut=0, full_width=False, is_prefill=False, has_prefill=has_prefill,
+            batch_size=size, batch_tokens=size + sum(lens), num_waiting=0, cpu_busy=0.0,
+            started_s=0.0, t_draft_s=draft_s, t_schedule_s=0.0, t_verify_s=step_s, t_accept_s=0.0,
+            t_engine_s=0.0,
+        )
+        for i, n in enumerate(lens)
+    ]  # fmt: skip
+
+
+def test_a_profiled_step_by_hand() -> None:
+    """Four requests, eight drafts in all: two each, so 8 s and 0.1 s of reading."""
+    cost = ProfiledCost(SURFACE)
+    assert cost.step_s(4, np.array([4, 8, 12])).tolist() == pytest.approx([4.1, 6.1, 8.1])
+    drafts = cost.draft_s(np.array([0.0, 1.0, 4.0]), 2)
+    assert drafts.tolist() == pytest.approx([0.0, 0.3, 0.7])
+
+
+def test_a_flat_cost_knows_nothing() -> None:
+    cost = FlatCost()
+    assert cost.step_s(3, np.array([3, 9])).tolist() == [1.0, 1.0]
+    assert cost.draft_s(np.array([2.0]), 7).tolist() == [0.0]
+
+
+def test_online_starts_at_the_profile_and_stays_there_when_it_holds() -> None:
+    cost = OnlineCost(SURFACE)
+    for _ in range(50):
+        cost.observe(records(8.0, 0.8, [2, 2, 2, 2]))
+    assert cost.factors == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_online_follows_a_machine_that_slows_down_and_recovers() -> None:
+    """Three times slower drafts in the pass, everything else as before; then back again."""
+    cost = OnlineCost(SURFACE)
+    for slow, expected in ((3.0, 16.1), (1.0, 8.1)):
+        for cycle in range(50):
+            lens = [2, 2, 2, 2] if cycle % 2 else [1, 1, 1, 1]
+            added = 4.0 if cycle % 2 else 2.0
+            draft = 0.8 if cycle % 2 else 0.5
+            cost.observe(records(4.0 + slow * added, draft, lens))
+        assert cost.step_s(4, np.array([12]))[0] == pytest.approx(expected, rel=0.05)
+        assert cost.step_s(4, np.array([8]))[0] == pytest.approx(4.1 + slow * 2, rel=0.05)
+
+
+def test_without_variety_online_keeps_the_profiles_shape() -> None:
+    """Everything twice as slow, seen without drafts only: drafts are believed twice as dear."""
+    cost = OnlineCost(SURFACE)
+    for _ in range(100):
+        cost.observe(records(8.0, 0.1, [0, 0, 0, 0]))
+    assert cost.factors[0] == pytest.approx(2.0, rel=0.02)
+    assert cost.factors[1] == pytest.approx(2.0, rel=0.1)
+
+
+def test_one_stall_and_prompts_move_online_little() -> None:
+    cost = OnlineCost(SURFACE)
+    for _ in range(20):
+        cost.observe(records(8.0, 0.8, [2, 2, 2, 2]))
+    cost.observe(records(4000.0, 0.8, [2, 2, 2, 2]))
+    assert cost.step_s(4, np.array([12]))[0] < 9.0
+    before = cost.factors
+    cost.observe(records(4000.0, 400.0, [2, 2, 2, 2], has_prefill=True))
+    assert cost.factors == before
+
+
+def test_a_file_holds_what_profile_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "surface.json"
+    path.write_text(json.dumps({"surface": asdict(SURFACE)}))
+    assert FileCost(path).step_s(4, np.array([12])).tolist() == pytest.approx([8.1])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "No such file"),
+        ("{", "no cost surface"),
+        ("[]", "no cost surface"),
+        ("{}", "it has no 'requests'"),
+        (json.dumps(asdict(SURFACE) | {"widths": [1, 2]}), "its first is 0"),
+        (json.dumps(asdict(SURFACE) | {"step_s": "x"}), "no cost surface"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "surface.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        FileCost(path)
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(UsageError, match="path is not given"):
+        FileCost(None)
+    with pytest.raises(UsageError, match="memory_cycles"):
+        OnlineCost(SURFACE, memory_cycles=0.5)
+    with pytest.raises(UsageError, match="clip"):
+        OnlineCost(SURFACE, clip=0.0)

@@ -1,0 +1,240 @@
+"""What each scheduler drafts and verifies, by hand, and that none looks ahead in secret."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dspark_bench.core.errors import UsageError
+from dspark_bench.core.protocols import Scheduler
+from dspark_bench.core.random_streams import Floats, Ints
+from dspark_bench.core.types import CycleRecord, PlanContext
+from dspark_bench.schedulers.batch_size import BatchSizeScheduler
+from dspark_bench.schedulers.draft_choice import choose_draft_lens
+from dspark_bench.schedulers.fixed import FixedScheduler
+from dspark_bench.schedulers.global_argmax import GlobalArgmaxScheduler
+from dspark_bench.schedulers.goodput import GoodputScheduler
+from dspark_bench.schedulers.hardware_aware import HardwareAwareScheduler
+from dspark_bench.schedulers.hardware_aware_async import HardwareAwareAsyncScheduler
+from dspark_bench.schedulers.oracle import OracleScheduler
+from dspark_bench.schedulers.survival import SurvivalForecast
+from dspark_bench.schedulers.threshold import ThresholdScheduler
+
+
+class Linear:
+    """base + per_token N for a step, per_draft for each proposed token; remembers what it saw."""
+
+    def __init__(self, base: float, per_token: float, per_draft: float = 0.0) -> None:
+        self._base, self._per_token, self._per_draft = base, per_token, per_draft
+        self.num_observed = 0
+
+    def step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
+        return np.asarray(self._base + self._per_token * num_tokens)
+
+    def draft_s(self, num_requests: Floats, num_slots: int) -> Floats:
+        return np.asarray(self._per_draft * num_requests * num_slots)
+
+    def observe(self, records: Sequence[CycleRecord]) -> None:
+        self.num_observed += 1
+
+
+class AsItIs:
+    def calibrate(self, confidence: Floats) -> Floats:
+        return confidence
+
+    def observe(self, records: Sequence[CycleRecord]) -> None:
+        pass
+
+
+def context(size: int, gamma: int, hindsight: tuple[int, ...] | None = None) -> PlanContext:
+    return PlanContext(tuple(range(size)), (5,) * size, gamma, size, size, hindsight)
+
+
+def record(request_id: int, confidence: tuple[float, ...], num_accepted: int = 0) -> CycleRecord:
+    length = len(confidence)
+    return CycleRecord(
+        cycle=0, request_id=request_id, num_drafted=length, verify_len=length,
+        num_accepted=num_accepted, is_rejected=num_accepted < length, num_emitted=1, num_cut=0,
+        full_width=False, is_prefill=False, has_prefill=False, batch_size=1, batch_tokens=1,
+        num_waiting=0, cpu_busy=0.0, started_s=0.0, t_draft_s=0.0, t_schedule_s=0.0,
+        t_verify_s=1.0, t_accept_s=0.0, t_engine_s=0.0, confidence=confidence,
+    )  # fmt: skip
+
+
+CHEAP, DEAR = Linear(10.0, 0.01), Linear(0.0, 1.0)
+CAUSAL: dict[str, Callable[[], Scheduler]] = {
+    "fixed": FixedScheduler,
+    "threshold": lambda: ThresholdScheduler(AsItIs(), 0.5),
+    "hardware_aware": lambda: HardwareAwareScheduler(Linear(2.0, 0.5), AsItIs()),
+    "hardware_aware_async": lambda: HardwareAwareAsyncScheduler(Linear(2.0, 0.5), AsItIs()),
+    "goodput": lambda: GoodputScheduler(Linear(2.0, 0.5)),
+    "batch_size": lambda: BatchSizeScheduler({1: 2}),
+}
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_later_confidences_move_nothing_earlier(name: str, data: st.DataObject) -> None:
+    """Also after a history: every scheduler first sees the same two cycles."""
+    size, gamma = data.draw(st.integers(1, 4)), 4
+    values = st.floats(0.0, 1.0)
+    base = np.array(data.draw(st.lists(values, min_size=size * gamma, max_size=size * gamma)))
+    base = base.reshape(size, gamma)
+    row, place = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, gamma))
+    changed = base.copy()
+    changed[row, place:] = data.draw(values)
+    lens = [data.draw(st.integers(1, gamma)) for _ in range(size)]
+    found = []
+    for confidence in (base, changed):
+        scheduler = CAUSAL[name]()
+        assert scheduler.spec.is_non_anticipating
+        for history in (np.full((size, gamma), 0.8), np.full((size, gamma), 0.4)):
+            scheduler.plan_verify(context(size, gamma), [gamma] * size, history)
+            scheduler.observe([record(i, tuple(history[i])) for i in range(size)])
+        found.append(scheduler.plan_verify(context(size, gamma), lens, confidence)[row])
+    assert min(found[0], place) == min(found[1], place)
+
+
+def test_the_retrospective_search_looks_ahead_and_says_so() -> None:
+    """A step that only pays for several drafts: the last confidence decides about the first."""
+
+    class Stairs(Linear):
+        def step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
+            return np.where(num_tokens <= 1, 1.0, 1.6)
+
+    found = []
+    for last in (0.9, 0.0):
+        scheduler = GlobalArgmaxScheduler(Stairs(0, 0), AsItIs())
+        assert not scheduler.spec.is_non_anticipating
+        found.append(scheduler.plan_verify(context(1, 2), [2], np.array([[0.5, last]]))[0])
+    assert found == [2, 0]
+
+
+def test_admission_counts_requests_without_drafts_and_what_was_spent() -> None:
+    """One drafter among three: throughput 3/(3+0.5) to start, then (3+a)/(3.5+1)."""
+    scheduler = HardwareAwareScheduler(Linear(0.0, 1.0, per_draft=0.5), AsItIs())
+    three = PlanContext((0,), (5,), 1, 3, 3)
+    assert scheduler.plan_verify(three, [1], np.array([[0.85]])) == [0]
+    assert scheduler.plan_verify(three, [1], np.array([[0.86]])) == [1]
+
+
+def test_nothing_is_drafted_where_it_cannot_pay() -> None:
+    forecast = np.array([[0.5, 0.25], [0.9, 0.8]])
+    assert choose_draft_lens(forecast, context(2, 2), CHEAP, 0.0, 1.0) == [2, 2]
+    assert choose_draft_lens(forecast, context(2, 2), DEAR, 0.0, 1.0) == [0, 0]
+    middle = Linear(1.0, 1.0)
+    # 2/3 at first; 2.9/4, 3.7/5 = .74, 4.2/6: the second request alone, two drafts
+    assert choose_draft_lens(forecast, context(2, 2), middle, 0.0, 1.0) == [0, 2]
+    assert choose_draft_lens(forecast, context(2, 2), middle, 0.10, 1.0) == [0, 2]
+    assert choose_draft_lens(forecast, context(2, 2), middle, 0.12, 1.0) == [0, 0]
+    drafting = Linear(1.0, 1.0, per_draft=1.0)
+    assert choose_draft_lens(forecast, context(2, 2), drafting, 0.0, 1.0) == [0, 0]
+
+
+def test_a_reserve_is_drafted_behind_what_pays() -> None:
+    forecast = np.array([[0.9, 0.8, 0.5, 0.4], [0.3, 0.2, 0.1, 0.1]])
+    cost = Linear(1.5, 1.0)
+    assert choose_draft_lens(forecast, context(2, 4), cost, 0.0, 1.0) == [2, 0]
+    assert choose_draft_lens(forecast, context(2, 4), cost, 0.0, 0.6) == [3, 0]
+    wide = Linear(4.0, 1.0)
+    assert choose_draft_lens(forecast, context(2, 4), wide, 0.0, 1.0) == [3, 0]
+    assert choose_draft_lens(forecast, context(2, 4), wide, 0.0, 0.7) == [4, 0]
+
+
+def test_forecasts_tell_requests_apart_and_start_from_what_others_did() -> None:
+    forecast = SurvivalForecast()
+    for _ in range(30):
+        forecast.observe([record(0, (0.9, 0.9)), record(1, (0.3, 0.3))], AsItIs())
+    found = forecast.survival([0, 1, 2], 2)
+    assert found[0].tolist() == pytest.approx([0.9, 0.81], abs=0.08)
+    assert found[1].tolist() == pytest.approx([0.3, 0.09], abs=0.1)
+    assert found[1, 0] < found[2, 0] < found[0, 0]  # a newcomer is between
+
+
+def test_forecasts_forget_requests_that_ended() -> None:
+    forecast = SurvivalForecast()
+    for start in range(0, 400, 4):
+        ids = list(range(start, start + 4))
+        forecast.observe([record(i, (0.5,) * 3) for i in ids], AsItIs())
+        assert forecast.survival(ids, 3).shape == (4, 3)
+    assert len(forecast._rows) < 40
+
+
+def test_forecasts_do_not_depend_on_what_was_accepted() -> None:
+    """Verified slots are a selected sample; the confidences of all drafted slots are not."""
+    lucky, unlucky = SurvivalForecast(), SurvivalForecast()
+    lucky.observe([record(0, (0.5, 0.5), num_accepted=2)], AsItIs())
+    unlucky.observe([record(0, (0.5, 0.5), num_accepted=0)], AsItIs())
+    assert (lucky.survival([0], 2) == unlucky.survival([0], 2)).all()
+
+
+def test_the_async_capacity_is_two_cycles_old() -> None:
+    scheduler = HardwareAwareAsyncScheduler(Linear(2.0, 0.5), AsItIs())
+    low, high = np.full((1, 4), 0.1), np.full((1, 4), 0.99)
+    found = [
+        scheduler.plan_verify(context(1, 4), [4], values)[0]
+        for values in (low, low, high, high, high)
+    ]
+    assert found == [4, 4, 0, 0, 4]
+
+
+def test_a_threshold_stops_before_the_first_doubtful_slot() -> None:
+    scheduler = ThresholdScheduler(AsItIs(), 0.5)
+    confidence = np.array([[0.9, 0.5, 0.4, 0.9], [0.2, 0.9, 0.9, 0.9], [0.9] * 4])
+    assert scheduler.plan_draft(context(3, 4)) == [4, 4, 4]
+    assert scheduler.plan_verify(context(3, 4), [4, 4, 3], confidence) == [2, 0, 3]
+    with pytest.raises(UsageError, match="threshold is"):
+        ThresholdScheduler(AsItIs(), 1.5)
+
+
+def test_goodput_follows_acceptance_and_cost() -> None:
+    cost = Linear(2.0, 0.5)
+    for accepted, expected in ((4, 4), (0, 0)):
+        scheduler = GoodputScheduler(cost)
+        for _ in range(200):
+            scheduler.observe([record(0, (0.5,) * 4, num_accepted=accepted)])
+        assert scheduler.plan_draft(context(3, 4)) == [expected] * 3
+        assert scheduler.plan_verify(context(3, 4), [expected] * 3, None) == [expected] * 3
+    assert GoodputScheduler(CHEAP).plan_draft(context(2, 3)) == [3, 3]
+
+
+def test_a_table_gives_the_length_of_the_largest_size_reached() -> None:
+    scheduler = BatchSizeScheduler({4: 3, "16": 1, 32: 0})
+    lens = [scheduler.plan_draft(context(size, 5))[0] for size in (1, 4, 15, 16, 40)]
+    assert lens == [5, 3, 3, 1, 0]
+    assert BatchSizeScheduler({1: 9}).plan_draft(context(2, 5)) == [5, 5]
+    for bad in ({0: 1}, {1: -1}, {"x": 1}):
+        with pytest.raises(UsageError, match=r"scheduler\.table"):
+            BatchSizeScheduler(bad)  # type: ignore[arg-type]
+
+
+def test_the_oracle_verifies_accepted_drafts_that_pay() -> None:
+    assert OracleScheduler(CHEAP).plan_verify(context(3, 4, (3, 0, 1)), [4] * 3, None) == [3, 0, 1]
+    assert OracleScheduler(DEAR).plan_verify(context(2, 4, (3, 1)), [4] * 2, None) == [0, 0]
+    assert not OracleScheduler(CHEAP).spec.is_non_anticipating
+
+
+def test_costs_learn_through_their_scheduler() -> None:
+    for build in (
+        lambda cost: HardwareAwareScheduler(cost, AsItIs()),
+        lambda cost: GlobalArgmaxScheduler(cost, AsItIs()),
+        GoodputScheduler,
+        OracleScheduler,
+    ):
+        cost = Linear(1.0, 1.0)
+        build(cost).observe([replace(record(0, (0.5,)), num_accepted=1)])
+        assert cost.num_observed == 1
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    for changed, message in (
+        ({"exploration_period": -1}, "exploration_period is -1"),
+        ({"min_gain": -0.1}, "min_gain is -0.1"),
+        ({"reserve": 0.0}, "reserve is 0"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            HardwareAwareScheduler(CHEAP, AsItIs(), **changed)  # type: ignore[arg-type]
