@@ -64,10 +64,14 @@ class CostSurface:
                 found.append(f"not monotone at {size} requests: its envelope is used")
         return tuple(found)
 
-    def step_curve(self, num_requests: int) -> tuple[Floats, Floats]:
-        """Drafts per request [m] and seconds [m] for a batch of num_requests, on the envelope."""
+    def step_curve(self, num_requests: int, is_raw: bool = False) -> tuple[Floats, Floats]:
+        """Drafts per request [m] and seconds [m] for a batch of num_requests.
+
+        On the envelope, or on the measured points as they are.
+        """
         xs = np.asarray(self.widths, dtype=np.float64)
-        rows = np.array([_envelope(xs, np.asarray(row)) for row in self.step_s])
+        measured = [np.asarray(row) for row in self.step_s]
+        rows = np.array(measured if is_raw else [_envelope(xs, row) for row in measured])
         return xs, np.array([_at(num_requests, self.requests, column) for column in rows.T])
 
     def draft_curve(self, num_slots: int) -> tuple[Floats, Floats]:

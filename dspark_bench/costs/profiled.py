@@ -12,8 +12,10 @@ from dspark_bench.core.types import CycleRecord
 class ProfiledCost:
     """Reads a measured surface; learns nothing from the run."""
 
-    def __init__(self, surface: CostSurface) -> None:
+    def __init__(self, surface: CostSurface, is_raw: bool = False) -> None:
+        """is_raw: the measured points as they are, not their convex envelope."""
         self._surface = surface
+        self._is_raw = is_raw
         self._curves: dict[int, tuple[Floats, Floats]] = {}
         self._drafts: dict[int, tuple[Floats, Floats]] = {}
         self._absorb: dict[int, float] = {}
@@ -32,7 +34,7 @@ class ProfiledCost:
     def pass_s(self, num_requests: int, num_tokens: Ints) -> Floats:
         """The target's pass and what follows it, seconds [n]."""
         if num_requests not in self._curves:
-            self._curves[num_requests] = self._surface.step_curve(num_requests)
+            self._curves[num_requests] = self._surface.step_curve(num_requests, self._is_raw)
         wanted = (num_tokens - num_requests) / num_requests
         return evaluate(self._curves[num_requests], wanted)
 

@@ -116,7 +116,7 @@ def run_point(
         is_shared = lock.is_shared
     agreement = agreement_curve(point, objects, done, point.measure.agreement_requests)
     requests, cycles = request_frame(done), cycle_frame(done)
-    lossless = _lossless(point, objects, identity, requests)
+    lossless = _lossless(point, objects, identity, requests, scheduler)
     context = _context(point, objects, scheduler, prediction, agreement, lossless)
     facts = _facts(point, objects, identity) | {
         "timing_invalid": is_shared,
@@ -188,9 +188,18 @@ def _engine(
 
 
 def _lossless(
-    point: PointConfig, objects: PointObjects, identity: Identity, requests: pd.DataFrame
+    point: PointConfig,
+    objects: PointObjects,
+    identity: Identity,
+    requests: pd.DataFrame,
+    scheduler: Scheduler,
 ) -> LosslessResult:
-    """Greedy: compare the arms, with a baseline at another batch size as control."""
+    """Greedy: compare the arms, with a baseline at another batch size as control.
+
+    A scheduler that looks ahead is never called lossless.
+    """
+    if not scheduler.spec.is_non_anticipating:
+        return LosslessResult(has_passed_distribution=False)
     if not point.sampling.is_greedy:
         passed = find_verification(verification_path(point, identity))
         return LosslessResult(has_passed_distribution=passed)

@@ -67,7 +67,7 @@ def run_verify(request: SweepRequest, console: Console) -> None:
 
 
 def scheduler_checks(point: PointConfig) -> list[CheckResult]:
-    """Joint law of several tokens under this scheduler, and non-anticipation."""
+    """What the scheduler promises, the joint law of several tokens under it, non-anticipation."""
 
     def serve(
         target: MarkovTarget, drafter: MarkovDrafter, requests: Sequence[Request], gamma: int
@@ -89,7 +89,13 @@ def scheduler_checks(point: PointConfig) -> list[CheckResult]:
     causal = non_anticipation_check(
         lambda: build_scheduler(point, LAWS), point.gamma, ANTICIPATION_TRIALS, point.seed
     )
-    return [law, causal]
+    spec = build_scheduler(point, LAWS).spec
+    promise = CheckResult(
+        "promise",
+        spec.is_non_anticipating,
+        "promises to look at no later token" if spec.is_non_anticipating else "says it looks ahead",
+    )
+    return [promise, law, causal]
 
 
 def drafter_checks(point: PointConfig, objects: PointObjects) -> list[CheckResult]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from dspark_bench.core.clock import device_clock
+from dspark_bench.core.cost_surface import CostSurface
+from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.random_streams import CycleNoise, Floats, cycle_noise
 from dspark_bench.core.types import (
     CycleRecord,
@@ -17,6 +19,7 @@ from dspark_bench.core.types import (
     SamplingParams,
     SchedulerSpec,
 )
+from dspark_bench.costs.profiled import ProfiledCost
 from dspark_bench.engine.acceptance import ExactAcceptance, ExactDecision
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.exactness import (
@@ -28,7 +31,13 @@ from dspark_bench.engine.exactness import (
 from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget
 from dspark_bench.engine.state import ActiveRequest
 from dspark_bench.loads.closed import ClosedLoad
+from dspark_bench.schedulers.batch_size import BatchSizeScheduler
 from dspark_bench.schedulers.fixed import FixedScheduler
+from dspark_bench.schedulers.global_argmax import GlobalArgmaxScheduler
+from dspark_bench.schedulers.goodput import GoodputScheduler
+from dspark_bench.schedulers.hardware_aware import HardwareAwareScheduler
+from dspark_bench.schedulers.hardware_aware_async import HardwareAwareAsyncScheduler
+from dspark_bench.schedulers.threshold import ThresholdScheduler
 from tests import tiny
 
 NUM_REQUESTS = 40_000
@@ -154,6 +163,57 @@ def test_noise_keyed_by_position_alone_is_harmless_without_a_scheduler() -> None
 
 def test_retrospective_truncation_is_caught() -> None:
     assert not check(RetrospectiveScheduler()).is_passed
+
+
+class AsItIs:
+    def calibrate(self, confidence: Floats) -> Floats:
+        return confidence
+
+    def observe(self, records: Sequence[CycleRecord]) -> None:
+        pass
+
+
+STAIRS = CostSurface(
+    (1, 1024), (0, 1, 2), ((1.0, 1.95, 2.2), (1024.0, 1740.0, 1940.0)), (1,), ((0.0,),) * 2, (0, 0)
+)
+"""One draft hardly pays, two do: what the second promises decides about the first. A batch of many
+costs less for every further draft, so confidences matter at every length."""
+
+
+@pytest.mark.parametrize("name", ["hardware_aware", "async", "threshold", "goodput", "batch_size"])
+def test_every_scheduler_that_promises_it_has_the_targets_law(name: str) -> None:
+    """Drafts that reveal their tokens, costs that make every confidence matter."""
+    cost = ProfiledCost(STAIRS, is_raw=True)
+    scheduler = {
+        "hardware_aware": lambda: HardwareAwareScheduler(cost, AsItIs(), exploration_period=5),
+        "async": lambda: HardwareAwareAsyncScheduler(cost, AsItIs(), exploration_period=5),
+        "threshold": lambda: ThresholdScheduler(AsItIs(), 0.5),
+        "goodput": lambda: GoodputScheduler(cost),
+        "batch_size": lambda: BatchSizeScheduler({1: 3, 512: 1}),
+    }[name]()
+    result = check(scheduler)
+    assert result.is_passed, result.detail
+
+
+def appendix_a_share(scheduler: Scheduler) -> float:
+    """Target 0.7/0.3, draft 0.5/0.5, one request at a time: how often the second token is 0."""
+    laws = torch.tensor([[0.7, 0.3]]).expand(2, 2), torch.tensor([[0.5, 0.5]]).expand(2, 2)
+    drafter = MarkovDrafter(laws[1], torch.tensor([0.9, 0.2]), 2)
+    requests = [Request(i, str(i), "", (0,), 2) for i in range(6000)]
+    target = MarkovTarget(laws[0])
+    result = tiny.serve(
+        requests, drafter, 2, concurrency=1, scheduler=scheduler, model=target, max_len=16
+    )
+    second = [record.output_tokens[1] for record in result.requests]
+    return second.count(0) / len(second)
+
+
+def test_appendix_a_with_the_schedulers_that_ship() -> None:
+    """The same raw stairs: Algorithm 1 keeps the law, the retrospective search does not."""
+    cost = ProfiledCost(STAIRS, is_raw=True)
+    causal = appendix_a_share(HardwareAwareScheduler(cost, AsItIs(), reserve=0.1))
+    assert causal == pytest.approx(0.70, abs=0.024)
+    assert appendix_a_share(GlobalArgmaxScheduler(cost, AsItIs())) > 0.74
 
 
 def test_generous_acceptance_is_caught() -> None:
