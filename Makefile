@@ -7,10 +7,10 @@ STAMP := $(VENV)/.installed
 ZOO_WORK ?= zoo-work
 
 .DEFAULT_GOAL := help
-.PHONY: help venv sweep plot test test-slow check format bench-engine train-zoo reference clean
+.PHONY: help venv sweep plot test test-slow check format bench-engine bench-schedulers bench-neighbour train-zoo reference clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## Create .venv with the pinned versions of constraints.txt
 
@@ -43,6 +43,12 @@ format: $(STAMP) ## Rewrite the code in the house format
 
 bench-engine: $(STAMP) ## Decoding against transformers' generate, and the engine's own share of a cycle
 	$(BIN)/python -m dspark_bench.experiment.bench_engine
+
+bench-schedulers: $(STAMP) ## Schedulers against fixed draft lengths, at 1 to 64 requests at once
+	$(BIN)/python -m dspark_bench.experiment.bench_schedulers
+
+bench-neighbour: $(STAMP) ## Whether cost=online follows a machine whose cores others take
+	$(BIN)/python -m dspark_bench.experiment.bench_neighbour
 
 train-zoo: $(STAMP) ## Train the embedded models again, into zoo-work/zoo (hours; resumes)
 	$(BIN)/python -m dspark_bench.experiment.train_zoo --work $(ZOO_WORK) --out $(ZOO_WORK)/zoo

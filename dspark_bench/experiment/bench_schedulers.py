@@ -58,6 +58,7 @@ class Served:
 
     tokens: int
     time_s: float
+    drafted: int
     verified: int
     cycles: int
     schedule_s: float
@@ -126,27 +127,31 @@ def build_arms(
     surface: CostSurface,
 ) -> dict[str, Engine]:
     """One engine per arm; all share the models."""
-    longest = max(len(request.prompt_tokens) for request in objects.prompts.requests)
-    room = EngineConfig(objects.load.max_concurrency, longest + NEW_TOKENS + GAMMA + 1)
-
-    def engine(scheduler: Scheduler | None, gamma: int) -> Engine:
-        return Engine(
-            objects.target,
-            None if scheduler is None else objects.drafter,
-            scheduler or FixedScheduler(),
-            objects.acceptance,
-            point.sampling,
-            gamma,
-            room,
-            objects.clock,
-        )
-
-    arms = {BASELINE: engine(None, 0)}
-    arms |= {f"fixed {gamma}": engine(FixedScheduler(), gamma) for gamma in FIXED_GAMMAS}
+    arms = {BASELINE: build_engine(point, objects, None, 0)}
+    for gamma in FIXED_GAMMAS:
+        arms[f"fixed {gamma}"] = build_engine(point, objects, FixedScheduler(), gamma)
     for name in schedulers:
         own = single_point(SweepRequest((*overrides, f"scheduler={name}")), "bench").config
-        arms[name] = engine(build_scheduler(own, SchedulerParts(surface)), GAMMA)
+        scheduler = build_scheduler(own, SchedulerParts(surface))
+        arms[name] = build_engine(point, objects, scheduler, GAMMA)
     return arms
+
+
+def build_engine(
+    point: PointConfig, objects: PointObjects, scheduler: Scheduler | None, gamma: int
+) -> Engine:
+    """An engine with room for every request of the point; no scheduler: no drafter either."""
+    longest = max(len(request.prompt_tokens) for request in objects.prompts.requests)
+    return Engine(
+        objects.target,
+        None if scheduler is None else objects.drafter,
+        scheduler or FixedScheduler(),
+        objects.acceptance,
+        point.sampling,
+        gamma,
+        EngineConfig(objects.load.max_concurrency, longest + NEW_TOKENS + GAMMA + 1),
+        objects.clock,
+    )
 
 
 def served(result: RunResult, size: int) -> Served:
@@ -169,6 +174,7 @@ def served(result: RunResult, size: int) -> Served:
     return Served(
         tokens,
         time_s,
+        sum(record.num_drafted for record in decode),
         sum(1 + record.verify_len for record in decode),
         len(decode),
         schedule_s,

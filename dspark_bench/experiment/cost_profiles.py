@@ -70,13 +70,17 @@ def measure_and_keep(
     path = (
         point.results_dir / FOLDER / f"{_fingerprint(point, objects, identity, environment)}.json"
     )
-    largest = objects.load.max_concurrency
-    surface = _measure(point, objects, largest, CYCLES_PER_CELL)
+    surface = measure_surface_now(point, objects)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(f".{os.getpid()}.tmp")
     aside.write_text(json.dumps({"surface": asdict(surface)}, indent=1) + "\n", encoding="utf-8")
     aside.replace(path)
     return ProfiledSurface(surface, "measured", path)
+
+
+def measure_surface_now(point: PointConfig, objects: PointObjects) -> CostSurface:
+    """A surface of the machine as it is, kept nowhere."""
+    return _measure(point, objects, objects.load.max_concurrency, CYCLES_PER_CELL)
 
 
 def _still_fits(kept: CostSurface, point: PointConfig, objects: PointObjects) -> bool:
