@@ -17,10 +17,12 @@ LISTED_GROUPS = (
     "drafter",
     "scheduler",
     "load",
+    "lengths",
     "workload",
     "acceptance",
     "engine",
     "measure",
+    "slo",
     "experiment",
 )
 

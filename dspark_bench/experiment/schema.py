@@ -15,10 +15,12 @@ GROUPS = (
     "drafter",
     "scheduler",
     "load",
+    "lengths",
     "workload",
     "acceptance",
     "engine",
     "measure",
+    "slo",
     "train",
     "experiment",
 )
@@ -42,13 +44,23 @@ class EngineSettings:
 
 @dataclass
 class MeasureSettings:
-    """Group `measure`; counts."""
+    """Group `measure`; counts, and the limits of a turn."""
 
     repeats: int = 3
     warmup_requests: int = 2
     calibration_requests: int = 72
     calibration_concurrency: int = 24
     agreement_requests: int = 8
+    max_turn_s: float | None = None
+    max_waiting: int | None = None
+
+
+@dataclass
+class SloSettings:
+    """Group `slo`; seconds."""
+
+    ttft_s: float | None = None
+    tpot_s: float | None = None
 
 
 @dataclass
@@ -79,10 +91,12 @@ class RootConfig:
     drafter: dict[str, Any] = field(default_factory=dict)
     scheduler: dict[str, Any] = field(default_factory=dict)
     load: dict[str, Any] = field(default_factory=dict)
+    lengths: dict[str, Any] = field(default_factory=dict)
     workload: dict[str, Any] = field(default_factory=dict)
     acceptance: dict[str, Any] = field(default_factory=dict)
     engine: EngineSettings = field(default_factory=EngineSettings)
     measure: MeasureSettings = field(default_factory=MeasureSettings)
+    slo: SloSettings = field(default_factory=SloSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
 
 
