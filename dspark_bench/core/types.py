@@ -4,11 +4,20 @@ Letters: B requests, T tokens flattened over requests, K draft slots, V vocabula
 m target layers whose outputs a drafter reads.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Final
 
 from torch import Tensor
 
 GREEDY_BELOW = 1e-5
+
+REJECTED: Final = "rejected"
+STOPPED: Final = "stopped"
+NOT_SENT: Final = "not_sent"
+UNSERVED: Final = (REJECTED, STOPPED, NOT_SENT)
+"""Finish reasons of requests that got no token: turned away on arrival because the queue was full;
+still waiting when the turn stopped; not even due by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +192,11 @@ class CycleRecord:
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One finished request: a row of `requests.parquet`. Times count from the run's start.
+    """One request and how it ended: a row of `requests.parquet`. Times count from the run's start.
 
-    margins: gap between the two largest target logits at each token, kept for greedy runs only.
+    finish_reason: `eos`, `length`, or one of `UNSERVED`; those have no tokens, and NaN for the
+    times of what never happened. margins: gap between the two largest target logits at each token,
+    kept for greedy runs only.
     """
 
     request_id: int
@@ -202,9 +213,41 @@ class RequestRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RunLimits:
+    """When a run gives up on requests that wait. What runs by then is finished.
+
+    max_turn_s: seconds after which nothing more is started; None: twice the time of the last
+    arrival, at least `MIN_TURN_S`, so that an overloaded run ends. max_waiting: requests that may
+    wait for a place, those beyond are turned away on arrival; None: any number.
+    """
+
+    max_turn_s: float | None = None
+    max_waiting: int | None = None
+
+
+MIN_TURN_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
-    """What an engine gives back for one set of requests."""
+    """What an engine gives back for one set of requests, one record each.
+
+    stop_reason: the limit that kept some of them from being served, `max_turn_s` before
+    `max_waiting`; None if all were.
+    """
 
     requests: list[RequestRecord] = field(default_factory=list)
     cycles: list[CycleRecord] = field(default_factory=list)
     wall_s: float = 0.0
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Name of the limit that was hit."""
+        return stop_reason({record.finish_reason for record in self.requests})
+
+
+def stop_reason(finish_reasons: Collection[str]) -> str | None:
+    """The limit of `RunLimits` behind a run's finish reasons; None if every request was served."""
+    if STOPPED in finish_reasons or NOT_SENT in finish_reasons:
+        return "max_turn_s"
+    return "max_waiting" if REJECTED in finish_reasons else None

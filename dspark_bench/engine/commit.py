@@ -110,7 +110,7 @@ class Commit:
 
     def records(self, facts: CycleFacts, timer: StageTimer) -> list[CycleRecord]:
         """One record per request; closes the cycle's timing."""
-        started_s = timer.now_s()
+        started_s = timer.cycle_started_s
         times = timer.close()
         has_prefill = any(outcome.is_prefill for outcome in self.outcomes)
         records = []

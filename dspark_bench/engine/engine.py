@@ -20,13 +20,15 @@ from dspark_bench.core.types import (
     PlanContext,
     Proposal,
     Request,
+    RunLimits,
     RunResult,
     SamplingParams,
 )
 from dspark_bench.engine.batch import VerifyBatch, build_verify_batch
+from dspark_bench.engine.batcher import Batcher
 from dspark_bench.engine.commit import Commit, CycleFacts, commit_cycle
 from dspark_bench.engine.plugin_checks import check_lengths, check_proposal
-from dspark_bench.engine.state import ActiveRequest, Batcher
+from dspark_bench.engine.state import ActiveRequest
 from dspark_bench.engine.timing import StageTimer
 from dspark_bench.engine.utilisation import CpuUtilisation
 from dspark_bench.models.target import Target
@@ -36,10 +38,13 @@ _EARLIEST_WAKE_S = 0.0005
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """max_concurrency: cache rows; max_len: positions per row (prompt + output + drafts)."""
+    """max_concurrency: cache rows; max_len: positions per row (prompt + output + drafts); limits:
+    when a run gives up on what waits.
+    """
 
     max_concurrency: int
     max_len: int
+    limits: RunLimits = RunLimits()
 
 
 class Engine:
@@ -74,13 +79,14 @@ class Engine:
                 drafter.allocate(config.max_concurrency, config.max_len)
 
     def run(self, requests: Sequence[Request], load: Load, seed: int) -> RunResult:
-        """Serve all `requests` in order and return their records.
+        """Serve all `requests` in order, within the limits, and return a record of each.
 
-        Raises UsageError if one cannot fit a cache row. `seed` keys every random number together
-        with the request's id.
+        Raises UsageError if one cannot fit a cache row, and for a load that brings no request or
+        counts wrongly. `seed` keys every random number together with the request's id.
         """
         result = RunResult()
-        batcher = Batcher(requests, load, self._cache, seed, self._gamma + 1)
+        limits = self._config.limits
+        batcher = Batcher(requests, load, self._cache, seed, self._gamma + 1, limits)
         timer = StageTimer(self._clock)
         self._utilisation.restart()
         index = 0
@@ -90,9 +96,10 @@ class Engine:
                 if batcher.active:
                     self.cycle(batcher, timer, index, result)
                     index += 1
-                else:
+                elif not batcher.is_done:
                     _wait(batcher, timer)
-        return RunResult(result.requests, result.cycles, timer.now_s())
+        records = [*result.requests, *batcher.unserved]
+        return RunResult(records, result.cycles, timer.now_s())
 
     def cycle(self, batcher: Batcher, timer: StageTimer, index: int, result: RunResult) -> None:
         """One decode cycle over everything active. Appends its records to `result`."""
@@ -273,8 +280,6 @@ class Engine:
 
 def _wait(batcher: Batcher, timer: StageTimer) -> None:
     """Sleep until the next arrival; idle time belongs to no cycle."""
-    due_s = batcher.next_event_s(timer.now_s())
-    if due_s is None:
-        raise RuntimeError("nothing is active and no request will ever arrive")
-    time.sleep(max(_EARLIEST_WAKE_S, due_s - timer.now_s()))
+    now_s = timer.now_s()
+    time.sleep(max(_EARLIEST_WAKE_S, batcher.wake_s(now_s) - now_s))
     timer.skip()

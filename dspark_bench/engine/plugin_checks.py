@@ -1,8 +1,12 @@
 """What plug-ins give back is checked where it enters the engine, and named when it is wrong."""
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from dspark_bench.core.errors import UsageError
+from dspark_bench.core.protocols import Load
 from dspark_bench.core.types import DraftBatch, Proposal
 
 
@@ -38,3 +42,41 @@ def check_proposal(owner: object, proposal: Proposal, batch: DraftBatch) -> None
     if tuple(proposal.probs.shape[:2]) != shape:
         found = tuple(proposal.probs.shape)
         raise UsageError(f"{name} gave probs of shape {found}; valid: ({shape[0]}, {shape[1]}, V)")
+
+
+def check_places(load: Load) -> None:
+    """Raise UsageError unless at least one request may run at a time."""
+    places: object = load.max_concurrency
+    if not (isinstance(places, int | np.integer) and places >= 1):
+        raise UsageError(f"{type(load).__name__}.max_concurrency is {places!r}; valid: 1 or more")
+
+
+def check_due(load: Load, due: object, num_due: int, num_requests: int) -> None:
+    """Raise UsageError unless `due` is a whole number, at least num_due, at most num_requests."""
+    if not (isinstance(due, int | np.integer) and num_due <= due <= num_requests):
+        raise UsageError(
+            f"{type(load).__name__}.due gave {due!r}; valid: a whole number that never falls, now "
+            f"{num_due} to {num_requests} (the requests of the run)"
+        )
+
+
+def check_scheduled(load: Load, scheduled_s: object, index: int, now_s: float) -> None:
+    """Raise UsageError unless a request that is due was scheduled between the start and now."""
+    if not (isinstance(scheduled_s, int | float) and 0 <= scheduled_s <= now_s):
+        raise UsageError(
+            f"{type(load).__name__}.scheduled_s gave {scheduled_s!r} for request {index}, due at "
+            f"{now_s:.3f} s; valid: 0 to that time"
+        )
+
+
+def check_event(load: Load, event_s: object, counts: str) -> float:
+    """The time of the next arrival, seconds, while nothing else can bring one.
+
+    Raises UsageError if there is none. counts: how many requests are due, for the message.
+    """
+    if not (isinstance(event_s, int | float) and math.isfinite(event_s)):
+        raise UsageError(
+            f"{type(load).__name__}.next_event_s gave {event_s!r} while nothing runs and {counts}; "
+            "valid: seconds from the start of the run to the next request"
+        )
+    return float(event_s)

@@ -17,13 +17,17 @@ class StageTimes:
 
 
 class StageTimer:
-    """Charges the time since the previous mark to a part."""
+    """Charges the time since the previous mark to a part.
+
+    cycle_started_s: when the cycle at hand began, seconds from the run's start.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.started_s = clock()
         self._last = self.started_s
         self.times = StageTimes()
+        self.cycle_started_s = 0.0
 
     def draft(self) -> None:
         """Charge to drafting, the drafter's context included."""
@@ -49,11 +53,13 @@ class StageTimer:
         """End the cycle: the rest goes to `engine`, and the next cycle starts here."""
         self.engine()
         times, self.times = self.times, StageTimes()
+        self.cycle_started_s = self.now_s()
         return times
 
     def skip(self) -> None:
-        """Forget the time since the previous mark (an idle wait)."""
+        """Forget the time since the previous mark (an idle wait); a cycle starts here."""
         self._lap()
+        self.cycle_started_s = self.now_s()
 
     def exclude(self) -> None:
         """Take the time since the previous mark out of the run: it is charged to nothing."""

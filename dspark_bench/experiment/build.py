@@ -4,8 +4,10 @@ Points of one sweep usually share their target; drafters are kept for the point 
 """
 
 import inspect
+import itertools
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from dspark_bench.core.protocols import Acceptance, Drafter, Load, Scheduler, St
 from dspark_bench.core.types import Request
 from dspark_bench.experiment.point_config import Component, PointConfig
 from dspark_bench.experiment.validate import check_gamma
+from dspark_bench.loads.lengths.plan import LengthPlan, Lengths
 from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.config import ModelConfig, parse_model_config, read_json
 from dspark_bench.models.target import TargetModel
@@ -86,7 +89,7 @@ def build_point(point: PointConfig, cache: ModelCache) -> PointObjects:
 def try_light_parts(point: PointConfig) -> None:
     """Build what takes no time, so that its mistakes are found first. Raises UsageError."""
     choose_device(point)
-    for group in ("load", "acceptance"):
+    for group in ("load", "lengths", "acceptance"):
         _build(group, getattr(point, group))
     scheduler = build_scheduler(point, SchedulerParts(EXAMPLE_SURFACE))
     if scheduler.spec.is_selective and not point.has_drafter:
@@ -188,13 +191,28 @@ def build_prompts(point: PointConfig, config: ModelConfig | None = None) -> Prom
     num_aside = min(point.measure.calibration_requests, workload.num_available("calibration"))
     test = workload.prompts("test", point.num_requests, point.seed)
     aside = workload.prompts("calibration", num_aside, point.seed)
-    requests = build_requests(test, renderer, tokenizer, limits)
-    calibration = build_requests(aside, renderer, tokenizer, limits, first_id=len(requests))
-    notes = workload.notes
+    lengths: Lengths = _build("lengths", point.lengths)
+    plan = lengths.plan(point.num_requests, point.max_new_tokens)
+    requests = _with_lengths(build_requests(test, renderer, tokenizer, limits), plan)
+    calibration = _with_lengths(
+        build_requests(aside, renderer, tokenizer, limits, first_id=len(requests)), plan
+    )
+    notes = workload.notes + plan.notes
+    if point.load.name == "trace" and point.lengths.name != "trace":
+        notes += ("the trace's token counts are not used; lengths=trace takes its output lengths",)
     if num_aside < point.measure.calibration_requests:
         notes += (f"the workload holds {num_aside} calibration prompts, fewer than asked for",)
     identity = requests_hash([*requests, *calibration])
     return Prompts(tuple(requests), tuple(calibration), identity, notes)
+
+
+def _with_lengths(requests: Sequence[Request], plan: LengthPlan) -> list[Request]:
+    """Requests with their own lengths; more requests than lengths start over."""
+    lengths = itertools.cycle(plan.tokens)
+    return [
+        replace(request, max_new_tokens=length)
+        for request, length in zip(requests, lengths, strict=False)
+    ]
 
 
 def choose_device(point: PointConfig) -> torch.device:

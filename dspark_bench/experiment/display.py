@@ -203,6 +203,32 @@ def divergence_lines(label: str, lossless: dict[str, Any]) -> list[str]:
     return lines
 
 
+def row_label(row: Row, swept_keys: Sequence[str]) -> str:
+    """Which row a line below the table speaks of."""
+    others = [f" {key}={row.get(key)}" for key in swept_keys if key not in ("drafter", "gamma")]
+    return f"{row['drafter']} gamma={row['gamma']}{''.join(others)}"
+
+
+def serving_lines(label: str, row: Row) -> list[str]:
+    """Goodput where an objective is set, and what either arm did not serve and why."""
+    lines = []
+    goodput, baseline = row.get("goodput_req_s"), row.get("baseline_goodput_req_s")
+    if goodput is not None and baseline is not None:
+        lines.append(
+            f"{label}: {goodput:.2f} requests/s met the SLO ({row['slo_attainment']:.0%}); "
+            f"baseline {baseline:.2f} ({row['baseline_slo_attainment']:.0%})"
+        )
+    for prefix, arm in (("", "speculation"), ("baseline_", "baseline")):
+        reason = row.get(f"{prefix}stop_reason")
+        if reason is not None:
+            lines.append(
+                f"{label}: {arm} left {row[f'{prefix}n_unserved']} requests unserved, and "
+                f"{row[f'{prefix}n_not_sent']} never fell due (measure.{reason}); latencies leave "
+                "them out"
+            )
+    return lines
+
+
 def _model_error(row: Row) -> str:
     predicted, measured = row.get("speedup_model"), row.get("speedup")
     return f"{predicted / measured - 1:+.0%}" if predicted and measured else "-"

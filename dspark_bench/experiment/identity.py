@@ -10,7 +10,7 @@ from typing import Any
 from hydra.utils import get_class
 
 from dspark_bench.experiment.build import build_prompts
-from dspark_bench.experiment.point_config import Component, PointConfig
+from dspark_bench.experiment.point_config import PLUGIN_GROUPS, Component, PointConfig
 from dspark_bench.models.checkpoint import content_hash
 
 SCHEMA_VERSION = 1
@@ -63,7 +63,7 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
     target = hashes.checkpoint(point.target_dir)
     drafter = hashes.drafter(point)
     prompts = build_prompts(point).identity
-    plugins = (point.drafter, point.scheduler, point.cost, point.load, point.acceptance)
+    plugins = tuple(getattr(point, group) for group in PLUGIN_GROUPS if group != "workload")
     plugin_hashes = tuple(_source_hash(component) for component in plugins)
     determinants = {
         "schema": SCHEMA_VERSION,
@@ -72,6 +72,7 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
         "drafter": drafter,
         "prompts": prompts,
         "plugins": plugin_hashes,
+        "trace": _file_hash(point.load.arguments.get("path")),
     }
     text = json.dumps(determinants, sort_keys=True, default=str)
     point_id = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -81,11 +82,18 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
 def _without_paths(point: PointConfig) -> dict[str, Any]:
     """The configuration without names, places, and gamma where nothing is drafted."""
     kept = {key: value for key, value in point.values.items() if key not in _LEFT_OUT}
-    for group in ("target", "drafter", "workload"):
+    for group in ("target", "drafter", "workload", "load", "lengths"):
         kept[group] = {k: v for k, v in kept[group].items() if k != "path"}
     if not point.has_drafter:
         kept["gamma"] = None
     return kept
+
+
+def _file_hash(path: object) -> str:
+    """Hash of the trace that a load replays; empty for a load without a file."""
+    if not isinstance(path, str) or not Path(path).is_file():
+        return ""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
 def _source_hash(component: Component) -> str:

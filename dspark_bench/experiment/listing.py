@@ -18,10 +18,12 @@ LISTED_GROUPS = (
     "scheduler",
     "cost",
     "load",
+    "lengths",
     "workload",
     "acceptance",
     "engine",
     "measure",
+    "slo",
     "experiment",
 )
 

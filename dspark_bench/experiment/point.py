@@ -161,9 +161,10 @@ def _measure(
     if num_warmup > 0:
         num_warmup = max(num_warmup, concurrency)
     turns: list[Turn] = plan_warmup(requests, num_warmup, point.seed)
-    turns += plan_turns(requests, concurrency, point.measure.repeats, point.seed)
+    is_one_by_one = concurrency == 1 and point.load.name == "closed"
+    turns += plan_turns(requests, is_one_by_one, point.measure.repeats, point.seed)
     watcher.on_plan(len(turns))
-    room = EngineConfig(concurrency, row_length(point, requests))
+    room = EngineConfig(concurrency, row_length(point, requests), point.limits)
     arms = {
         BASELINE: _engine(point, objects, room, None),
         SPECULATIVE: _engine(point, objects, room, scheduler),
@@ -229,6 +230,7 @@ def _context(
         floor_step_s=target.num_weight_bytes / copy_bandwidth_bytes_s(target.device),
         lossless=lossless,
         agreement=agreement,
+        slo=point.slo,
         seed=point.seed,
     )
 

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dspark_bench.core.types import SamplingParams
+from dspark_bench.core.types import RunLimits, SamplingParams
 from dspark_bench.experiment.compose import PACKAGE_DIR, Composed
 from dspark_bench.experiment.schema import EngineSettings, MeasureSettings
+from dspark_bench.metrics.slo import Slo
 
 ZOO = PACKAGE_DIR / "zoo"
 NO_DRAFTER = "none"
+PLUGIN_GROUPS = ("drafter", "scheduler", "cost", "load", "lengths", "workload", "acceptance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,19 @@ class PointConfig:
     scheduler: Component
     cost: Component
     load: Component
+    lengths: Component
     workload: Component
     acceptance: Component
     engine: EngineSettings
     measure: MeasureSettings
+    slo: Slo
     values: dict[str, Any]
     choices: dict[str, str | None]
+
+    @property
+    def limits(self) -> RunLimits:
+        """When a timed turn gives up on requests that wait."""
+        return RunLimits(self.measure.max_turn_s, self.measure.max_waiting)
 
     @property
     def folder(self) -> Path:
@@ -72,10 +81,7 @@ class PointConfig:
 def to_point_config(composed: Composed, name: str) -> PointConfig:
     """Typed values of a composed configuration; a null path becomes the zoo's."""
     values = composed.values
-    components = {
-        group: _component(group, composed)
-        for group in ("drafter", "scheduler", "cost", "load", "workload", "acceptance")
-    }
+    components = {group: _component(group, composed) for group in PLUGIN_GROUPS}
     return PointConfig(
         gamma=values["gamma"],
         sampling=SamplingParams(values["temperature"], values["top_k"], values["top_p"]),
@@ -88,6 +94,7 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
         **components,
         engine=EngineSettings(**values["engine"]),
         measure=MeasureSettings(**values["measure"]),
+        slo=Slo(**values["slo"]),
         values={key: value for key, value in values.items() if key != "train"},
         choices=composed.choices,
     )

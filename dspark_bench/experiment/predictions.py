@@ -214,7 +214,7 @@ def _baseline_outputs(
     first: dict[int, tuple[int, ...]] = {}
     for item in done:
         if item.turn.arm == BASELINE and not item.turn.is_warmup:
-            for record in item.result.requests:
+            for record in filter(lambda record: record.output_tokens, item.result.requests):
                 first.setdefault(record.request_id, record.output_tokens)
     return [
         (request, first[request.request_id])

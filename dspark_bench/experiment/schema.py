@@ -16,10 +16,12 @@ GROUPS = (
     "scheduler",
     "cost",
     "load",
+    "lengths",
     "workload",
     "acceptance",
     "engine",
     "measure",
+    "slo",
     "train",
     "experiment",
 )
@@ -43,13 +45,23 @@ class EngineSettings:
 
 @dataclass
 class MeasureSettings:
-    """Group `measure`; counts."""
+    """Group `measure`; counts, and the limits of a turn."""
 
     repeats: int = 3
     warmup_requests: int = 2
     calibration_requests: int = 72
     calibration_concurrency: int = 24
     agreement_requests: int = 8
+    max_turn_s: float | None = None
+    max_waiting: int | None = None
+
+
+@dataclass
+class SloSettings:
+    """Group `slo`; seconds."""
+
+    ttft_s: float | None = None
+    tpot_s: float | None = None
 
 
 @dataclass
@@ -81,10 +93,12 @@ class RootConfig:
     scheduler: dict[str, Any] = field(default_factory=dict)
     cost: dict[str, Any] = field(default_factory=dict)
     load: dict[str, Any] = field(default_factory=dict)
+    lengths: dict[str, Any] = field(default_factory=dict)
     workload: dict[str, Any] = field(default_factory=dict)
     acceptance: dict[str, Any] = field(default_factory=dict)
     engine: EngineSettings = field(default_factory=EngineSettings)
     measure: MeasureSettings = field(default_factory=MeasureSettings)
+    slo: SloSettings = field(default_factory=SloSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
 
 

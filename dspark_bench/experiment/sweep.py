@@ -21,7 +21,14 @@ from dspark_bench.experiment.compose import (
     hydra_session,
     search_path_override,
 )
-from dspark_bench.experiment.display import SweepDisplay, divergence_lines, gap_table, result_table
+from dspark_bench.experiment.display import (
+    SweepDisplay,
+    divergence_lines,
+    gap_table,
+    result_table,
+    row_label,
+    serving_lines,
+)
 from dspark_bench.experiment.environment import Environment, read_environment
 from dspark_bench.experiment.expand import expand
 from dspark_bench.experiment.identity import HashCache, Identity, identify
@@ -216,7 +223,8 @@ def _report(
     for row in mine:
         stored = store.load(row["point_id"])
         found = {} if stored is None else stored.content.get("lossless", {})
-        for line in divergence_lines(f"{row['drafter']} gamma={row['gamma']}", found):
+        label = row_label(row, plan.swept_keys)
+        for line in (*divergence_lines(label, found), *serving_lines(label, row)):
             console.print(line, soft_wrap=True)
     if num_kept:
         console.print(f"{num_kept} of {len(wanted)} points were there already")

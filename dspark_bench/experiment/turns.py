@@ -1,7 +1,7 @@
 """The measurement protocol: baseline and speculation take turns in one process, A B B A.
 
-At concurrency 1 a turn is one request, so that both arms meet the same state of the machine
-within a second; at concurrency N a turn is the whole request set.
+With one user a turn is one request, so that both arms meet the same state of the machine within a
+second; under any other load a turn is the whole request set.
 """
 
 import gc
@@ -53,10 +53,10 @@ OnTurn = Callable[[TurnResult], None]
 
 
 def plan_turns(
-    requests: Sequence[Request], concurrency: int, num_repeats: int, seed: int
+    requests: Sequence[Request], is_one_by_one: bool, num_repeats: int, seed: int
 ) -> list[Turn]:
-    """A B, B A, A B, ... over requests (concurrency 1) or over whole request sets."""
-    sets = [(request,) for request in requests] if concurrency == 1 else [tuple(requests)]
+    """A B, B A, A B, ... over single requests (one user) or over whole request sets."""
+    sets = [(request,) for request in requests] if is_one_by_one else [tuple(requests)]
     turns = []
     for repeat in range(num_repeats):
         for number, chosen in enumerate(sets):

@@ -12,7 +12,7 @@ from hydra.utils import get_class
 from safetensors import SafetensorError, safe_open
 
 from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
-from dspark_bench.experiment.point_config import Component, PointConfig
+from dspark_bench.experiment.point_config import PLUGIN_GROUPS, Component, PointConfig
 from dspark_bench.experiment.schema import GROUPS
 from dspark_bench.models.checkpoint import read_tokenizer, weight_files
 from dspark_bench.models.config import parse_model_config, read_json
@@ -39,8 +39,9 @@ def check_point(point: PointConfig) -> None:
     """Check numbers, plug-ins, and checkpoints. Raises UsageError."""
     _check_name(point.name)
     _check_numbers(point)
+    _check_bounds(point)
     _check_engine(point)
-    for group in ("drafter", "scheduler", "cost", "load", "workload", "acceptance"):
+    for group in PLUGIN_GROUPS:
         _check_component(group, getattr(point, group))
     _check_target(point.target_dir)
     if point.drafter_dir is not None:
@@ -89,6 +90,19 @@ def _check_numbers(point: PointConfig) -> None:
         raise UsageError(f"temperature is {sampling.temperature}; valid: 0 or more")
     if not 0 < sampling.top_p <= 1:
         raise UsageError(f"top_p is {sampling.top_p}; valid: above 0, up to 1")
+
+
+def _check_bounds(point: PointConfig) -> None:
+    """Seconds and counts that may be absent."""
+    longest = point.measure.max_turn_s
+    if longest is not None and not (math.isfinite(longest) and longest > 0):
+        raise UsageError(f"measure.max_turn_s is {longest}; valid: above 0 seconds, or null")
+    queue = point.measure.max_waiting
+    if queue is not None and queue < 0:
+        raise UsageError(f"measure.max_waiting is {queue}; valid: 0 or more, or null")
+    for key, bound in (("ttft_s", point.slo.ttft_s), ("tpot_s", point.slo.tpot_s)):
+        if bound is not None and not (math.isfinite(bound) and bound >= 0):
+            raise UsageError(f"slo.{key} is {bound}; valid: 0 or more seconds, or null")
 
 
 def _check_engine(point: PointConfig) -> None:

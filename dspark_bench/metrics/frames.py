@@ -9,6 +9,8 @@ from typing import Final
 
 import pandas as pd
 
+from dspark_bench.core.types import UNSERVED
+
 BASELINE: Final = "baseline"
 SPECULATIVE: Final = "speculative"
 TURN_KEY: Final = ["arm", "repeat", "block"]
@@ -23,6 +25,22 @@ def measured(frame: pd.DataFrame, arm: str | None = None) -> pd.DataFrame:
     return frame[keep]
 
 
+def served(requests: pd.DataFrame) -> pd.DataFrame:
+    """Requests that were answered; the others have neither latency nor output."""
+    return requests[~requests["finish_reason"].isin(UNSERVED)]
+
+
+def served_by_both(requests: pd.DataFrame) -> pd.DataFrame:
+    """Requests that both arms of their block answered, so that the arms compare the same ones."""
+    answered = served(requests)
+    missing = requests[requests["finish_reason"].isin(UNSERVED)]
+    if missing.empty:
+        return answered
+    key = ["repeat", "block", "request_id"]
+    lost = pd.MultiIndex.from_frame(missing[key])
+    return answered[~pd.MultiIndex.from_frame(answered[key]).isin(lost)]
+
+
 def decode_cycles(cycles: pd.DataFrame, arm: str = SPECULATIVE) -> pd.DataFrame:
     """The R rows that acceptance is counted over: measured, and not the request's prefill."""
     rows = measured(cycles, arm)
@@ -32,11 +50,12 @@ def decode_cycles(cycles: pd.DataFrame, arm: str = SPECULATIVE) -> pd.DataFrame:
 def batch_cycles(cycles: pd.DataFrame) -> pd.DataFrame:
     """One row per (arm, repeat, block, cycle): a cycle's times are its batch's, so count them once.
 
-    Keeps the stage times, `started_s`, `has_prefill`, `batch_size` and `unit` (where present), and
-    adds `num_emitted` (sum over the batch), `max_drafted` (longest draft) and `duration_s`.
+    Keeps the stage times, `started_s`, `has_prefill`, `batch_size`, `num_waiting`, `cpu_busy` and
+    `unit` (where present), and adds `num_emitted` (sum over the batch), `max_drafted` (longest
+    draft) and `duration_s`.
     """
     grouped = cycles.groupby([*TURN_KEY, "cycle"], sort=False)
-    shared = [*STAGE_TIMES, "started_s", "has_prefill", "batch_size"]
+    shared = [*STAGE_TIMES, "started_s", "has_prefill", "batch_size", "num_waiting", "cpu_busy"]
     shared += ["unit"] if "unit" in cycles.columns else []
     batches = grouped[shared].first()
     batches["num_emitted"] = grouped["num_emitted"].sum()

@@ -1,4 +1,7 @@
-"""What a user waits, in seconds, from the *scheduled* arrival. Empty case: NaN."""
+"""What a user waits, in seconds, from the *scheduled* arrival. Empty case: NaN.
+
+Of requests that were served: hand in `frames.served`, since one without tokens waits for nothing.
+"""
 
 import numpy as np
 import pandas as pd

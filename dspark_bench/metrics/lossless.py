@@ -12,7 +12,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from dspark_bench.metrics.frames import BASELINE, SPECULATIVE, measured
+from dspark_bench.metrics.frames import BASELINE, SPECULATIVE, measured, served
 
 NEAR_TIE_MARGIN: Final = 1e-3
 PAIR_KEY: Final = ["repeat", "block", "prompt_id", "occurrence"]
@@ -88,13 +88,14 @@ class LosslessResult:
 
 
 def check_greedy(requests: pd.DataFrame, control: pd.DataFrame | None = None) -> LosslessResult:
-    """Compare the arms of a greedy point; warm-up is left out.
+    """Compare the arms of a greedy point; warm-up and requests that were not served are left out.
 
     control: requests of a baseline run at another batch size; its prompts are matched with the
     first baseline output of each.
     """
-    baseline = measured(requests, BASELINE)
-    comparison = compare_outputs(measured(requests, SPECULATIVE), baseline, PAIR_KEY)
+    answered = served(requests)
+    baseline = measured(answered, BASELINE)
+    comparison = compare_outputs(measured(answered, SPECULATIVE), baseline, PAIR_KEY)
     if control is None:
         return LosslessResult(comparison)
     first = baseline.drop_duplicates("prompt_id")

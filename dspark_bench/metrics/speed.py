@@ -1,7 +1,8 @@
 """Tokens per second of both arms, and their ratio. Empty case: NaN.
 
 Steady part: in a closed loop of concurrency 1 everything but warm-up, of concurrency N the cycles
-whose batch is full. Cycles of one arm tile wall time, prefills included.
+whose batch is full. Cycles of one arm tile wall time, prefills included. Latency ratios compare the
+requests that both arms of a block served.
 """
 
 from collections.abc import Callable
@@ -41,6 +42,26 @@ def speedup_e2e(sums: Sums) -> FloatArray:
     """Mean seconds from scheduled arrival to last token, baseline over speculative."""
     baseline = ratio(sums.baseline_e2e_s, sums.baseline_requests)
     return ratio(baseline, ratio(sums.e2e_s, sums.requests))
+
+
+def goodput_req_s(sums: Sums) -> FloatArray:
+    """Requests per second of a turn's span that met the objective, speculative arm."""
+    return ratio(sums.met, sums.span_s)
+
+
+def slo_attainment(sums: Sums) -> FloatArray:
+    """Share of the requests that fell due and met the objective, speculative arm."""
+    return ratio(sums.met, sums.arrived)
+
+
+def baseline_goodput_req_s(sums: Sums) -> FloatArray:
+    """`goodput_req_s` of the paired baseline."""
+    return ratio(sums.baseline_met, sums.baseline_span_s)
+
+
+def baseline_slo_attainment(sums: Sums) -> FloatArray:
+    """`slo_attainment` of the paired baseline."""
+    return ratio(sums.baseline_met, sums.baseline_arrived)
 
 
 def speedup_formula(is_closed: bool) -> tuple[str, Callable[[Sums], FloatArray]]:

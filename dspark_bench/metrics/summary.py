@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dspark_bench.metrics import acceptance, costs, speed, theory
-from dspark_bench.metrics.frames import SPECULATIVE, decode_cycles, measured
+from dspark_bench.metrics.frames import SPECULATIVE, decode_cycles, measured, served
 from dspark_bench.metrics.gap import SpeedupGap, speedup_gap
 from dspark_bench.metrics.intervals import Bootstrap, Interval
 from dspark_bench.metrics.latency import e2e_s, percentile, tok_s_per_user, tpot_s, ttft_s
@@ -20,6 +20,8 @@ from dspark_bench.metrics.positions import (
     expected_acceptance,
     survival,
 )
+from dspark_bench.metrics.serving import machine_values, queue_curves, unserved_values
+from dspark_bench.metrics.slo import Slo
 from dspark_bench.metrics.sums import (
     FloatArray,
     Pooling,
@@ -29,6 +31,7 @@ from dspark_bench.metrics.sums import (
 )
 
 Cell = float | int | str | None
+Formula = Callable[[Sums], FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class SummaryContext:
     per token); is_selective: the scheduler chooses verify lengths by confidence; profile,
     model_survival, model_mean_output_tokens: for `speedup_model`, from other prompts than the
     run's; floor_step_s: bandwidth floor of one baseline step; agreement [gamma]: 1 - TV along
-    recorded continuations; seed: of the bootstrap.
+    recorded continuations; slo: what a good answer is; seed: of the bootstrap.
     """
 
     gamma: int
@@ -52,12 +55,14 @@ class SummaryContext:
     floor_step_s: float | None = None
     lossless: LosslessResult | None = None
     agreement: tuple[float, ...] | None = None
+    slo: Slo = Slo()
     seed: int = 0
 
     @property
     def pooling(self) -> Pooling:
         """How the records are pooled."""
-        return Pooling(self.gamma, self.concurrency, self.load == "closed", self.is_selective)
+        is_closed = self.load == "closed"
+        return Pooling(self.gamma, self.concurrency, is_closed, self.is_selective, self.slo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class PointSummary:
 
     headline: figures with intervals; values: the other numbers of the row; positions: lists
     [gamma] by curve; counts: sums that every ratio can be recomputed from; model_inputs: what
-    `speedup_model` was predicted from.
+    `speedup_model` was predicted from; queue: requests waiting over time, by arm.
     """
 
     headline: dict[str, Interval]
@@ -77,6 +82,7 @@ class PointSummary:
     counts: dict[str, float]
     lossless: LosslessResult
     model_inputs: dict[str, object]
+    queue: dict[str, list[float]]
 
     def as_row(self) -> dict[str, Cell]:
         """Columns of summary.csv that come from the data."""
@@ -105,6 +111,7 @@ class PointSummary:
             "counts": self.counts,
             "lossless": self.lossless.as_json(),
             "model_inputs": self.model_inputs,
+            "queue": self.queue,
         }
 
 
@@ -121,13 +128,14 @@ def summarise(
     basis, speedup = speed.speedup_formula(context.pooling.is_closed)
     headline = {
         name: bootstrap.interval(formula)
-        for name, formula in _headline_formulas(context.gamma, speedup).items()
+        for name, formula in _headline_formulas(context, speedup).items()
     }
     rows = decode_cycles(cycles)
     trials = trial_cycles(rows, context.is_selective)
     by_position = count_positions(trials, context.gamma)
     total = bootstrap.total
-    values = _ratios(total, context) | _request_values(requests)
+    values = _ratios(total, context) | _request_values(requests) | unserved_values(requests)
+    values |= {name: _finite(value) for name, value in machine_values(cycles).items()}
     values["speedup_basis"] = basis
     values["speedup_model"] = _speedup_model(context)
     measured_speedup = headline["speedup"].value
@@ -146,12 +154,17 @@ def summarise(
             "survival": context.model_survival,
             "mean_output_tokens": context.model_mean_output_tokens,
         },
+        queue=queue_curves(cycles),
     )
 
 
-def _headline_formulas(
-    gamma: int, speedup: Callable[[Sums], FloatArray]
-) -> dict[str, Callable[[Sums], FloatArray]]:
+def _headline_formulas(context: SummaryContext, speedup: Formula) -> dict[str, Formula]:
+    gamma = context.gamma
+
+    def with_slo(formula: Formula) -> Formula:
+        """The formula where there is an objective, else NaN."""
+        return formula if context.slo.is_set else lambda sums: np.full_like(sums.met, np.nan)
+
     def speedup_theory(sums: Sums) -> FloatArray:
         if gamma < 1:
             return np.full_like(sums.cycles, np.nan)
@@ -165,6 +178,10 @@ def _headline_formulas(
         "draft_cost_ratio": lambda sums: costs.draft_cost_ratio(sums, gamma),
         "speedup": speedup,
         "speedup_theory": speedup_theory,
+        "goodput_req_s": with_slo(speed.goodput_req_s),
+        "slo_attainment": with_slo(speed.slo_attainment),
+        "baseline_goodput_req_s": with_slo(speed.baseline_goodput_req_s),
+        "baseline_slo_attainment": with_slo(speed.baseline_slo_attainment),
     }
 
 
@@ -184,19 +201,19 @@ def _ratios(total: Sums, context: SummaryContext) -> dict[str, Cell]:
     values: dict[str, Cell] = {name: _finite(float(value)) for name, value in formulas.items()}
     values |= {name: _finite(value) for name, value in costs.stage_times_s(total).items()}
     values["n_cycles"] = int(total.cycles)
-    values["n_requests"] = int(total.requests)
     return values
 
 
 def _request_values(requests: pd.DataFrame) -> dict[str, Cell]:
-    """Latencies and output of the measured speculative requests."""
-    rows = measured(requests, SPECULATIVE)
+    """Latencies and output of the measured speculative requests that were served."""
+    rows = served(measured(requests, SPECULATIVE))
     waits = {"ttft": ttft_s(rows), "tpot": tpot_s(rows), "e2e": e2e_s(rows)}
     values: dict[str, Cell] = {
         f"{name}_p{percent}_s": _finite(percentile(wait, percent))
         for name, wait in waits.items()
-        for percent in (50, 99)
+        for percent in (50, 90, 99)
     }
+    values["n_requests"] = len(rows)
     values["tok_s_per_user"] = _finite(tok_s_per_user(rows))
     values["degenerate_share"] = _finite(degenerate_share(rows))
     prompt_tokens = rows["num_prompt_tokens"].to_numpy(dtype=np.float64)

@@ -19,7 +19,9 @@ from dspark_bench.metrics.frames import (
     batch_cycles,
     decode_cycles,
     measured,
+    served_by_both,
 )
+from dspark_bench.metrics.slo import Slo, has_arrived, meets
 
 FloatArray = NDArray[np.float64]
 
@@ -29,13 +31,15 @@ class Pooling:
     """How the records of a point are pooled.
 
     is_closed: arrivals wait for finishes; is_selective: the scheduler chose what to verify by
-    confidence, so only `full_width` cycles say something about the drafter itself.
+    confidence, so only `full_width` cycles say something about the drafter itself; slo: what a good
+    answer is.
     """
 
     gamma: int
     concurrency: int = 1
     is_closed: bool = True
     is_selective: bool = False
+    slo: Slo = Slo()
 
     @property
     def is_by_prompt(self) -> bool:
@@ -51,8 +55,10 @@ class Sums:
     trial_*: the same over the cycles that may speak about the drafter (all of them, or the
     `full_width` ones under a selective scheduler); tokens, time_s: steady part of the speculative
     arm, prefills included; steps .. engine_s: its steady cycles without prefill work; full_drafts:
-    those of them whose longest draft was gamma; requests .. e2e_s: finished requests, their
-    tokens after the first and the time those took, and their latencies. baseline_*: the other arm.
+    those of them whose longest draft was gamma; requests .. e2e_s: requests that both arms served,
+    their tokens after the first and the time those took, and their latencies; arrived, met, span_s:
+    requests that fell due, those served within the objective, and the time from the first cycle of
+    a turn to its last. baseline_*: the other arm.
     """
 
     cycles: FloatArray
@@ -78,6 +84,9 @@ class Sums:
     decode_tokens: FloatArray
     decode_s: FloatArray
     e2e_s: FloatArray
+    arrived: FloatArray
+    met: FloatArray
+    span_s: FloatArray
     baseline_tokens: FloatArray
     baseline_time_s: FloatArray
     baseline_steps: FloatArray
@@ -86,6 +95,9 @@ class Sums:
     baseline_decode_tokens: FloatArray
     baseline_decode_s: FloatArray
     baseline_e2e_s: FloatArray
+    baseline_arrived: FloatArray
+    baseline_met: FloatArray
+    baseline_span_s: FloatArray
 
     @property
     def num_units(self) -> int:
@@ -121,9 +133,13 @@ def collect_sums(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling)
     batches = batch_cycles(cycles)
     tally = _Tally(num_units)
     sums = _acceptance_sums(decode_cycles(cycles), pooling, tally)
+    paired = served_by_both(requests)
     for arm, prefix in ((SPECULATIVE, ""), (BASELINE, "baseline_")):
-        speed = _speed_sums(batches[batches["arm"] == arm], pooling, tally)
-        speed |= _latency_sums(requests[requests["arm"] == arm], tally)
+        own = batches[batches["arm"] == arm]
+        speed = _speed_sums(own, pooling, tally)
+        speed |= _latency_sums(paired[paired["arm"] == arm], tally)
+        speed |= _slo_sums(requests[requests["arm"] == arm], pooling.slo, tally)
+        speed["span_s"] = tally.sum(_spans(own), "span_s")
         sums |= {prefix + name: value for name, value in speed.items()}
     sums |= _cost_sums(_clean(batches[batches["arm"] == SPECULATIVE], pooling), pooling, tally)
     clean_baseline = _clean(batches[batches["arm"] == BASELINE], pooling)
@@ -196,10 +212,21 @@ def _speed_sums(batches: pd.DataFrame, pooling: Pooling, tally: _Tally) -> dict[
             "tokens": tally.sum(steady, "num_emitted"),
             "time_s": tally.sum(steady, "duration_s"),
         }
-    ends = steady.assign(ended_s=steady["started_s"] + steady["duration_s"])
-    turns = ends.groupby("unit", sort=False).agg({"started_s": "min", "ended_s": "max"})
-    spans = turns.assign(span_s=turns["ended_s"] - turns["started_s"]).reset_index()
+    spans = _spans(steady)
     return {"tokens": tally.sum(steady, "num_emitted"), "time_s": tally.sum(spans, "span_s")}
+
+
+def _spans(batches: pd.DataFrame) -> pd.DataFrame:
+    """Turns with `unit` and `span_s`, from the start of the first cycle to the end of the last."""
+    ends = batches.assign(ended_s=batches["started_s"] + batches["duration_s"])
+    grouped = ends.groupby([*TURN_KEY, "unit"], sort=False)
+    turns = grouped.agg({"started_s": "min", "ended_s": "max"})
+    return turns.assign(span_s=turns["ended_s"] - turns["started_s"]).reset_index()
+
+
+def _slo_sums(requests: pd.DataFrame, slo: Slo, tally: _Tally) -> dict[str, FloatArray]:
+    rows = requests.assign(arrived=has_arrived(requests), met=meets(requests, slo))
+    return {"arrived": tally.sum(rows, "arrived"), "met": tally.sum(rows, "met")}
 
 
 def _cost_sums(batches: pd.DataFrame, pooling: Pooling, tally: _Tally) -> dict[str, FloatArray]:

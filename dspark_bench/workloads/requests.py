@@ -49,8 +49,12 @@ def build_requests(
 
 
 def requests_hash(requests: Iterable[Request]) -> str:
-    """16 hex digits over the prompts' ids and tokens."""
-    rows = [[request.prompt_id, list(request.prompt_tokens)] for request in requests]
+    """16 hex digits over the prompts' ids and tokens, and over their lengths where those differ."""
+    chosen = list(requests)
+    rows: list[object] = [[request.prompt_id, list(request.prompt_tokens)] for request in chosen]
+    lengths = [request.max_new_tokens for request in chosen]
+    if len(set(lengths)) > 1:
+        rows.append(lengths)
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 

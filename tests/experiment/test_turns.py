@@ -18,20 +18,20 @@ _REQUESTS = [Request(n, f"p{n}", "math", (1, 2), 4) for n in range(3)]
 
 
 def test_batch_one_alternates_request_by_request() -> None:
-    turns = plan_turns(_REQUESTS, concurrency=1, num_repeats=2, seed=0)
+    turns = plan_turns(_REQUESTS, is_one_by_one=True, num_repeats=2, seed=0)
     assert "".join(turn.arm[0] for turn in turns) == "bssbbssbbssb"
     assert [turn.block for turn in turns] == [n // 2 for n in range(12)]
     assert all(len(turn.requests) == 1 for turn in turns)
 
 
 def test_larger_batches_alternate_whole_request_sets() -> None:
-    turns = plan_turns(_REQUESTS, concurrency=4, num_repeats=3, seed=0)
+    turns = plan_turns(_REQUESTS, is_one_by_one=False, num_repeats=3, seed=0)
     assert "".join(turn.arm[0] for turn in turns) == "bssbbs"
     assert all(turn.requests == tuple(_REQUESTS) for turn in turns)
 
 
 def test_arms_of_a_pair_share_noise_and_repeats_do_not() -> None:
-    turns = plan_turns(_REQUESTS, concurrency=1, num_repeats=3, seed=7)
+    turns = plan_turns(_REQUESTS, is_one_by_one=True, num_repeats=3, seed=7)
     for first, second in zip(turns[::2], turns[1::2], strict=True):
         assert (first.repeat, first.requests, first.seed) == (
             second.repeat,
@@ -61,7 +61,7 @@ class _Spy:
 def test_no_garbage_collection_while_a_turn_runs_and_none_lost_after() -> None:
     spy = _Spy()
     between: list[bool] = []
-    turns = plan_turns(_REQUESTS, 1, 1, seed=0)
+    turns = plan_turns(_REQUESTS, True, 1, seed=0)
     done = run_turns(
         turns,
         {"baseline": spy, "speculative": spy},

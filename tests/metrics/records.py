@@ -27,6 +27,8 @@ def cycle(**values: object) -> dict[str, object]:
         "has_prefill": False,
         "batch_size": 1,
         "batch_tokens": 1,
+        "num_waiting": 0,
+        "cpu_busy": float("nan"),
         "started_s": 0.0,
         "t_draft_s": 0.0,
         "t_schedule_s": 0.0,

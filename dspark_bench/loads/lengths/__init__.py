@@ -1,0 +1,1 @@
+"""How many tokens each request may produce (config group `lengths`), one law per file."""
