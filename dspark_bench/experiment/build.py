@@ -4,7 +4,8 @@ Points of one sweep usually share their target; drafters are kept for the point 
 """
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,18 @@ import torch
 from hydra.utils import get_class
 from tokenizers import Tokenizer
 
+from dspark_bench.core.calibration import StoredCalibration
 from dspark_bench.core.clock import Clock, device_clock
 from dspark_bench.core.errors import BenchError, UsageError
-from dspark_bench.core.protocols import Acceptance, Drafter, Load, Scheduler
+from dspark_bench.core.protocols import Acceptance, Calibrator, Drafter, Load, Scheduler
 from dspark_bench.core.types import Request
 from dspark_bench.experiment.point_config import Component, PointConfig
 from dspark_bench.experiment.validate import check_gamma
 from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.config import ModelConfig, parse_model_config, read_json
 from dspark_bench.models.target import TargetModel
-from dspark_bench.workloads.chat import chat_renderer
-from dspark_bench.workloads.prompt import Workload
+from dspark_bench.workloads.chat import ChatRenderer, chat_renderer
+from dspark_bench.workloads.prompt import Prompt, Workload
 from dspark_bench.workloads.requests import RequestLimits, build_requests, requests_hash
 
 
@@ -43,6 +45,7 @@ class PointObjects:
     target: TargetModel
     drafter: Drafter | None
     scheduler: Scheduler
+    calibrator: Calibrator
     acceptance: Acceptance
     load: Load
     prompts: Prompts
@@ -66,8 +69,13 @@ class ModelCache:
         return self._target
 
 
-def build_point(point: PointConfig, cache: ModelCache) -> PointObjects:
-    """Build everything. Raises UsageError for what does not fit together."""
+def build_point(
+    point: PointConfig, cache: ModelCache, stored: StoredCalibration | None = None
+) -> PointObjects:
+    """Build everything. Raises UsageError for what does not fit together.
+
+    stored: the calibration that belongs to these models (`calibration_file.find_calibration`).
+    """
     device = choose_device(point)
     target = cache.target(point.target_dir, choose_dtype(point, device), device)
     drafter = build_drafter(point, target)
@@ -75,6 +83,7 @@ def build_point(point: PointConfig, cache: ModelCache) -> PointObjects:
         target=target,
         drafter=drafter,
         scheduler=build_scheduler(point),
+        calibrator=build_calibrator(point, stored),
         acceptance=build_acceptance(point),
         load=_build("load", point.load),
         prompts=build_prompts(point, target.config),
@@ -88,6 +97,7 @@ def try_light_parts(point: PointConfig) -> None:
     choose_device(point)
     for group in ("scheduler", "load", "acceptance"):
         _build(group, getattr(point, group))
+    build_calibrator(point, None)
 
 
 def build_drafter(point: PointConfig, target: TargetModel) -> Drafter | None:
@@ -105,6 +115,20 @@ def build_scheduler(point: PointConfig) -> Scheduler:
     return scheduler
 
 
+def build_calibrator(point: PointConfig, stored: StoredCalibration | None) -> Calibrator:
+    """A calibrator with no memory yet. stored: for these models and this sampling, or None.
+
+    The file that `calibrator.path` names has been read by then, so our classes are not told.
+    """
+    component = point.calibrator
+    if component.is_own:
+        kept = {key: value for key, value in component.arguments.items() if key != "path"}
+        component = replace(component, arguments=kept)
+    extra = {"gamma": point.gamma, "stored": stored}
+    calibrator: Calibrator = _build("calibrator", component, extra)
+    return calibrator
+
+
 def build_acceptance(point: PointConfig) -> Acceptance:
     """The rule that decides which drafts stand."""
     acceptance: Acceptance = _build("acceptance", point.acceptance)
@@ -113,24 +137,57 @@ def build_acceptance(point: PointConfig) -> Acceptance:
 
 def build_prompts(point: PointConfig, config: ModelConfig | None = None) -> Prompts:
     """Choose and tokenise the prompts. Cheap: reads no weights."""
-    source = point.target_dir / "config.json"
-    shape = config or parse_model_config(read_json(source), str(source))
-    limits = RequestLimits(
-        point.max_new_tokens, point.gamma + 1, shape.max_position_embeddings, shape.vocab_size
-    )
-    workload: Workload = _build("workload", point.workload)
-    tokenizer = read_tokenizer(point.target_dir)
-    renderer = chat_renderer(workload.chat_format, point.target_dir)
+    maker = _RequestMaker.of(point, config)
+    workload = maker.workload
     num_aside = min(point.measure.calibration_requests, workload.num_available("calibration"))
     test = workload.prompts("test", point.num_requests, point.seed)
     aside = workload.prompts("calibration", num_aside, point.seed)
-    requests = build_requests(test, renderer, tokenizer, limits)
-    calibration = build_requests(aside, renderer, tokenizer, limits, first_id=len(requests))
+    requests = maker.make(test)
+    calibration = maker.make(aside, first_id=len(requests))
     notes = workload.notes
     if num_aside < point.measure.calibration_requests:
         notes += (f"the workload holds {num_aside} calibration prompts, fewer than asked for",)
     identity = requests_hash([*requests, *calibration])
     return Prompts(tuple(requests), tuple(calibration), identity, notes)
+
+
+def build_calibration_requests(
+    point: PointConfig, config: ModelConfig, num_wanted: int | None, num_most: int
+) -> tuple[Request, ...]:
+    """Requests of the calibration split alone: no test prompt is read.
+
+    num_wanted: how many, None for all there are up to num_most. Raises WorkloadError if there are
+    fewer than wanted.
+    """
+    maker = _RequestMaker.of(point, config)
+    if num_wanted is None:
+        num_wanted = min(num_most, maker.workload.num_available("calibration"))
+    return tuple(maker.make(maker.workload.prompts("calibration", num_wanted, point.seed)))
+
+
+@dataclass(frozen=True, slots=True)
+class _RequestMaker:
+    """A point's workload, and what its prompts are tokenised with."""
+
+    workload: Workload
+    tokenizer: Tokenizer
+    renderer: ChatRenderer
+    limits: RequestLimits
+
+    @classmethod
+    def of(cls, point: PointConfig, config: ModelConfig | None) -> "_RequestMaker":
+        source = point.target_dir / "config.json"
+        shape = config or parse_model_config(read_json(source), str(source))
+        limits = RequestLimits(
+            point.max_new_tokens, point.gamma + 1, shape.max_position_embeddings, shape.vocab_size
+        )
+        workload: Workload = _build("workload", point.workload)
+        renderer = chat_renderer(workload.chat_format, point.target_dir)
+        return cls(workload, read_tokenizer(point.target_dir), renderer, limits)
+
+    def make(self, prompts: Sequence[Prompt], first_id: int = 0) -> list[Request]:
+        """Requests with ids from `first_id`."""
+        return build_requests(prompts, self.renderer, self.tokenizer, self.limits, first_id)
 
 
 def choose_device(point: PointConfig) -> torch.device:

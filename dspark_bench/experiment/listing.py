@@ -16,6 +16,7 @@ LISTED_GROUPS = (
     "target",
     "drafter",
     "scheduler",
+    "calibrator",
     "load",
     "workload",
     "acceptance",

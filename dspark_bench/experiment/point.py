@@ -15,9 +15,11 @@ from dspark_bench.experiment.bandwidth import copy_bandwidth_bytes_s
 from dspark_bench.experiment.build import (
     ModelCache,
     PointObjects,
+    build_calibrator,
     build_point,
     choose_threads,
 )
+from dspark_bench.experiment.calibration_file import Found, find_calibration
 from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.identity import Identity
 from dspark_bench.experiment.point_config import PointConfig
@@ -31,6 +33,7 @@ from dspark_bench.experiment.predictions import (
     run_untimed,
     with_costs,
 )
+from dspark_bench.experiment.replay import replay
 from dspark_bench.experiment.timing_lock import timing_lock
 from dspark_bench.experiment.turns import (
     OnTurn,
@@ -98,7 +101,8 @@ def run_point(
     """
     started_s = time.monotonic()
     torch.set_num_threads(choose_threads(point))
-    objects = build_point(point, memory.models)
+    found = find_calibration(point, identity.target_hash, identity.drafter_hash)
+    objects = build_point(point, memory.models, found.stored)
     with timing_lock() as lock:
         prediction = predict(point, objects, memory.predictions, _drafter_key(point, identity))
         before = costs_now(point, objects)
@@ -106,7 +110,10 @@ def run_point(
         prediction = with_costs(prediction, point.gamma, (before, costs_now(point, objects)))
         is_shared = lock.is_shared
     agreement = agreement_curve(point, objects, done, point.measure.agreement_requests)
-    requests, cycles = request_frame(done), cycle_frame(done)
+    requests = request_frame(done)
+    cycles = cycle_frame(done).assign(
+        calibrated=replay(build_calibrator(point, found.stored), done)
+    )
     lossless = _lossless(point, objects, identity, requests)
     context = _context(point, objects, prediction, agreement, lossless)
     facts = _facts(point, objects, identity) | {
@@ -115,9 +122,15 @@ def run_point(
         "peak_memory_bytes": _peak_memory_bytes(),
     }
     summary = summarise(cycles, requests, context)
-    notes = objects.prompts.notes
+    notes = objects.prompts.notes + _calibration_notes(objects, found)
     seen = replace(environment, torch_threads=torch.get_num_threads())
     return PointResult(cycles, requests, summary, seen, facts, notes)
+
+
+def _calibration_notes(objects: PointObjects, found: Found) -> tuple[str, ...]:
+    """Why confidences stay as they are, where there are any."""
+    has_any = objects.drafter is not None and objects.drafter.spec.has_confidence
+    return (found.note,) if has_any and found.note is not None else ()
 
 
 def _drafter_key(point: PointConfig, identity: Identity) -> str:

@@ -10,6 +10,7 @@ from dspark_bench.experiment.schema import EngineSettings, MeasureSettings
 
 ZOO = PACKAGE_DIR / "zoo"
 NO_DRAFTER = "none"
+COMPONENTS = ("drafter", "scheduler", "calibrator", "load", "workload", "acceptance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class PointConfig:
     target_dir: Path
     drafter: Component
     scheduler: Component
+    calibrator: Component
     load: Component
     workload: Component
     acceptance: Component
@@ -71,10 +73,7 @@ class PointConfig:
 def to_point_config(composed: Composed, name: str) -> PointConfig:
     """Typed values of a composed configuration; a null path becomes the zoo's."""
     values = composed.values
-    components = {
-        group: _component(group, composed)
-        for group in ("drafter", "scheduler", "load", "workload", "acceptance")
-    }
+    components = {group: _component(group, composed) for group in COMPONENTS}
     return PointConfig(
         gamma=values["gamma"],
         sampling=SamplingParams(values["temperature"], values["top_k"], values["top_p"]),

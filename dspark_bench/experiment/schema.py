@@ -14,6 +14,7 @@ GROUPS = (
     "target",
     "drafter",
     "scheduler",
+    "calibrator",
     "load",
     "workload",
     "acceptance",
@@ -78,6 +79,7 @@ class RootConfig:
     target: TargetSettings = field(default_factory=TargetSettings)
     drafter: dict[str, Any] = field(default_factory=dict)
     scheduler: dict[str, Any] = field(default_factory=dict)
+    calibrator: dict[str, Any] = field(default_factory=dict)
     load: dict[str, Any] = field(default_factory=dict)
     workload: dict[str, Any] = field(default_factory=dict)
     acceptance: dict[str, Any] = field(default_factory=dict)

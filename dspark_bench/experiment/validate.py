@@ -12,7 +12,7 @@ from hydra.utils import get_class
 from safetensors import SafetensorError, safe_open
 
 from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
-from dspark_bench.experiment.point_config import Component, PointConfig
+from dspark_bench.experiment.point_config import COMPONENTS, Component, PointConfig
 from dspark_bench.experiment.schema import GROUPS
 from dspark_bench.models.checkpoint import read_tokenizer, weight_files
 from dspark_bench.models.config import parse_model_config, read_json
@@ -40,7 +40,7 @@ def check_point(point: PointConfig) -> None:
     _check_name(point.name)
     _check_numbers(point)
     _check_engine(point)
-    for group in ("drafter", "scheduler", "load", "workload", "acceptance"):
+    for group in COMPONENTS:
         _check_component(group, getattr(point, group))
     _check_target(point.target_dir)
     if point.drafter_dir is not None:

@@ -32,6 +32,7 @@ from dspark_bench.experiment.build import (
     build_scheduler,
     choose_threads,
 )
+from dspark_bench.experiment.calibration_file import find_calibration
 from dspark_bench.experiment.compose import search_path_override
 from dspark_bench.experiment.identity import HashCache, Identity
 from dspark_bench.experiment.point_config import PointConfig
@@ -52,7 +53,8 @@ def run_verify(request: SweepRequest, console: Console) -> None:
     """Check one configuration and print the table. Raises RegressionError if a check fails."""
     point, identity = _single_point(request)
     torch.set_num_threads(choose_threads(point))
-    objects = build_point(point, ModelCache())
+    found = find_calibration(point, identity.target_hash, identity.drafter_hash)
+    objects = build_point(point, ModelCache(), found.stored)
     results = [*scheduler_checks(point), *drafter_checks(point, objects)]
     console.print(_table(point, results))
     path = verification_path(point, identity)
