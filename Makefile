@@ -5,12 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ZOO_WORK ?= zoo-work
+ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv sweep plot test test-slow check format bench-engine train-zoo reference clean
+.PHONY: help venv sweep plot test test-slow check format bench-engine bench-calibration train-zoo
+.PHONY: calibrate-zoo reference clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## Create .venv with the pinned versions of constraints.txt
 
@@ -43,6 +45,14 @@ format: $(STAMP) ## Rewrite the code in the house format
 
 bench-engine: $(STAMP) ## Decoding against transformers' generate, and the engine's own share of a cycle
 	$(BIN)/python -m dspark_bench.experiment.bench_engine
+
+bench-calibration: $(STAMP) ## Do the zoo's confidences hold on its test prompts? (minutes)
+	$(BIN)/python -m dspark_bench.experiment.bench_calibration
+
+calibrate-zoo: $(STAMP) ## Fit the calibration of every embedded drafter, sampled and greedy (an hour)
+	set -e; for drafter in $(ZOO_DRAFTERS); do for temperature in 1 0; do \
+		$(BIN)/dspark-bench calibrate drafter=$$drafter temperature=$$temperature; \
+	done; done
 
 train-zoo: $(STAMP) ## Train the embedded models again, into zoo-work/zoo (hours; resumes)
 	$(BIN)/python -m dspark_bench.experiment.train_zoo --work $(ZOO_WORK) --out $(ZOO_WORK)/zoo

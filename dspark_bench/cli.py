@@ -125,7 +125,7 @@ def plot(
 
 @app.command(name="list")
 def list_(config_dir: ConfigDir = None) -> None:
-    """List every target, drafter, scheduler, load and workload."""
+    """List every target, drafter, scheduler, calibrator, load and workload."""
     from rich.console import Console
 
     from dspark_bench.experiment.listing import list_options, option_table

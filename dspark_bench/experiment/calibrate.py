@@ -129,8 +129,8 @@ def fit_calibration(job: CalibrationJob, console: Console) -> Fit:
 
     Sampling repeats every prompt `measure.repeats` times with fresh noise; greedy once.
     """
-    num_repeats = 1 if job.point.sampling.is_greedy else job.point.measure.repeats
     fitted, held_out = split_by_prompt(job.requests)
+    num_repeats = 1 if job.point.sampling.is_greedy else job.point.measure.repeats
     frames = []
     for repeat in range(num_repeats):
         noise = _NOISE - repeat

@@ -19,7 +19,7 @@ ECE_TOLERANCE: Final = 0.001
 """ECE is a noisy, stepwise objective: differences below this are no evidence (its own sampling
 noise is several times larger at 20,000 cycles). Among temperatures that are this close to the
 smallest ECE, the one with the best Brier score is taken, which is smooth and proper."""
-MIN_OUTCOMES: Final = 20
+MIN_OUTCOMES: Final = 50
 """A position with fewer drafts of either outcome keeps temperature 1: nothing could be fitted."""
 
 
@@ -50,7 +50,7 @@ def fit_temperature(odds: FloatArray, before: FloatArray, outcome: FloatArray) -
     best = _best(grid, odds, before, outcome)
     for _ in range(NUM_REFINEMENTS):
         step = grid[1] / grid[0]
-        grid = np.geomspace(best / step, best * step, FINE_POINTS)
+        grid = np.geomspace(max(best / step, low), min(best * step, high), FINE_POINTS)
         best = _best(grid, odds, before, outcome)
     return best
 
