@@ -5,9 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ZOO_WORK ?= zoo-work
+ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv sweep plot test test-slow check format bench-engine bench-schedulers bench-neighbour train-zoo reference clean
+.PHONY: help venv sweep plot test test-slow check format train-zoo calibrate-zoo reference clean
+.PHONY: bench-engine bench-schedulers bench-neighbour bench-calibration
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +51,14 @@ bench-schedulers: $(STAMP) ## Schedulers against fixed draft lengths, at 1 to 64
 
 bench-neighbour: $(STAMP) ## Whether cost=online follows a machine whose cores others take
 	$(BIN)/python -m dspark_bench.experiment.bench_neighbour
+
+bench-calibration: $(STAMP) ## Do the zoo's confidences hold on its test prompts? (minutes)
+	$(BIN)/python -m dspark_bench.experiment.bench_calibration
+
+calibrate-zoo: $(STAMP) ## Fit the calibration of every embedded drafter, sampled and greedy (an hour)
+	set -e; for drafter in $(ZOO_DRAFTERS); do for temperature in 1 0; do \
+		$(BIN)/dspark-bench calibrate drafter=$$drafter temperature=$$temperature; \
+	done; done
 
 train-zoo: $(STAMP) ## Train the embedded models again, into zoo-work/zoo (hours; resumes)
 	$(BIN)/python -m dspark_bench.experiment.train_zoo --work $(ZOO_WORK) --out $(ZOO_WORK)/zoo

@@ -107,6 +107,14 @@ def train(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
     run_train(_request(overrides or [], config_dir), Console())
 
 
+@app.command(context_settings=_PASS_THROUGH)
+def calibrate(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
+    """Fit a drafter's confidences to what is accepted; show ECE and AUC before and after."""
+    from dspark_bench.experiment.calibrate import run_calibrate
+
+    run_calibrate(_request(overrides or [], config_dir), _wide_console())
+
+
 @app.command()
 def plot(
     path: Annotated[Path, typer.Argument(help="A sweep's folder, or a folder of sweeps.")] = Path(
@@ -127,7 +135,7 @@ def plot(
 
 @app.command(name="list")
 def list_(config_dir: ConfigDir = None) -> None:
-    """List every target, drafter, scheduler, load and workload."""
+    """List every target, drafter, scheduler, calibrator, load and workload."""
     from rich.console import Console
 
     from dspark_bench.experiment.listing import list_options, option_table

@@ -15,10 +15,18 @@ import torch
 from hydra.utils import get_class
 from tokenizers import Tokenizer
 
+from dspark_bench.core.calibration import StoredCalibration
 from dspark_bench.core.clock import Clock, device_clock
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.errors import BenchError, UsageError
-from dspark_bench.core.protocols import Acceptance, Drafter, Load, Scheduler, StepCost
+from dspark_bench.core.protocols import (
+    Acceptance,
+    Calibrator,
+    Drafter,
+    Load,
+    Scheduler,
+    StepCost,
+)
 from dspark_bench.core.types import Request
 from dspark_bench.experiment.point_config import Component, PointConfig
 from dspark_bench.experiment.validate import check_gamma
@@ -26,8 +34,8 @@ from dspark_bench.loads.lengths.plan import LengthPlan, Lengths
 from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.config import ModelConfig, parse_model_config, read_json
 from dspark_bench.models.target import TargetModel
-from dspark_bench.workloads.chat import chat_renderer
-from dspark_bench.workloads.prompt import Workload
+from dspark_bench.workloads.chat import ChatRenderer, chat_renderer
+from dspark_bench.workloads.prompt import Prompt, Workload
 from dspark_bench.workloads.requests import RequestLimits, build_requests, requests_hash
 
 
@@ -70,8 +78,13 @@ class ModelCache:
         return self._target
 
 
-def build_point(point: PointConfig, cache: ModelCache) -> PointObjects:
-    """Build everything. Raises UsageError for what does not fit together."""
+def build_point(
+    point: PointConfig, cache: ModelCache, stored: StoredCalibration | None = None
+) -> PointObjects:
+    """Build everything. Raises UsageError for what does not fit together.
+
+    stored: the calibration that belongs to these models (`calibration_file.find_calibration`).
+    """
     device = choose_device(point)
     target = cache.target(point.target_dir, choose_dtype(point, device), device)
     drafter = build_drafter(point, target)
@@ -91,6 +104,7 @@ def try_light_parts(point: PointConfig) -> None:
     choose_device(point)
     for group in ("load", "lengths", "acceptance"):
         _build(group, getattr(point, group))
+    build_calibrator(point, None)
     scheduler = build_scheduler(point, SchedulerParts(EXAMPLE_SURFACE))
     if scheduler.spec.is_selective and not point.has_drafter:
         raise UsageError(f"scheduler={point.scheduler.name} needs a drafter; drafter is none")
@@ -114,9 +128,13 @@ scheduler's law, where no time is measured."""
 
 @dataclass(frozen=True, slots=True)
 class SchedulerParts:
-    """What schedulers may ask for beside their own keys. surface: for costs that need one."""
+    """What schedulers may ask for beside their own keys.
 
-    surface: CostSurface | None
+    surface: for costs that need one; stored: calibration of these models, for calibrators.
+    """
+
+    surface: CostSurface | None = None
+    stored: StoredCalibration | None = None
 
 
 def build_scheduler(point: PointConfig, parts: SchedulerParts) -> Scheduler:
@@ -126,17 +144,23 @@ def build_scheduler(point: PointConfig, parts: SchedulerParts) -> Scheduler:
     if "cost" in wanted:
         extra["cost"] = build_cost(point, parts)
     if "calibrator" in wanted:
-        extra["calibrator"] = _Identity()
+        extra["calibrator"] = build_calibrator(point, parts.stored)
     scheduler: Scheduler = _build("scheduler", point.scheduler, extra)
     return scheduler
 
 
-class _Identity:
-    def calibrate(self, confidence: Any) -> Any:
-        return confidence
+def build_calibrator(point: PointConfig, stored: StoredCalibration | None) -> Calibrator:
+    """A calibrator with no memory yet. stored: for these models and this sampling, or None.
 
-    def observe(self, records: Any) -> None:
-        pass
+    The file that `calibrator.path` names has been read by then, so our classes are not told.
+    """
+    component = point.calibrator
+    if component.is_own:
+        kept = {key: value for key, value in component.arguments.items() if key != "path"}
+        component = replace(component, arguments=kept)
+    extra = {"gamma": point.gamma, "stored": stored}
+    calibrator: Calibrator = _build("calibrator", component, extra)
+    return calibrator
 
 
 def build_cost(point: PointConfig, parts: SchedulerParts) -> StepCost:
@@ -180,23 +204,15 @@ def build_acceptance(point: PointConfig) -> Acceptance:
 
 def build_prompts(point: PointConfig, config: ModelConfig | None = None) -> Prompts:
     """Choose and tokenise the prompts. Cheap: reads no weights."""
-    source = point.target_dir / "config.json"
-    shape = config or parse_model_config(read_json(source), str(source))
-    limits = RequestLimits(
-        point.max_new_tokens, point.gamma + 1, shape.max_position_embeddings, shape.vocab_size
-    )
-    workload: Workload = _build("workload", point.workload)
-    tokenizer = read_tokenizer(point.target_dir)
-    renderer = chat_renderer(workload.chat_format, point.target_dir)
+    maker = _RequestMaker.of(point, config)
+    workload = maker.workload
     num_aside = min(point.measure.calibration_requests, workload.num_available("calibration"))
     test = workload.prompts("test", point.num_requests, point.seed)
     aside = workload.prompts("calibration", num_aside, point.seed)
     lengths: Lengths = _build("lengths", point.lengths)
     plan = lengths.plan(point.num_requests, point.max_new_tokens)
-    requests = _with_lengths(build_requests(test, renderer, tokenizer, limits), plan)
-    calibration = _with_lengths(
-        build_requests(aside, renderer, tokenizer, limits, first_id=len(requests)), plan
-    )
+    requests = _with_lengths(maker.make(test), plan)
+    calibration = _with_lengths(maker.make(aside, first_id=len(requests)), plan)
     notes = workload.notes + plan.notes
     if point.load.name == "trace" and point.lengths.name != "trace":
         notes += ("the trace's token counts are not used; lengths=trace takes its output lengths",)
@@ -213,6 +229,45 @@ def _with_lengths(requests: Sequence[Request], plan: LengthPlan) -> list[Request
         replace(request, max_new_tokens=length)
         for request, length in zip(requests, lengths, strict=False)
     ]
+
+
+def build_calibration_requests(
+    point: PointConfig, config: ModelConfig, num_wanted: int | None, num_most: int
+) -> tuple[Request, ...]:
+    """Requests of the calibration split alone: no test prompt is read.
+
+    num_wanted: how many, None for all there are up to num_most. Raises WorkloadError if there are
+    fewer than wanted.
+    """
+    maker = _RequestMaker.of(point, config)
+    if num_wanted is None:
+        num_wanted = min(num_most, maker.workload.num_available("calibration"))
+    return tuple(maker.make(maker.workload.prompts("calibration", num_wanted, point.seed)))
+
+
+@dataclass(frozen=True, slots=True)
+class _RequestMaker:
+    """A point's workload, and what its prompts are tokenised with."""
+
+    workload: Workload
+    tokenizer: Tokenizer
+    renderer: ChatRenderer
+    limits: RequestLimits
+
+    @classmethod
+    def of(cls, point: PointConfig, config: ModelConfig | None) -> "_RequestMaker":
+        source = point.target_dir / "config.json"
+        shape = config or parse_model_config(read_json(source), str(source))
+        limits = RequestLimits(
+            point.max_new_tokens, point.gamma + 1, shape.max_position_embeddings, shape.vocab_size
+        )
+        workload: Workload = _build("workload", point.workload)
+        renderer = chat_renderer(workload.chat_format, point.target_dir)
+        return cls(workload, read_tokenizer(point.target_dir), renderer, limits)
+
+    def make(self, prompts: Sequence[Prompt], first_id: int = 0) -> list[Request]:
+        """Requests with ids from `first_id`."""
+        return build_requests(prompts, self.renderer, self.tokenizer, self.limits, first_id)
 
 
 def choose_device(point: PointConfig) -> torch.device:

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.utils import get_class
 
 from dspark_bench.experiment.build import build_prompts
+from dspark_bench.experiment.calibration_file import FILE_NAME, find_calibration
 from dspark_bench.experiment.point_config import PLUGIN_GROUPS, Component, PointConfig
 from dspark_bench.models.checkpoint import content_hash
 
@@ -52,6 +53,7 @@ class HashCache:
         if point.drafter.is_own:
             return self.checkpoint(path)
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        files = [file for file in files if file.name != FILE_NAME]
         digest = hashlib.sha256()
         for file in files:
             digest.update(file.read_bytes())
@@ -63,6 +65,7 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
     target = hashes.checkpoint(point.target_dir)
     drafter = hashes.drafter(point)
     prompts = build_prompts(point).identity
+    found = find_calibration(point, target, drafter)
     plugins = tuple(getattr(point, group) for group in PLUGIN_GROUPS if group != "workload")
     plugin_hashes = tuple(_source_hash(component) for component in plugins)
     determinants = {
@@ -73,6 +76,8 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
         "prompts": prompts,
         "plugins": plugin_hashes,
         "trace": _file_hash(point.load.arguments.get("path")),
+        "cost": _file_hash(point.cost.arguments.get("path")),
+        "calibration": None if found.stored is None else found.stored.temperatures,
     }
     text = json.dumps(determinants, sort_keys=True, default=str)
     point_id = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -82,7 +87,7 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
 def _without_paths(point: PointConfig) -> dict[str, Any]:
     """The configuration without names, places, and gamma where nothing is drafted."""
     kept = {key: value for key, value in point.values.items() if key not in _LEFT_OUT}
-    for group in ("target", "drafter", "workload", "load", "lengths"):
+    for group in ("target", "drafter", "workload", "load", "lengths", "cost", "calibrator"):
         kept[group] = {k: v for k, v in kept[group].items() if k != "path"}
     if not point.has_drafter:
         kept["gamma"] = None

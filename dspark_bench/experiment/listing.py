@@ -17,6 +17,7 @@ LISTED_GROUPS = (
     "drafter",
     "scheduler",
     "cost",
+    "calibrator",
     "load",
     "lengths",
     "workload",

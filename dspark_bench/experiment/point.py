@@ -19,12 +19,14 @@ from dspark_bench.experiment.build import (
     ModelCache,
     PointObjects,
     SchedulerParts,
+    build_calibrator,
     build_point,
     build_scheduler,
     check_confidence,
     choose_threads,
     wants_surface,
 )
+from dspark_bench.experiment.calibration_file import Found, find_calibration
 from dspark_bench.experiment.cost_profiles import surface_for
 from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.identity import Identity
@@ -39,6 +41,7 @@ from dspark_bench.experiment.predictions import (
     run_untimed,
     with_costs,
 )
+from dspark_bench.experiment.replay import replay
 from dspark_bench.experiment.timing_lock import timing_lock
 from dspark_bench.experiment.turns import (
     OnTurn,
@@ -106,16 +109,20 @@ def run_point(
     """
     started_s = time.monotonic()
     torch.set_num_threads(choose_threads(point))
-    objects = build_point(point, memory.models)
+    found = find_calibration(point, identity.target_hash, identity.drafter_hash)
+    objects = build_point(point, memory.models, found.stored)
     with timing_lock() as lock:
-        scheduler, cost_notes = _scheduler(point, objects, identity, environment)
+        scheduler, cost_notes = _scheduler(point, objects, found, identity, environment)
         prediction = predict(point, objects, memory.predictions, _drafter_key(point, identity))
         before = costs_now(point, objects)
         done = _measure(point, objects, scheduler, watcher)
         prediction = with_costs(prediction, point.gamma, (before, costs_now(point, objects)))
         is_shared = lock.is_shared
     agreement = agreement_curve(point, objects, done, point.measure.agreement_requests)
-    requests, cycles = request_frame(done), cycle_frame(done)
+    requests = request_frame(done)
+    cycles = cycle_frame(done).assign(
+        calibrated=replay(build_calibrator(point, found.stored), done)
+    )
     lossless = _lossless(point, objects, identity, requests, scheduler)
     context = _context(point, objects, scheduler, prediction, agreement, lossless)
     facts = _facts(point, objects, identity) | {
@@ -124,9 +131,15 @@ def run_point(
         "peak_memory_bytes": _peak_memory_bytes(),
     }
     summary = summarise(cycles, requests, context)
-    notes = (*objects.prompts.notes, *cost_notes)
+    notes = (*objects.prompts.notes, *_calibration_notes(objects, found), *cost_notes)
     seen = replace(environment, torch_threads=torch.get_num_threads())
     return PointResult(cycles, requests, summary, seen, facts, notes)
+
+
+def _calibration_notes(objects: PointObjects, found: Found) -> tuple[str, ...]:
+    """Why confidences stay as they are, where there are any."""
+    has_any = objects.drafter is not None and objects.drafter.spec.has_confidence
+    return (found.note,) if has_any and found.note is not None else ()
 
 
 def _drafter_key(point: PointConfig, identity: Identity) -> str:
@@ -134,7 +147,11 @@ def _drafter_key(point: PointConfig, identity: Identity) -> str:
 
 
 def _scheduler(
-    point: PointConfig, objects: PointObjects, identity: Identity, environment: Environment
+    point: PointConfig,
+    objects: PointObjects,
+    calibration: Found,
+    identity: Identity,
+    environment: Environment,
 ) -> tuple[Scheduler, tuple[str, ...]]:
     """The scheduler with the step costs it reads, and what is doubtful about them."""
     surface: CostSurface | None = None
@@ -145,7 +162,7 @@ def _scheduler(
         notes = tuple(f"step costs: {warning}" for warning in surface.warnings())
     elif wants_surface(point):
         surface = EXAMPLE_SURFACE
-    scheduler = build_scheduler(point, SchedulerParts(surface))
+    scheduler = build_scheduler(point, SchedulerParts(surface, calibration.stored))
     if objects.drafter is not None:
         check_confidence(scheduler, objects.drafter, point)
     return scheduler, notes

@@ -11,7 +11,9 @@ from dspark_bench.metrics.slo import Slo
 
 ZOO = PACKAGE_DIR / "zoo"
 NO_DRAFTER = "none"
-PLUGIN_GROUPS = ("drafter", "scheduler", "cost", "load", "lengths", "workload", "acceptance")
+PLUGIN_GROUPS = (
+    *("drafter", "scheduler", "cost", "calibrator", "load", "lengths", "workload", "acceptance"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class PointConfig:
     drafter: Component
     scheduler: Component
     cost: Component
+    calibrator: Component
     load: Component
     lengths: Component
     workload: Component

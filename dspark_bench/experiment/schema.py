@@ -15,6 +15,7 @@ GROUPS = (
     "drafter",
     "scheduler",
     "cost",
+    "calibrator",
     "load",
     "lengths",
     "workload",
@@ -92,6 +93,7 @@ class RootConfig:
     drafter: dict[str, Any] = field(default_factory=dict)
     scheduler: dict[str, Any] = field(default_factory=dict)
     cost: dict[str, Any] = field(default_factory=dict)
+    calibrator: dict[str, Any] = field(default_factory=dict)
     load: dict[str, Any] = field(default_factory=dict)
     lengths: dict[str, Any] = field(default_factory=dict)
     workload: dict[str, Any] = field(default_factory=dict)

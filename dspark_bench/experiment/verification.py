@@ -3,10 +3,11 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from dspark_bench.experiment.environment import code_hash
 from dspark_bench.experiment.identity import Identity
-from dspark_bench.experiment.point_config import PointConfig
+from dspark_bench.experiment.point_config import Component, PointConfig
 
 VERDICTS = "verify"
 
@@ -19,14 +20,21 @@ def verification_path(point: PointConfig, identity: Identity) -> Path:
         identity.drafter_hash,
         *identity.plugin_hashes,
         str(point.drafter.class_path),
-        str({k: v for k, v in point.drafter.arguments.items() if k != "path"}),
+        str(without_path(point.drafter)),
         f"{point.gamma} {point.sampling} {point.engine.dtype} {point.engine.device}",
         str(point.scheduler),
+        str(point.cost),
+        f"{point.calibrator.class_path} {without_path(point.calibrator)}",
         str(point.acceptance),
     ]
     digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
     name = f"{point.drafter.name}-{point.scheduler.name}-{digest}.json"
     return point.results_dir / VERDICTS / name
+
+
+def without_path(component: Component) -> dict[str, Any]:
+    """A component's keys but its path: another place for the same file is no other component."""
+    return {key: value for key, value in component.arguments.items() if key != "path"}
 
 
 def find_verification(path: Path) -> bool | None:

@@ -35,6 +35,7 @@ from dspark_bench.experiment.build import (
     check_confidence,
     choose_threads,
 )
+from dspark_bench.experiment.calibration_file import find_calibration
 from dspark_bench.experiment.point_config import PointConfig
 from dspark_bench.experiment.predictions import row_length
 from dspark_bench.experiment.sweep import SweepRequest, single_point
@@ -55,7 +56,8 @@ def run_verify(request: SweepRequest, console: Console) -> None:
     planned = single_point(request, "verify")
     point, identity = planned.config, planned.identity
     torch.set_num_threads(choose_threads(point))
-    objects = build_point(point, ModelCache())
+    found = find_calibration(point, identity.target_hash, identity.drafter_hash)
+    objects = build_point(point, ModelCache(), found.stored)
     check_confidence(build_scheduler(point, LAWS), objects.drafter, point)
     results = [*scheduler_checks(point), *drafter_checks(point, objects)]
     console.print(_table(point, results))

@@ -6,10 +6,12 @@ A perfect calibrator does not read zero: with 15 bins about 3.4 % at n = 1,000 a
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from dspark_bench.metrics.sums import FloatArray
+from dspark_bench.metrics.sums import FloatArray, ratio
 
+IntArray = npt.NDArray[np.int64]
 NUM_BINS = 15
 
 
@@ -31,8 +33,7 @@ def ece(predicted: FloatArray, outcome: FloatArray, num_bins: int = NUM_BINS) ->
     """
     if predicted.size == 0:
         return float("nan")
-    bins = np.minimum((predicted * num_bins).astype(np.int64), num_bins - 1)
-    gaps = np.bincount(bins, predicted - outcome, num_bins)
+    gaps = np.bincount(_bins(predicted, num_bins), predicted - outcome, num_bins)
     return float(np.abs(gaps).sum() / predicted.size)
 
 
@@ -60,17 +61,98 @@ def score(predicted: FloatArray, outcome: FloatArray) -> Calibration:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """The reliability diagram: per bin of `ece` the count, and the two means (NaN if empty)."""
+
+    counts: tuple[int, ...]
+    mean_predicted: tuple[float, ...]
+    mean_observed: tuple[float, ...]
+
+
+def reliability(
+    predicted: FloatArray, outcome: FloatArray, num_bins: int = NUM_BINS
+) -> Reliability:
+    """What `ece` sums over, bin by bin."""
+    bins = _bins(predicted, num_bins)
+    counts = np.bincount(bins, minlength=num_bins).astype(np.int64)
+    means = [
+        ratio(np.bincount(bins, values, num_bins).astype(np.float64), counts.astype(np.float64))
+        for values in (predicted, outcome)
+    ]
+    return Reliability(tuple(counts.tolist()), tuple(means[0].tolist()), tuple(means[1].tolist()))
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """Draft cycles whose verify length looked at no token (`sums.trial_cycles`).
+
+    confidence [n, K]: conditional acceptance estimates, NaN past a draft's end; verify_len [n];
+    num_accepted [n].
+    """
+
+    confidence: FloatArray
+    verify_len: IntArray
+    num_accepted: IntArray
+
+    @property
+    def num_cycles(self) -> int:
+        """n."""
+        return len(self.confidence)
+
+    @property
+    def num_positions(self) -> int:
+        """K."""
+        return int(self.confidence.shape[1])
+
+    def is_known(self, position: int) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+        """[n] Whether `position` (1-based) was verified and has a confidence, like all before it.
+
+        Cycles that verified less (an end of sequence, a shorter draft) are censored.
+        """
+        has_all = ~np.isnan(self.confidence[:, :position]).any(axis=1)
+        known: np.ndarray[tuple[int], np.dtype[np.bool_]] = (self.verify_len >= position) & has_all
+        return known
+
+    def outcome(self, position: int) -> FloatArray:
+        """[n] 1 where the draft survived up to `position`."""
+        return (self.num_accepted >= position).astype(np.float64)
+
+    def pairs(self, position: int) -> tuple[FloatArray, FloatArray]:
+        """Predicted survival at `position` and whether it happened, where that is known."""
+        is_known = self.is_known(position)
+        predicted = self.confidence[is_known, :position].prod(axis=1)
+        return predicted, self.outcome(position)[is_known]
+
+    def scores(self) -> list[Calibration]:
+        """Scores of survival at positions 1 to K."""
+        return [score(*self.pairs(place)) for place in range(1, self.num_positions + 1)]
+
+
+def collect_trials(rows: pd.DataFrame, gamma: int, column: str = "confidence") -> Trials:
+    """Trials of `gamma` positions from rows of cycles (`sums.trial_cycles`).
+
+    column: where the estimates are, `confidence` or `calibrated`.
+    """
+    table = np.full((len(rows), gamma), np.nan)
+    for place, values in enumerate(rows[column]):
+        if values is not None:
+            found = np.asarray(values, dtype=np.float64)[:gamma]
+            table[place, : found.size] = found
+    return Trials(
+        table,
+        rows["verify_len"].to_numpy(dtype=np.int64),
+        rows["num_accepted"].to_numpy(dtype=np.int64),
+    )
+
+
 def survival_pairs(rows: pd.DataFrame, position: int) -> tuple[FloatArray, FloatArray]:
     """Predicted survival at `position` (1-based) and whether it happened, [n] each.
 
-    rows: decode cycles whose verify length looked at no token (`sums.trial_cycles`). Predicted:
-    product of the first `position` confidences. Cycles that verified less, or whose drafter gave
-    no confidence there, are censored and left out.
+    rows: see `collect_trials`. Predicted: product of the first `position` confidences.
     """
-    predicted, outcome = [], []
-    columns = (rows["confidence"], rows["verify_len"], rows["num_accepted"])
-    for confidence, length, accepted in zip(*columns, strict=True):
-        if confidence is not None and length >= position and len(confidence) >= position:
-            predicted.append(float(np.prod(np.asarray(confidence)[:position])))
-            outcome.append(float(accepted >= position))
-    return np.asarray(predicted, dtype=np.float64), np.asarray(outcome, dtype=np.float64)
+    return collect_trials(rows, position).pairs(position)
+
+
+def _bins(predicted: FloatArray, num_bins: int) -> IntArray:
+    return np.minimum((predicted * num_bins).astype(np.int64), num_bins - 1)

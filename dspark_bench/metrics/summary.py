@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dspark_bench.metrics import acceptance, costs, speed, theory
+from dspark_bench.metrics.calibration import collect_trials
 from dspark_bench.metrics.frames import SPECULATIVE, decode_cycles, measured, served
 from dspark_bench.metrics.gap import SpeedupGap, speedup_gap
 from dspark_bench.metrics.intervals import Bootstrap, Interval
@@ -71,7 +72,9 @@ class PointSummary:
 
     headline: figures with intervals; values: the other numbers of the row; positions: lists
     [gamma] by curve; counts: sums that every ratio can be recomputed from; model_inputs: what
-    `speedup_model` was predicted from; queue: requests waiting over time, by arm.
+    `speedup_model` was predicted from; queue: requests waiting over time, by arm; calibration:
+    `ece`, `auc`, `brier` and `n` of survival by position, `before` and `after` calibration, empty
+    without confidences.
     """
 
     headline: dict[str, Interval]
@@ -83,6 +86,7 @@ class PointSummary:
     lossless: LosslessResult
     model_inputs: dict[str, object]
     queue: dict[str, list[float]]
+    calibration: dict[str, dict[str, list[float | None]]]
 
     def as_row(self) -> dict[str, Cell]:
         """Columns of summary.csv that come from the data."""
@@ -112,6 +116,7 @@ class PointSummary:
             "lossless": self.lossless.as_json(),
             "model_inputs": self.model_inputs,
             "queue": self.queue,
+            "calibration": self.calibration,
         }
 
 
@@ -155,6 +160,7 @@ def summarise(
             "mean_output_tokens": context.model_mean_output_tokens,
         },
         queue=queue_curves(cycles),
+        calibration=_calibration(trials, context.gamma),
     )
 
 
@@ -241,6 +247,20 @@ def _curves(
         "agreement": np.asarray(agreement or (), dtype=np.float64),
     }
     return {name: [_finite(float(v)) for v in values] for name, values in curves.items()}
+
+
+def _calibration(trials: pd.DataFrame, gamma: int) -> dict[str, dict[str, list[float | None]]]:
+    """Scores of the raw confidences and of the calibrated ones, over the same cycles."""
+    found = {}
+    for name, column in (("before", "confidence"), ("after", "calibrated")):
+        if column in trials.columns and gamma > 0:
+            scores = collect_trials(trials, gamma, column).scores()
+            if any(score.n for score in scores):
+                found[name] = {
+                    key: [_finite(getattr(score, key)) for score in scores]
+                    for key in ("ece", "auc", "brier", "n")
+                }
+    return found
 
 
 def _finite(value: float) -> float | None:

@@ -36,6 +36,7 @@ def cycle(**values: object) -> dict[str, object]:
         "t_accept_s": 0.0,
         "t_engine_s": 0.0,
         "confidence": (),
+        "calibrated": (),
         "expected_acceptance": (),
     }
     assert set(values) <= set(row)

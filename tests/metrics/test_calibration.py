@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dspark_bench.metrics.calibration import auc, brier, ece, score, survival_pairs
+from dspark_bench.metrics.calibration import auc, brier, ece, reliability, score, survival_pairs
 from tests.metrics.records import drafted, numbered
 
 
@@ -27,6 +27,14 @@ def test_auc_counts_ties_half() -> None:
     predicted, outcome = np.array([0.8, 0.5, 0.5, 0.2]), np.array([1.0, 1.0, 0.0, 0.0])
     assert auc(predicted, outcome) == pytest.approx(3.5 / 4)
     assert math.isnan(auc(predicted, np.ones(4)))
+
+
+def test_reliability_holds_what_ece_sums() -> None:
+    found = reliability(np.array([0.9, 0.92, 0.1]), np.array([1.0, 0.0, 0.0]))
+    assert (found.counts[1], found.counts[13], sum(found.counts)) == (1, 2, 3)
+    assert found.mean_predicted[13] == pytest.approx(0.91)
+    assert found.mean_observed[13] == 0.5
+    assert math.isnan(found.mean_observed[0])
 
 
 def test_brier_and_empty_case() -> None:

@@ -8,7 +8,7 @@ import pytest
 from dspark_bench.metrics.lossless import check_greedy
 from dspark_bench.metrics.summary import SummaryContext, summarise
 from dspark_bench.metrics.theory import CostProfile
-from tests.metrics.records import both_arms, cycle, drafted
+from tests.metrics.records import both_arms, cycle, drafted, numbered
 
 ROW_KEYS = (
     "accepted_length acceptance_rate alpha draft_cost_ratio speedup speedup_ci_low "
@@ -78,6 +78,24 @@ def test_no_drafter_is_a_baseline_against_itself() -> None:
     assert row["gap_truncation"] is None
     assert row["lossless_evidence"] == "untested"
     json.dumps(summary.as_json(), allow_nan=False)
+
+
+def test_calibration_before_and_after_looks_at_full_width_cycles_only() -> None:
+    before, after = {"confidence": (0.9, 0.5)}, {"calibrated": (0.5, 0.5)}
+    rows = [
+        drafted(2, 1, True, **before, **after),
+        drafted(2, 0, True, **before, **after),
+        drafted(1, 1, full_width=False, num_drafted=2, **before, **after),
+        cycle(arm="baseline"),
+    ]
+    context = SummaryContext(gamma=2, is_selective=True)
+    found = summarise(numbered(rows), both_arms(), context).calibration
+    assert found["before"]["n"] == found["after"]["n"] == [2, 2]
+    assert found["before"]["ece"] == pytest.approx([0.4, 0.45])
+    assert found["after"]["ece"] == pytest.approx([0, 0.25])
+    assert found["after"]["brier"] == pytest.approx([0.25, 0.0625])
+    assert found["after"]["auc"] == [0.5, None]
+    assert summarise(*_records(), SummaryContext(gamma=4)).calibration == {}
 
 
 def test_open_loop_names_its_basis() -> None:
