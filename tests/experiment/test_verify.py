@@ -16,7 +16,7 @@ from tests.tiny_models import TinyZoo
 class PeekingScheduler(FixedScheduler):
     """Verifies a draft only if a later confidence likes what came before: biased."""
 
-    spec = SchedulerSpec("peeking", is_non_anticipating=False, is_selective=True)
+    spec = SchedulerSpec("peeking", is_selective=True)
 
     def plan_verify(
         self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None

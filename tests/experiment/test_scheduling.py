@@ -1,0 +1,105 @@
+"""Schedulers and step costs as a user types them, on the tiny checkpoints."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dspark_bench import cli
+from tests.sweeps import read_summary, tiny_overrides
+from tests.tiny_models import TinyZoo
+
+
+def test_a_sweep_over_schedulers_and_concurrency(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    overrides = tiny_overrides(
+        tiny_zoo,
+        tmp_path,
+        "gamma=3",
+        "scheduler=fixed,hardware_aware,oracle",
+        "load.concurrency=1,3",
+        "num_requests=5",
+    )
+    assert cli.execute(["sweep", *overrides]) == 0
+    folder = tmp_path / "results" / "tiny"
+    rows = {(row["scheduler"], row["concurrency"]): row for row in read_summary(folder)}
+    assert len(rows) == 6
+    assert rows["oracle", "3"]["lossless"] == "false"
+    assert rows["fixed", "3"]["lossless"] == ""
+    assert float(rows["fixed", "3"]["verify_budget"]) > 3.5
+    for (scheduler, _), row in rows.items():
+        cycles = pd.read_parquet(folder / "points" / row["point_id"] / "cycles.parquet")
+        decode = cycles[(cycles["arm"] == "speculative") & ~cycles["is_prefill"]]
+        assert (decode["verify_len"] <= decode["num_drafted"]).all()
+        if scheduler == "oracle":
+            assert (decode["num_accepted"] == decode["verify_len"]).all()
+    assert len(list((tmp_path / "results" / ".costs").glob("*.json"))) == 2
+
+
+def test_exploration_marks_cycles_that_no_confidence_chose(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    overrides = tiny_overrides(
+        tiny_zoo, tmp_path, "gamma=3", "scheduler=hardware_aware",
+        "scheduler.exploration_period=2", "cost=flat", "max_new_tokens=16",
+    )  # fmt: skip
+    assert cli.execute(["run", *overrides]) == 0
+    row = read_summary(tmp_path / "results" / "tiny")[0]
+    assert row["alpha"] != "" and row["alpha_scheduled"] != ""
+    folder = tmp_path / "results" / "tiny" / "points" / row["point_id"]
+    cycles = pd.read_parquet(folder / "cycles.parquet")
+    decode = cycles[(cycles["arm"] == "speculative") & ~cycles["is_prefill"]]
+    explored = decode["cycle"] % 2 == 0
+    assert (decode["full_width"] == explored).all()
+    assert (decode.loc[explored, "num_drafted"] == 3).all()
+
+
+def test_profile_prints_writes_and_is_read_back(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = tiny_overrides(tiny_zoo, tmp_path, "gamma=2", "load.concurrency=2")
+    assert cli.execute(["profile", *overrides]) == 0
+    shown = capsys.readouterr().out
+    assert "cycle without drafting, ms" in shown
+    files = list((tmp_path / "results" / ".costs").glob("*.json"))
+    assert len(files) == 1
+    surface = json.loads(files[0].read_text())["surface"]
+    assert surface["requests"] == [1, 2] and surface["widths"] == [0, 1, 2]
+    again = [*overrides, "scheduler=hardware_aware", "cost=file", f"cost.path={files[0]}"]
+    assert cli.execute(["run", *again]) == 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["drafter=none", "scheduler=hardware_aware"], "scheduler=hardware_aware needs a drafter"),
+        (["scheduler=hardware_aware", "cost=file"], "cost.path is not given"),
+        (["scheduler=hardware_aware", "scheduler.reserve=2"], "scheduler.reserve is 2"),
+        (["scheduler=threshold", "scheduler.threshold=-1"], "scheduler.threshold is -1"),
+        (["scheduler=batch_size", "scheduler.table={0:1}"], "scheduler.table has 0: 1"),
+        (["scheduler=hardware_aware", "cost=online", "cost.clip=0"], "cost.clip is 0"),
+        (["scheduler=nonsense"], "nonsense"),
+    ],
+)
+def test_what_cannot_be_scheduled_is_one_line(
+    tiny_zoo: TinyZoo,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    overrides: list[str],
+    message: str,
+) -> None:
+    given = tiny_overrides(tiny_zoo, tmp_path)
+    if "drafter=none" in overrides:
+        given = [o for o in given if not o.startswith("drafter")]
+    assert cli.execute(["run", *given, *overrides]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_profiling_nothing_is_one_line(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("drafter")]
+    assert cli.execute(["profile", *given, "drafter=none"]) == 2
+    assert "drafter=none has no step costs" in capsys.readouterr().err
