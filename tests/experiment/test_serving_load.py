@@ -176,7 +176,7 @@ def test_a_load_that_brings_nothing_exits_2(
 ) -> None:
     folder = tmp_path / "conf" / "load"
     folder.mkdir(parents=True)
-    (folder / "silent.yaml").write_text("_target_: tests.plugins_load.SilentLoad\n")
+    (folder / "silent.yaml").write_text("_target_: tests.plugins.SilentLoad\n")
     overrides = ["load=silent", f"hydra.searchpath=['file://{folder.parent}']"]
     assert run(tiny_zoo, tmp_path, *overrides) == 2
     assert "SilentLoad.next_event_s gave None" in capsys.readouterr().err
