@@ -35,3 +35,21 @@ class UniformDrafter:
             return Proposal(tokens, None, None)
         shape = (*tokens.shape, self._vocab_size)
         return Proposal(tokens, torch.full(shape, 1 / self._vocab_size), None)
+
+
+class SilentLoad:
+    """A load that never brings a request."""
+
+    max_concurrency = 1
+
+    def start(self, num_requests: int) -> None:
+        pass
+
+    def due(self, now_s: float, num_finished: int) -> int:
+        return 0
+
+    def scheduled_s(self, index: int, now_s: float) -> float:
+        return now_s
+
+    def next_event_s(self, now_s: float, num_started: int) -> float | None:
+        return None

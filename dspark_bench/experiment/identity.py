@@ -75,8 +75,6 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
         "drafter": drafter,
         "prompts": prompts,
         "plugins": plugin_hashes,
-        "trace": _file_hash(point.load.arguments.get("path")),
-        "cost": _file_hash(point.cost.arguments.get("path")),
         "calibration": None if found.stored is None else found.stored.temperatures,
     }
     text = json.dumps(determinants, sort_keys=True, default=str)
@@ -85,20 +83,24 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
 
 
 def _without_paths(point: PointConfig) -> dict[str, Any]:
-    """The configuration without names, places, and gamma where nothing is drafted."""
+    """The configuration without names, places, and gamma where nothing is drafted.
+
+    A trace and a cost file count by their content.
+    """
     kept = {key: value for key, value in point.values.items() if key not in _LEFT_OUT}
-    for group in ("target", "drafter", "workload", "load", "lengths", "cost", "calibrator"):
+    for group in ("target", "drafter", "workload", "calibrator"):
         kept[group] = {k: v for k, v in kept[group].items() if k != "path"}
+    for group in ("load", "lengths", "cost"):
+        path = kept[group].get("path")
+        if isinstance(path, str) and Path(path).is_file():
+            kept[group] = kept[group] | {"path": _file_hash(Path(path))}
     if not point.has_drafter:
         kept["gamma"] = None
     return kept
 
 
-def _file_hash(path: object) -> str:
-    """Hash of the trace that a load replays; empty for a load without a file."""
-    if not isinstance(path, str) or not Path(path).is_file():
-        return ""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _source_hash(component: Component) -> str:
@@ -107,7 +109,6 @@ def _source_hash(component: Component) -> str:
     if path is None or component.is_own:
         return ""
     try:
-        source = Path(inspect.getfile(get_class(path))).read_bytes()
+        return _file_hash(Path(inspect.getfile(get_class(path))))
     except (OSError, TypeError):
         return ""
-    return hashlib.sha256(source).hexdigest()[:16]

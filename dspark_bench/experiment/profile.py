@@ -28,7 +28,8 @@ def run_profile(request: SweepRequest, console: Console) -> CostSurface:
     with timing_lock() as lock:
         found = measure_and_keep(point, objects, planned.identity, read_environment())
         is_shared = lock.is_shared
-    for table in surface_tables(found.surface):
+    for title, table in surface_tables(found.surface):
+        console.print(title)
         console.print(table)
     for warning in found.surface.warnings():
         console.print(f"warning: {warning}", highlight=False)
@@ -38,21 +39,21 @@ def run_profile(request: SweepRequest, console: Console) -> CostSurface:
     return found.surface
 
 
-def surface_tables(surface: CostSurface) -> tuple[Table, Table]:
+def surface_tables(surface: CostSurface) -> tuple[tuple[str, Table], tuple[str, Table]]:
     """Milliseconds of a cycle without drafting, and of drafting; one row per batch size."""
-    step = _table("cycle without drafting, ms, by drafts verified per request", surface.widths)
+    step, draft = _table(surface.widths), _table((0, *surface.slots))
     for size, row in zip(surface.requests, surface.step_s, strict=True):
         step.add_row(str(size), *(f"{value * 1e3:.2f}" for value in row))
-    draft = _table("drafting, ms, by draft length (0: reading what was committed)", surface.slots)
     for size, row, absorb in zip(surface.requests, surface.draft_s, surface.absorb_s, strict=True):
         draft.add_row(str(size), f"{absorb * 1e3:.2f}", *(f"{v * 1e3:.2f}" for v in row))
-    return step, draft
+    return (
+        ("cycle without drafting, ms, by drafts verified per request", step),
+        ("drafting, ms, by draft length (0: reading what was committed)", draft),
+    )
 
 
-def _table(title: str, columns: tuple[int, ...]) -> Table:
-    table = Table(title=title, box=None, pad_edge=False, title_justify="left")
-    table.add_column("requests", justify="right")
-    shown = columns if columns[0] == 0 else (0, *columns)
-    for column in shown:
-        table.add_column(str(column), justify="right")
+def _table(columns: tuple[int, ...]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("requests", *map(str, columns)):
+        table.add_column(name, justify="right")
     return table

@@ -1,6 +1,6 @@
 """`batch_size`: a draft length per batch size, from a table, as servers are often configured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.random_streams import Floats
@@ -13,16 +13,18 @@ class BatchSizeScheduler:
 
     spec = SchedulerSpec("batch_size")
 
-    def __init__(self, table: Mapping[int | str, int]) -> None:
-        """table: batch size -> draft length. Raises UsageError for entries out of range."""
+    def __init__(self, table: Sequence[Sequence[int]]) -> None:
+        """table: pairs of batch size and draft length. Raises UsageError for entries out of range."""
         try:
-            entries = {int(size): int(length) for size, length in table.items()}
+            entries = {int(size): int(length) for size, length in table}
         except (TypeError, ValueError) as error:
-            raise UsageError(f"scheduler.table is {table}; valid: whole numbers") from error
+            raise UsageError(
+                f"scheduler.table is {table}; valid: pairs like [[1,7],[16,2]]"
+            ) from error
         for size, length in entries.items():
             if size < 1 or length < 0:
                 raise UsageError(
-                    f"scheduler.table has {size}: {length}; valid: a batch size of 1 or more and "
+                    f"scheduler.table has [{size},{length}]; valid: a batch size of 1 or more and "
                     "a draft length of 0 or more"
                 )
         self._table = sorted(entries.items())

@@ -189,7 +189,7 @@ def test_every_scheduler_that_promises_it_has_the_targets_law(name: str) -> None
         "async": lambda: HardwareAwareAsyncScheduler(cost, AsItIs(), exploration_period=5),
         "threshold": lambda: ThresholdScheduler(AsItIs(), 0.5),
         "goodput": lambda: GoodputScheduler(cost),
-        "batch_size": lambda: BatchSizeScheduler({1: 3, 512: 1}),
+        "batch_size": lambda: BatchSizeScheduler([[1, 3], [512, 1]]),
     }[name]()
     result = check(scheduler)
     assert result.is_passed, result.detail

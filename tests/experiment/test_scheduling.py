@@ -76,7 +76,7 @@ def test_profile_prints_writes_and_is_read_back(
         (["scheduler=hardware_aware", "cost=file"], "cost.path is not given"),
         (["scheduler=hardware_aware", "scheduler.reserve=2"], "scheduler.reserve is 2"),
         (["scheduler=threshold", "scheduler.threshold=-1"], "scheduler.threshold is -1"),
-        (["scheduler=batch_size", "scheduler.table={0:1}"], "scheduler.table has 0: 1"),
+        (["scheduler=batch_size", "scheduler.table=[[0,1]]"], "scheduler.table has [0,1]"),
         (["scheduler=hardware_aware", "cost=online", "cost.clip=0"], "cost.clip is 0"),
         (["scheduler=nonsense"], "nonsense"),
     ],

@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 
 from dspark_bench import cli
+from dspark_bench.experiment.compose import compose_point, hydra_session
+from dspark_bench.experiment.identity import HashCache, identify
+from dspark_bench.experiment.point_config import to_point_config
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo, write_prompts
 
@@ -125,6 +128,18 @@ def test_lengths_belong_to_the_point(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
     assert len({point for point, _ in hashes}) == len({prompts for _, prompts in hashes}) == 2
 
 
+def test_a_trace_counts_by_its_content(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    ids = []
+    for name, text in (("a", MOONCAKE), ("b", MOONCAKE), ("c", MOONCAKE.replace("27005", "27006"))):
+        trace = tmp_path / name
+        trace.write_text(text, encoding="utf-8")
+        with hydra_session():
+            overrides = tiny_overrides(tiny_zoo, tmp_path, "load=trace", f"load.path={trace}")
+            point = to_point_config(compose_point(overrides), "tiny")
+        ids.append(identify(point, HashCache()).point_id)
+    assert ids[0] == ids[1] != ids[2]
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -161,7 +176,7 @@ def test_a_load_that_brings_nothing_exits_2(
 ) -> None:
     folder = tmp_path / "conf" / "load"
     folder.mkdir(parents=True)
-    (folder / "silent.yaml").write_text("_target_: tests.plugins_load.SilentLoad\n")
+    (folder / "silent.yaml").write_text("_target_: tests.plugins.SilentLoad\n")
     overrides = ["load=silent", f"hydra.searchpath=['file://{folder.parent}']"]
     assert run(tiny_zoo, tmp_path, *overrides) == 2
     assert "SilentLoad.next_event_s gave None" in capsys.readouterr().err

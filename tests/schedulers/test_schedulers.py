@@ -71,7 +71,7 @@ CAUSAL: dict[str, Callable[[], Scheduler]] = {
     "hardware_aware": lambda: HardwareAwareScheduler(Linear(2.0, 0.5), AsItIs()),
     "hardware_aware_async": lambda: HardwareAwareAsyncScheduler(Linear(2.0, 0.5), AsItIs()),
     "goodput": lambda: GoodputScheduler(Linear(2.0, 0.5)),
-    "batch_size": lambda: BatchSizeScheduler({1: 2}),
+    "batch_size": lambda: BatchSizeScheduler([[1, 2]]),
 }
 
 
@@ -203,11 +203,11 @@ def test_goodput_follows_acceptance_and_cost() -> None:
 
 
 def test_a_table_gives_the_length_of_the_largest_size_reached() -> None:
-    scheduler = BatchSizeScheduler({4: 3, "16": 1, 32: 0})
+    scheduler = BatchSizeScheduler([[4, 3], [16, 1], [32, 0]])
     lens = [scheduler.plan_draft(context(size, 5))[0] for size in (1, 4, 15, 16, 40)]
     assert lens == [5, 3, 3, 1, 0]
-    assert BatchSizeScheduler({1: 9}).plan_draft(context(2, 5)) == [5, 5]
-    for bad in ({0: 1}, {1: -1}, {"x": 1}):
+    assert BatchSizeScheduler([[1, 9]]).plan_draft(context(2, 5)) == [5, 5]
+    for bad in ([[0, 1]], [[1, -1]], [["x", 1]], [1, 2]):
         with pytest.raises(UsageError, match=r"scheduler\.table"):
             BatchSizeScheduler(bad)  # type: ignore[arg-type]
 
