@@ -29,6 +29,8 @@ COLUMNS: Final = (
     *("train_seed", "prompt_tokens_p50"),
 )
 _KEYS = ("drafter", "scheduler", "load", "workload", "gamma", "temperature", "seed")
+_SAME = ("drafter", "load", "workload", "gamma", "temperature", "seed", "concurrency", "rate")
+_ORACLE = "oracle"
 PENDING, FINISHED, FAILED = "pending", "finished", "failed"
 STALE, TIMING_INVALID = "stale", "timing_invalid"
 
@@ -51,6 +53,7 @@ def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> lis
     before = read_json(folder / "sweep.json") or {}
     swept = list(dict.fromkeys([*before.get("swept_keys", []), *plan.swept_keys]))
     rows = [point_row(point, swept, environment, folder.parent / VERDICTS) for point in stored]
+    rows = with_regret(rows, swept)
     write_csv(folder / "summary.csv", rows, swept)
     states = {row["point_id"]: row["status"] for row in rows}
     points = {entry["point_id"]: entry["overrides"] for entry in before.get("points", [])}
@@ -95,6 +98,30 @@ def point_row(
     if not stored.is_finished:
         row["error"] = content.get("message")
     return row
+
+
+def with_regret(rows: Sequence[Row], swept_keys: Sequence[str]) -> list[Row]:
+    """Rows with `scheduler_regret`: the share of the oracle's throughput that a scheduler misses.
+
+    Only where the folder holds a point that differs from the row in its scheduler alone and has
+    `scheduler=oracle`.
+    """
+    keys = [key for key in (*_SAME, *swept_keys) if not key.startswith(("scheduler", "cost"))]
+
+    def place(row: Row) -> tuple[str, ...]:
+        return tuple(str(row.get(key)) for key in keys)
+
+    best = {
+        place(row): row["throughput_tok_s"]
+        for row in rows
+        if row["scheduler"] == _ORACLE and row.get("throughput_tok_s")
+    }
+    return [
+        row | {"scheduler_regret": 1 - row["throughput_tok_s"] / best[place(row)]}
+        if row.get("throughput_tok_s") and place(row) in best
+        else row
+        for row in rows
+    ]
 
 
 def write_csv(path: Path, rows: Sequence[Row], swept_keys: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ class BatchSizeScheduler:
     spec = SchedulerSpec("batch_size")
 
     def __init__(self, table: Sequence[Sequence[int]]) -> None:
-        """table: pairs of batch size and draft length. Raises UsageError for entries out of range."""
+        """table: pairs of batch size and draft length. Raises UsageError."""
         try:
             entries = {int(size): int(length) for size, length in table}
         except (TypeError, ValueError) as error:

@@ -4,12 +4,13 @@ import io
 import json
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from dspark_bench.experiment.display import divergence_lines, gap_table, result_table
 from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.store import StoredPoint, write_json
-from dspark_bench.experiment.tables import point_row, write_csv
+from dspark_bench.experiment.tables import point_row, with_regret, write_csv
 from dspark_bench.metrics.gap import GAP_TERMS
 
 _HERE = Environment(
@@ -111,3 +112,18 @@ def test_divergences_show_margins_and_the_control() -> None:
     assert "1 of 24" in first
     assert "2.0e-06" in first
     assert "0 of 8" in second
+
+
+def test_regret_is_what_is_missing_of_the_oracles_throughput() -> None:
+    def row(scheduler: str, concurrency: int, tok_s: float | None) -> dict[str, object]:
+        point = {"scheduler": scheduler, "concurrency": concurrency, "throughput_tok_s": tok_s}
+        return {"drafter": "semi_ar", "gamma": 4, **point}
+
+    rows = [
+        row("fixed", 1, 80.0),
+        row("oracle", 1, 100.0),
+        row("fixed", 8, 300.0),
+        row("hardware_aware", 1, None),
+    ]
+    found = with_regret(rows, ["scheduler", "load.concurrency"])
+    assert [r.get("scheduler_regret") for r in found] == [pytest.approx(0.2), 0.0, None, None]
