@@ -33,6 +33,7 @@ from dspark_bench.experiment.calibration_file import (
     add_entry,
     calibration_path,
     check_can_write,
+    drafter_key,
 )
 from dspark_bench.experiment.calibration_table import calibration_table
 from dspark_bench.experiment.compose import compose_point, hydra_session, search_path_override
@@ -201,7 +202,7 @@ def _entry(job: CalibrationJob, fit: Fit) -> dict[str, Any]:
     return {
         "sampling": asdict(point.sampling),
         "target_hash": hashes.checkpoint(point.target_dir),
-        "drafter_hash": hashes.drafter(point),
+        "drafter_hash": drafter_key(point, hashes.drafter(point)),
         "method": METHOD,
         "temperatures": list(fit.temperatures),
         "drafter": point.drafter.name,

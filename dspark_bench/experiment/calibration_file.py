@@ -53,7 +53,7 @@ def find_calibration(point: PointConfig, target_hash: str, drafter_hash: str) ->
             raise CheckpointError(f"calibrator.path is {path}: no such file; calibrate writes it")
         return Found(note=f"not calibrated: the drafter's folder holds no {FILE_NAME}")
     entries = read_entries(path)
-    hashes = (target_hash, drafter_hash)
+    hashes = (target_hash, drafter_key(point, drafter_hash))
     mine = [entry for entry in entries if (entry["target_hash"], entry["drafter_hash"]) == hashes]
     if not mine:
         return Found(note=f"not calibrated: {path.name} was made for other weights")
@@ -62,6 +62,11 @@ def find_calibration(point: PointConfig, target_hash: str, drafter_hash: str) ->
             return Found(StoredCalibration(tuple(entry["temperatures"])), _short(point, entry))
     made_for = ", ".join(_text(entry["sampling"]) for entry in mine)
     return Found(note=f"not calibrated: {path.name} was made for {made_for}")
+
+
+def drafter_key(point: PointConfig, drafter_hash: str) -> str:
+    """What an entry calls its drafter: the hash of its files, or its class where it has none."""
+    return drafter_hash or str(point.drafter.class_path)
 
 
 def read_entries(path: Path) -> list[dict[str, Any]]:
