@@ -25,7 +25,9 @@ class CostSurface:
     requests [n]: numbers of requests, rising; widths [m]: verify lengths, rising from 0;
     step_s [n][m]: all of a cycle but drafting, when every request verifies that many drafts;
     slots [k]: draft lengths, rising from 1; draft_s [n][k]: proposing that many for every request;
-    absorb_s [n]: the drafter's part of a cycle that proposes nothing: it reads what was committed.
+    absorb_s [n]: the drafter's part of a cycle that proposes nothing: it reads what was committed;
+    ragged_s [n]: what a cycle takes longer for every token by which the longest draft of a batch
+    exceeds the mean, because attention pads to the longest.
     """
 
     requests: tuple[int, ...]
@@ -34,6 +36,7 @@ class CostSurface:
     slots: tuple[int, ...]
     draft_s: tuple[tuple[float, ...], ...]
     absorb_s: tuple[float, ...]
+    ragged_s: tuple[float, ...]
 
     def __post_init__(self) -> None:
         """Raises ValueError for a grid that is out of order, incomplete or not positive."""
@@ -50,6 +53,7 @@ class CostSurface:
         _check_table("step_s", self.step_s, (num_rows, len(self.widths)), has_zero=False)
         _check_table("draft_s", self.draft_s, (num_rows, len(self.slots)), has_zero=True)
         _check_table("absorb_s", (self.absorb_s,), (1, num_rows), has_zero=True)
+        _check_table("ragged_s", (self.ragged_s,), (1, num_rows), has_zero=True)
 
     def warnings(self) -> tuple[str, ...]:
         """What makes the measured curves doubtful: flatness, dips."""
@@ -83,6 +87,10 @@ class CostSurface:
     def absorb_at(self, num_requests: int) -> float:
         """Seconds in which the drafter reads what a cycle has committed."""
         return _at(num_requests, self.requests, np.asarray(self.absorb_s))
+
+    def ragged_at(self, num_requests: int) -> float:
+        """Seconds per token by which the longest draft exceeds the mean."""
+        return _at(num_requests, self.requests, np.asarray(self.ragged_s))
 
 
 def evaluate(curve: tuple[Floats, Floats], wanted: Floats) -> Floats:

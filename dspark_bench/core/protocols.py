@@ -89,7 +89,10 @@ class StepCost(Protocol):
     """What the parts of a cycle cost, seconds. B requests, N tokens in the target's pass."""
 
     def step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
-        """A whole cycle but for proposing, for batches of num_tokens [n] (B or more): [n]."""
+        """A whole cycle but for proposing, for batches of num_tokens [n] (B or more): [n].
+
+        As if every request had as many of them.
+        """
         ...
 
     def draft_s(self, num_requests: Floats, num_slots: int) -> Floats:
@@ -97,6 +100,10 @@ class StepCost(Protocol):
 
         Drafts of unequal length: as many requests as make up their total at the longest length.
         """
+        ...
+
+    def ragged_s(self, num_requests: int) -> float:
+        """More for every token by which the longest draft exceeds the mean over the batch."""
         ...
 
     def observe(self, records: Sequence[CycleRecord]) -> None:

@@ -19,5 +19,9 @@ class FlatCost:
         """Zeros [n]."""
         return np.zeros(num_requests.shape)
 
+    def ragged_s(self, num_requests: int) -> float:
+        """Nothing."""
+        return 0.0
+
     def observe(self, records: Sequence[CycleRecord]) -> None:
         """Learns nothing."""

@@ -49,6 +49,10 @@ class OnlineCost:
         """Proposing, seconds [n]."""
         return self._draft_factor * self._profile.draft_s(num_requests, num_slots)
 
+    def ragged_s(self, num_requests: int) -> float:
+        """Per token by which the longest draft exceeds the mean, seconds."""
+        return float(self._factors[1]) * self._profile.ragged_s(num_requests)
+
     @property
     def factors(self) -> tuple[float, float, float]:
         """On the step without drafts, on what drafts add to it, on drafting; 1: as profiled."""
@@ -61,7 +65,10 @@ class OnlineCost:
         first = records[0]
         size = first.batch_size
         base, whole = self._profile.pass_s(size, np.array([size, first.batch_tokens]))
-        self._follow_step(np.array([base, whole - base]), first.duration_s - first.t_draft_s)
+        longest = max(record.verify_len for record in records)
+        mean = sum(record.verify_len for record in records) / size
+        added = whole - base + self._profile.ragged_s(size) * (longest - mean)
+        self._follow_step(np.array([base, added]), first.duration_s - first.t_draft_s)
         expected_s = self._profile.absorb_s(size)
         num_slots = max(record.num_drafted for record in records)
         if num_slots > 0:

@@ -19,6 +19,7 @@ class ProfiledCost:
         self._curves: dict[int, tuple[Floats, Floats]] = {}
         self._drafts: dict[int, tuple[Floats, Floats]] = {}
         self._absorb: dict[int, float] = {}
+        self._ragged: dict[int, float] = {}
 
     def step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
         """A whole cycle but for proposing, seconds [n]."""
@@ -43,6 +44,12 @@ class ProfiledCost:
         if num_requests not in self._absorb:
             self._absorb[num_requests] = self._surface.absorb_at(num_requests)
         return self._absorb[num_requests]
+
+    def ragged_s(self, num_requests: int) -> float:
+        """Per token by which the longest draft exceeds the mean, seconds."""
+        if num_requests not in self._ragged:
+            self._ragged[num_requests] = self._surface.ragged_at(num_requests)
+        return self._ragged[num_requests]
 
     def observe(self, records: Sequence[CycleRecord]) -> None:
         """Learns nothing."""

@@ -10,7 +10,9 @@ from dataclasses import replace
 from itertools import groupby
 from statistics import median
 
-from dspark_bench.core.cost_surface import CostSurface
+import numpy as np
+
+from dspark_bench.core.cost_surface import CostSurface, evaluate
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, Request, RunResult, SchedulerSpec
@@ -19,12 +21,18 @@ ServeAll = Callable[[int, Scheduler, Sequence[Request]], RunResult]
 """(requests at once, scheduler, requests) -> records, all requests being there from the start."""
 
 NEW_TOKENS = 64
+RAGGED = -1
+RAGGED_FROM = 4
+"""Least number of requests of which every fourth is not all."""
 Cell = tuple[int, int]
 """Requests, and drafts verified by each."""
 
 
 class LengthCycle:
-    """Walks through draft lengths, one per cycle, the same for every request."""
+    """Walks through draft lengths, one per cycle, the same for every request.
+
+    A length of `RAGGED` stands for 1 and, for every fourth request, gamma.
+    """
 
     spec = SchedulerSpec("length_cycle")
 
@@ -36,7 +44,10 @@ class LengthCycle:
         """The next length."""
         length = self._lengths[self._turn % len(self._lengths)]
         self._turn += 1
-        return [min(length, context.gamma)] * len(context.request_ids)
+        size = len(context.request_ids)
+        if length == RAGGED:
+            return [context.gamma if place % 4 == 0 else 1 for place in range(size)]
+        return [min(length, context.gamma)] * size
 
     def plan_verify(
         self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
@@ -77,9 +88,10 @@ def measure_surface(
     widths = grid_widths(gamma)
     cells: dict[Cell, list[CycleRecord]] = {}
     for size in sizes:
-        for cell, found in _measure_size(serve, prompts, size, widths, cycles_per_cell).items():
+        lengths = (*widths, RAGGED) if size >= RAGGED_FROM and gamma > 1 else widths
+        for cell, found in _measure_size(serve, prompts, size, lengths, cycles_per_cell).items():
             cells.setdefault(cell, []).extend(found)
-    return CostSurface(
+    without_ragged = CostSurface(
         requests=sizes,
         widths=widths,
         step_s=tuple(
@@ -94,7 +106,25 @@ def measure_surface(
             for size in sizes
         ),
         absorb_s=tuple(_median(cells[size, 0], _draft_s) for size in sizes),
+        ragged_s=(0.0,) * len(sizes),
     )
+    ragged = tuple(
+        _ragged_s(without_ragged, size, gamma, cells.get((size, RAGGED), [])) for size in sizes
+    )
+    return replace(without_ragged, ragged_s=ragged)
+
+
+def _ragged_s(surface: CostSurface, size: int, gamma: int, records: Sequence[CycleRecord]) -> float:
+    """What the ragged cycles took longer than an even batch of as many tokens, per token."""
+    if not records:
+        return 0.0
+    total = records[0].batch_tokens - size
+    mean = total / size
+    even_s = float(evaluate(surface.step_curve(size), np.array([mean]))[0])
+    even_s += float(evaluate(surface.draft_curve(gamma), np.array([total / gamma]))[0])
+    even_s += surface.absorb_at(size)
+    took_s = _median(records, _step_s) + _median(records, _draft_s)
+    return max(0.0, (took_s - even_s) / (gamma - mean))
 
 
 def _measure_size(
@@ -120,9 +150,10 @@ def _measure_size(
         first_id += size
         cycles = serve(size, scheduler, requests).cycles
         for _, group in groupby(cycles, key=lambda record: record.cycle):
-            record = next(group)
-            if record.batch_size == size and not record.has_prefill:
-                found[size, record.num_drafted].append(record)
+            batch = list(group)
+            first, lens = batch[0], {record.num_drafted for record in batch}
+            if first.batch_size == size and not first.has_prefill:
+                found[size, lens.pop() if len(lens) == 1 else RAGGED].append(first)
     return found
 
 

@@ -120,7 +120,13 @@ def build_drafter(point: PointConfig, target: TargetModel) -> Drafter | None:
 
 
 EXAMPLE_SURFACE = CostSurface(
-    (1, 1024), (0, 1), ((1.0, 1.5), (1024.0, 1536.0)), (1,), ((0.0,), (0.0,)), (0.0, 0.0)
+    (1, 1024),
+    (0, 1),
+    ((1.0, 1.5), (1024.0, 1536.0)),
+    (1,),
+    ((0.0,), (0.0,)),
+    (0.0, 0.0),
+    (0.0, 0.0),
 )
 """Drafts that survive every other time just pay: confidences then decide much. For checks of a
 scheduler's law, where no time is measured."""

@@ -41,18 +41,22 @@ def run_profile(request: SweepRequest, console: Console) -> CostSurface:
 
 def surface_tables(surface: CostSurface) -> tuple[tuple[str, Table], tuple[str, Table]]:
     """Milliseconds of a cycle without drafting, and of drafting; one row per batch size."""
-    step, draft = _table(surface.widths), _table((0, *surface.slots))
-    for size, row in zip(surface.requests, surface.step_s, strict=True):
-        step.add_row(str(size), *(f"{value * 1e3:.2f}" for value in row))
+    step, draft = _table((*surface.widths, "ragged")), _table((0, *surface.slots))
+    for size, row, more in zip(surface.requests, surface.step_s, surface.ragged_s, strict=True):
+        step.add_row(str(size), *(f"{value * 1e3:.2f}" for value in (*row, more)))
     for size, row, absorb in zip(surface.requests, surface.draft_s, surface.absorb_s, strict=True):
         draft.add_row(str(size), f"{absorb * 1e3:.2f}", *(f"{v * 1e3:.2f}" for v in row))
     return (
-        ("cycle without drafting, ms, by drafts verified per request", step),
+        (
+            "cycle without drafting, ms, by drafts verified per request "
+            "(ragged: more for each token by which the longest draft exceeds the mean)",
+            step,
+        ),
         ("drafting, ms, by draft length (0: reading what was committed)", draft),
     )
 
 
-def _table(columns: tuple[int, ...]) -> Table:
+def _table(columns: tuple[int | str, ...]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("requests", *map(str, columns)):
         table.add_column(name, justify="right")

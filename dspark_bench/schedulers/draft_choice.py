@@ -4,6 +4,8 @@ For every longest draft K and every number n of drafts, taken in order of foreca
 throughput (B + survivals) / (proposing + step) is compared; drafting nothing is one of the choices.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from dspark_bench.core.protocols import StepCost
@@ -12,42 +14,53 @@ from dspark_bench.core.types import PlanContext
 from dspark_bench.schedulers.admission import rank
 
 
-def choose_draft_lens(
+@dataclass(frozen=True, slots=True)
+class DraftRule:
+    """Which drafts to make: those with at least this survival, of requests whose first has `least`.
+
+    longest: no draft is longer, 0 for none at all; reserve: see `choose_rule`.
+    """
+
+    longest: int
+    least: float
+    reserve: float
+
+    def lens(self, forecast: Floats) -> list[int]:
+        """Draft length of each request by its forecast survival [B, gamma]."""
+        if self.longest == 0:
+            return [0] * forecast.shape[0]
+        within = forecast[:, : self.longest]
+        lens = (within >= self.least * self.reserve).sum(1)
+        found: list[int] = np.where(within[:, 0] >= self.least, lens, 0).tolist()
+        return found
+
+
+def choose_rule(
     forecast: Floats, context: PlanContext, cost: StepCost, min_gain: float, reserve: float
-) -> list[int]:
-    """Draft length of each request, 0..gamma.
+) -> DraftRule:
+    """The rule with the highest forecast throughput for this batch.
 
     forecast [B, gamma]: expected survival; min_gain: share by which drafting must beat not drafting
     to be done at all; reserve: drafts whose forecast is this share of the least one that pays are
-    drafted too, because this time they may turn out better.
+    made too, because this time they may turn out better.
     """
     size, gamma = forecast.shape
     candidates = rank(forecast, [gamma] * size)
     counts = np.arange(candidates.survival.size + 1)
     step_s = cost.step_s(context.num_requests, context.num_fixed_tokens + counts)
+    ragged_s = cost.ragged_s(context.num_requests)
     idle = context.num_requests / step_s[0]
-    best, best_k, best_n = idle, 0, 0
+    best, rule = idle, DraftRule(0, 1.0, reserve)
     for longest in range(1, gamma + 1):
-        is_short = candidates.places < longest
-        gained = np.cumsum(candidates.survival[is_short])
-        admitted = counts[1 : gained.size + 1]
-        draft_s = cost.draft_s(admitted / longest, longest)
-        theta = (context.num_requests + gained) / (draft_s + step_s[admitted])
+        survival = candidates.survival[candidates.places < longest]
+        admitted = counts[1 : survival.size + 1]
+        seconds = step_s[admitted] + cost.draft_s(admitted / longest, longest)
+        seconds = seconds + ragged_s * (longest - admitted / context.num_requests)
+        theta = (context.num_requests + np.cumsum(survival)) / seconds
         place = int(np.argmax(theta))
         if theta[place] > best:
-            best, best_k, best_n = float(theta[place]), longest, place
-    if best_k == 0 or best < idle * (1 + min_gain):
-        return [0] * size
-    least = candidates.survival[candidates.places < best_k][best_n]
-    return _reaching(forecast, least, reserve)
-
-
-def _reaching(forecast: Floats, least: float, reserve: float) -> list[int]:
-    """Drafts that pay, with those in reserve behind them; nothing for requests where none pays."""
-    pays = forecast[:, 0] >= least
-    lens = (forecast >= least * reserve).sum(1)
-    found: list[int] = np.where(pays, lens, 0).tolist()
-    return found
+            best, rule = float(theta[place]), DraftRule(longest, float(survival[place]), reserve)
+    return rule if best >= idle * (1 + min_gain) else DraftRule(0, 1.0, reserve)
 
 
 def equal_lens(context: PlanContext, length: int) -> list[int]:

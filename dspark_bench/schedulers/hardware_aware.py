@@ -15,8 +15,11 @@ from dspark_bench.core.protocols import Calibrator, StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
 from dspark_bench.schedulers.admission import IntArray, StepTimes, causal_greedy
-from dspark_bench.schedulers.draft_choice import choose_draft_lens
+from dspark_bench.schedulers.draft_choice import DraftRule, choose_rule
 from dspark_bench.schedulers.survival import SurvivalForecast, survival
+
+REFRESH_CYCLES = 4
+"""Cycles between two choices of draft lengths: forecasts move slowly, and choosing takes time."""
 
 
 class HardwareAwareScheduler:
@@ -50,11 +53,38 @@ class HardwareAwareScheduler:
         self._min_gain = min_gain
         self._reserve = reserve
         self._forecast = SurvivalForecast()
+        self._unread: list[CycleRecord] = []
+        self._num_unread = 0
+        self._rule: DraftRule | None = None
+        self._lens: dict[int, int] = {}
+        self._newcomer = 0
 
     def plan_draft(self, context: PlanContext) -> list[int]:
-        """What the forecast says will pay."""
+        """What the forecast says will pay; looked at anew every few cycles."""
+        self._forget_newcomers(context)
+        if self._rule is None or self._num_unread >= REFRESH_CYCLES:
+            self._look_again(context)
+        return [self._lens.get(request_id, self._newcomer) for request_id in context.request_ids]
+
+    def _forget_newcomers(self, context: PlanContext) -> None:
+        """An id that starts anew is another request: nothing of the last one may be known."""
+        paired = zip(context.request_ids, context.cycles, strict=True)
+        new = {request_id for request_id, cycle in paired if cycle <= 1}
+        if new:
+            self._forecast.forget(new)
+            self._unread = [record for record in self._unread if record.request_id not in new]
+            for request_id in new:
+                self._lens.pop(request_id, None)
+
+    def _look_again(self, context: PlanContext) -> None:
+        """Read the cycles since the last time, and choose how much to draft from now on."""
+        self._forecast.observe(self._unread, self._calibrator)
+        self._unread, self._num_unread = [], 0
         forecast = self._forecast.survival(context.request_ids, context.gamma)
-        return choose_draft_lens(forecast, context, self._cost, self._min_gain, self._reserve)
+        self._rule = choose_rule(forecast, context, self._cost, self._min_gain, self._reserve)
+        lens = self._rule.lens(forecast)
+        self._lens = dict(zip(context.request_ids, lens, strict=True))
+        self._newcomer = self._rule.lens(self._forecast.shared(context.gamma))[0]
 
     def plan_verify(
         self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
@@ -69,16 +99,19 @@ class HardwareAwareScheduler:
         """Learn from a finished cycle."""
         self._cost.observe(records)
         self._calibrator.observe(records)
-        self._forecast.observe(records, self._calibrator)
+        self._unread.extend(records)
+        self._num_unread += 1
 
 
 def cycle_times(context: PlanContext, draft_lens: Sequence[int], cost: StepCost) -> StepTimes:
     """Seconds of this cycle by the number of drafts verified; what was drafted is spent."""
     longest = max(draft_lens)
     spent_s = float(cost.draft_s(np.array([sum(draft_lens) / longest]), longest)[0])
+    ragged_s = cost.ragged_s(context.num_requests)
 
     def times(admitted: IntArray) -> Floats:
         tokens = context.num_fixed_tokens + admitted
-        return spent_s + cost.step_s(context.num_requests, tokens)
+        uneven = longest - admitted / context.num_requests
+        return spent_s + cost.step_s(context.num_requests, tokens) + ragged_s * uneven
 
     return times

@@ -1,11 +1,12 @@
 """Survival estimates: from this cycle's confidences, and before drafting from earlier cycles."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 
 from dspark_bench.core.protocols import Calibrator
-from dspark_bench.core.random_streams import Floats
+from dspark_bench.core.random_streams import Floats, Ints
 from dspark_bench.core.types import CycleRecord
 
 OWN_MEMORY = 0.85
@@ -15,6 +16,8 @@ SHARED_MEMORY = 0.98
 SHARED_WEIGHT = 1.5
 """How many of a request's own cycles the history of all counts as."""
 _FIRST_GUESS = 0.7
+MOST_DECAYS = 4
+"""Decays that several cycles read at once are worth at most."""
 
 
 def survival(confidence: Floats, calibrator: Calibrator) -> Floats:
@@ -43,16 +46,27 @@ class SurvivalForecast:
         """Expected a [B, gamma]; forgets requests that are not asked about."""
         self._keep_only(request_ids)
         shared = self._shared.passed[0, :gamma] / self._shared.seen[0, :gamma]
-        rows = [self._rows.get(request_id, -1) for request_id in request_ids]
-        index = np.asarray(rows)
+        index = np.asarray([self._rows.get(request_id, -1) for request_id in request_ids])
         is_known = (index >= 0)[:, None]
         passed = np.where(is_known, self._own.passed[index, :gamma], 0.0)
         seen = np.where(is_known, self._own.seen[index, :gamma], 0.0)
         conditional = (passed + SHARED_WEIGHT * shared) / (seen + SHARED_WEIGHT)
         return np.asarray(np.cumprod(conditional, axis=1))
 
+    def shared(self, gamma: int) -> Floats:
+        """Expected a [1, gamma] of a request that nothing is known of."""
+        mean = self._shared.passed[:, :gamma] / self._shared.seen[:, :gamma]
+        return np.asarray(np.cumprod(mean, axis=1))
+
+    def forget(self, request_ids: Iterable[int]) -> None:
+        """Drop what is known of these requests."""
+        for request_id in request_ids:
+            row = self._rows.pop(request_id, None)
+            if row is not None:
+                self._free.append(row)
+
     def observe(self, records: Sequence[CycleRecord], calibrator: Calibrator) -> None:
-        """Learn from the drafts of one finished cycle."""
+        """Learn from the drafts of finished cycles, of one or of several."""
         drafted = [record for record in records if record.confidence]
         if not drafted:
             return
@@ -60,15 +74,18 @@ class SurvivalForecast:
         width = int(lens.max())
         table = np.zeros((lens.size, width))
         is_slot = np.arange(width) < lens[:, None]
-        table[is_slot] = np.concatenate([record.confidence for record in drafted])
+        table[is_slot] = list(chain.from_iterable(record.confidence for record in drafted))
         conditional = calibrator.calibrate(table)
         # Slot k counts as much as it is likely to be reached: the mean of ratios would let drafts
         # that died at once speak for those that live.
-        reached = np.cumprod(np.concatenate([np.ones((lens.size, 1)), conditional], 1), 1)[:, :-1]
-        seen = np.where(is_slot, reached, 0.0)
+        seen = np.where(is_slot, 1.0, 0.0)
+        seen[:, 1:] *= np.cumprod(conditional[:, :-1], axis=1)
         passed = seen * conditional
-        self._shared.add([0], passed.mean(0)[None], seen.mean(0)[None], SHARED_MEMORY)
-        rows = [self._row(record.request_id) for record in drafted]
+        num_cycles = len({record.cycle for record in drafted})
+        everyone = np.zeros(lens.size, dtype=np.int64)
+        scale = num_cycles / lens.size
+        self._shared.add(everyone, passed * scale, seen * scale, SHARED_MEMORY)
+        rows = np.array([self._row(record.request_id) for record in drafted])
         self._own.add(rows, passed, seen, OWN_MEMORY)
 
     def _row(self, request_id: int) -> int:
@@ -85,8 +102,7 @@ class SurvivalForecast:
         if len(self._rows) <= 2 * len(request_ids) + 8:
             return
         wanted = set(request_ids)
-        for request_id in [known for known in self._rows if known not in wanted]:
-            self._free.append(self._rows.pop(request_id))
+        self.forget([known for known in self._rows if known not in wanted])
 
 
 class _Means:
@@ -96,12 +112,17 @@ class _Means:
         self.seen = np.zeros((num_rows, gamma))
         self.passed = np.zeros((num_rows, gamma))
 
-    def add(self, rows: list[int], passed: Floats, seen: Floats, memory: float) -> None:
-        """Decay the rows' slots that were seen, then add."""
+    def add(self, rows: Ints, passed: Floats, seen: Floats, memory: float) -> None:
+        """Add to slots of rows [n], each old sum decayed once for what came to it."""
         width = seen.shape[1]
-        decay = np.where(seen > 0, memory, 1.0)
-        self.seen[rows, :width] = self.seen[rows, :width] * decay + seen
-        self.passed[rows, :width] = self.passed[rows, :width] * decay + passed
+        num_rows = self.seen.shape[0]
+        weight = np.bincount(rows, minlength=num_rows)[:, None]
+        for sums, more in ((self.seen, seen), (self.passed, passed)):
+            added = np.zeros((num_rows, width))
+            np.add.at(added, rows, more)
+            has_any = weight > 0
+            decay = np.where(has_any, memory ** np.minimum(weight, MOST_DECAYS), 1.0)
+            sums[:, :width] = sums[:, :width] * decay + added
 
     def grow(self) -> None:
         """Twice as many rows."""

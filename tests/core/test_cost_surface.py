@@ -13,7 +13,9 @@ def surface(*rows: tuple[float, ...]) -> CostSurface:
     widths = (0, 1, 2, 4)[: len(rows[0])]
     slots = widths[1:]
     drafts = tuple(tuple(0.1 * size * slot for slot in slots) for size in sizes)
-    return CostSurface(sizes, widths, rows, slots, drafts, (0.01,) * len(sizes))
+    return CostSurface(
+        sizes, widths, rows, slots, drafts, (0.01,) * len(sizes), (0.0,) * len(sizes)
+    )
 
 
 def test_the_envelope_is_convex_and_never_falls() -> None:
@@ -69,6 +71,7 @@ def test_what_is_no_surface_is_refused(changed: dict[str, object], message: str)
         "slots": (1,),
         "draft_s": ((0.1,), (0.2,)),
         "absorb_s": (0.0, 0.0),
+        "ragged_s": (0.0, 0.0),
     }
     CostSurface(**good)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=message):

@@ -174,7 +174,13 @@ class AsItIs:
 
 
 STAIRS = CostSurface(
-    (1, 1024), (0, 1, 2), ((1.0, 1.95, 2.2), (1024.0, 1740.0, 1940.0)), (1,), ((0.0,),) * 2, (0, 0)
+    (1, 1024),
+    (0, 1, 2),
+    ((1.0, 1.95, 2.2), (1024.0, 1740.0, 1940.0)),
+    (1,),
+    ((0.0,),) * 2,
+    (0, 0),
+    (0, 0),
 )
 """One draft hardly pays, two do: what the second promises decides about the first. A batch of many
 costs less for every further draft, so confidences matter at every length."""

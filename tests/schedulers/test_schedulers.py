@@ -13,7 +13,7 @@ from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.random_streams import Floats, Ints
 from dspark_bench.core.types import CycleRecord, PlanContext
 from dspark_bench.schedulers.batch_size import BatchSizeScheduler
-from dspark_bench.schedulers.draft_choice import choose_draft_lens
+from dspark_bench.schedulers.draft_choice import choose_rule
 from dspark_bench.schedulers.fixed import FixedScheduler
 from dspark_bench.schedulers.global_argmax import GlobalArgmaxScheduler
 from dspark_bench.schedulers.goodput import GoodputScheduler
@@ -36,6 +36,9 @@ class Linear:
 
     def draft_s(self, num_requests: Floats, num_slots: int) -> Floats:
         return np.asarray(self._per_draft * num_requests * num_slots)
+
+    def ragged_s(self, num_requests: int) -> float:
+        return 0.0
 
     def observe(self, records: Sequence[CycleRecord]) -> None:
         self.num_observed += 1
@@ -122,27 +125,53 @@ def test_admission_counts_requests_without_drafts_and_what_was_spent() -> None:
     assert scheduler.plan_verify(three, [1], np.array([[0.86]])) == [1]
 
 
+def drafts(forecast: Floats, cost: Linear, min_gain: float, reserve: float) -> list[int]:
+    size, gamma = forecast.shape
+    return choose_rule(forecast, context(size, gamma), cost, min_gain, reserve).lens(forecast)
+
+
 def test_nothing_is_drafted_where_it_cannot_pay() -> None:
     forecast = np.array([[0.5, 0.25], [0.9, 0.8]])
-    assert choose_draft_lens(forecast, context(2, 2), CHEAP, 0.0, 1.0) == [2, 2]
-    assert choose_draft_lens(forecast, context(2, 2), DEAR, 0.0, 1.0) == [0, 0]
+    assert drafts(forecast, CHEAP, 0.0, 1.0) == [2, 2]
+    assert drafts(forecast, DEAR, 0.0, 1.0) == [0, 0]
     middle = Linear(1.0, 1.0)
     # 2/3 at first; 2.9/4, 3.7/5 = .74, 4.2/6: the second request alone, two drafts
-    assert choose_draft_lens(forecast, context(2, 2), middle, 0.0, 1.0) == [0, 2]
-    assert choose_draft_lens(forecast, context(2, 2), middle, 0.10, 1.0) == [0, 2]
-    assert choose_draft_lens(forecast, context(2, 2), middle, 0.12, 1.0) == [0, 0]
+    assert drafts(forecast, middle, 0.0, 1.0) == [0, 2]
+    assert drafts(forecast, middle, 0.10, 1.0) == [0, 2]
+    assert drafts(forecast, middle, 0.12, 1.0) == [0, 0]
     drafting = Linear(1.0, 1.0, per_draft=1.0)
-    assert choose_draft_lens(forecast, context(2, 2), drafting, 0.0, 1.0) == [0, 0]
+    assert drafts(forecast, drafting, 0.0, 1.0) == [0, 0]
+
+
+def test_uneven_drafts_are_charged_for_what_padding_costs() -> None:
+    """3.7/5 as before, but the second draft of one request alone pads the other's: 2.9/4.25."""
+
+    class Padded(Linear):
+        def ragged_s(self, num_requests: int) -> float:
+            return 0.5
+
+    forecast = np.array([[0.5, 0.25], [0.9, 0.8]])
+    assert drafts(forecast, Padded(1.0, 1.0), 0.0, 1.0) == [0, 1]
+    assert drafts(forecast, Padded(2.0, 0.5), 0.0, 1.0) == [1, 1]
+    assert drafts(forecast, Linear(2.0, 0.5), 0.0, 1.0) == [1, 2]
+
+
+def test_a_request_that_starts_anew_under_an_old_id_is_not_known() -> None:
+    scheduler = HardwareAwareScheduler(Linear(2.0, 0.5), AsItIs())
+    for _ in range(8):
+        scheduler.observe([record(0, (0.95,) * 4), record(1, (0.2,) * 4)])
+    old = PlanContext((0, 1), (5, 5), 4, 2, 2)
+    assert scheduler.plan_draft(old) == [4, 0]
+    new = PlanContext((0, 1), (1, 1), 4, 2, 2)
+    first, second = scheduler.plan_draft(new)
+    assert first == second
 
 
 def test_a_reserve_is_drafted_behind_what_pays() -> None:
-    forecast = np.array([[0.9, 0.8, 0.5, 0.4], [0.3, 0.2, 0.1, 0.1]])
-    cost = Linear(1.5, 1.0)
-    assert choose_draft_lens(forecast, context(2, 4), cost, 0.0, 1.0) == [2, 0]
-    assert choose_draft_lens(forecast, context(2, 4), cost, 0.0, 0.6) == [3, 0]
-    wide = Linear(4.0, 1.0)
-    assert choose_draft_lens(forecast, context(2, 4), wide, 0.0, 1.0) == [3, 0]
-    assert choose_draft_lens(forecast, context(2, 4), wide, 0.0, 0.7) == [4, 0]
+    """4.8/10 is the most, with a least survival of 0.5; 0.45 is in reserve."""
+    forecast = np.array([[0.9, 0.8, 0.5], [0.6, 0.45, 0.1]])
+    assert drafts(forecast, Linear(4.0, 1.0), 0.0, 1.0) == [3, 1]
+    assert drafts(forecast, Linear(4.0, 1.0), 0.0, 0.8) == [3, 2]
 
 
 def test_forecasts_tell_requests_apart_and_start_from_what_others_did() -> None:
@@ -162,6 +191,7 @@ def test_forecasts_forget_requests_that_ended() -> None:
         forecast.observe([record(i, (0.5,) * 3) for i in ids], AsItIs())
         assert forecast.survival(ids, 3).shape == (4, 3)
     assert len(forecast._rows) < 40
+    assert len(forecast._rows) + len(forecast._free) == 64
 
 
 def test_forecasts_do_not_depend_on_what_was_accepted() -> None:
