@@ -1,8 +1,8 @@
 """What a decode cycle costs as a function of its batch: measured points and what lies between.
 
-Over the verify length, measured times are replaced by their lower convex non-decreasing envelope:
-on it, admitting drafts until throughput falls finds the best batch (DSpark, Algorithm 1), and what
-noise adds to single points has no say.
+Admitting drafts until throughput falls (DSpark, Algorithm 1) finds the best batch where the cost is
+convex and never falls, so a lower envelope with these properties stands beside the measured curve.
+Whoever may search all lengths, because nothing has been drafted yet, reads the measured one.
 """
 
 from dataclasses import dataclass

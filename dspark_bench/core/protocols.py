@@ -95,6 +95,10 @@ class StepCost(Protocol):
         """
         ...
 
+    def convex_step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
+        """The same on a convex non-decreasing envelope, where stopping early is optimal: [n]."""
+        ...
+
     def draft_s(self, num_requests: Floats, num_slots: int) -> Floats:
         """Proposing num_slots tokens for each of num_requests [n]: [n].
 

@@ -15,6 +15,10 @@ class FlatCost:
         """Ones [n]."""
         return np.ones(num_tokens.shape)
 
+    def convex_step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
+        """Ones [n]."""
+        return np.ones(num_tokens.shape)
+
     def draft_s(self, num_requests: Floats, num_slots: int) -> Floats:
         """Zeros [n]."""
         return np.zeros(num_requests.shape)

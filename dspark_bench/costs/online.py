@@ -40,7 +40,15 @@ class OnlineCost:
 
     def step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
         """A whole cycle but for proposing, seconds [n]."""
-        base, *times = self._profile.pass_s(num_requests, np.array([num_requests, *num_tokens]))
+        return self._bent(num_requests, num_tokens, is_convex=False)
+
+    def convex_step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
+        """The same on the envelope, seconds [n]."""
+        return self._bent(num_requests, num_tokens, is_convex=True)
+
+    def _bent(self, num_requests: int, num_tokens: Ints, is_convex: bool) -> Floats:
+        tokens = np.array([num_requests, *num_tokens])
+        base, *times = self._profile.pass_s(num_requests, tokens, is_convex)
         absorb = self._draft_factor * self._profile.absorb_s(num_requests)
         added = self._factors[1] * (np.asarray(times) - base)
         return np.asarray(self._factors[0] * base + added + absorb)

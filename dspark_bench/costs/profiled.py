@@ -12,11 +12,9 @@ from dspark_bench.core.types import CycleRecord
 class ProfiledCost:
     """Reads a measured surface; learns nothing from the run."""
 
-    def __init__(self, surface: CostSurface, is_raw: bool = False) -> None:
-        """is_raw: the measured points as they are, not their convex envelope."""
+    def __init__(self, surface: CostSurface) -> None:
         self._surface = surface
-        self._is_raw = is_raw
-        self._curves: dict[int, tuple[Floats, Floats]] = {}
+        self._curves: dict[tuple[int, bool], tuple[Floats, Floats]] = {}
         self._drafts: dict[int, tuple[Floats, Floats]] = {}
         self._absorb: dict[int, float] = {}
         self._ragged: dict[int, float] = {}
@@ -25,6 +23,11 @@ class ProfiledCost:
         """A whole cycle but for proposing, seconds [n]."""
         return self.pass_s(num_requests, num_tokens) + self.absorb_s(num_requests)
 
+    def convex_step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
+        """The same on the envelope, seconds [n]."""
+        times = self.pass_s(num_requests, num_tokens, is_convex=True)
+        return times + self.absorb_s(num_requests)
+
     def draft_s(self, num_requests: Floats, num_slots: int) -> Floats:
         """Proposing, seconds [n]; 0 for no requests."""
         if num_slots not in self._drafts:
@@ -32,12 +35,13 @@ class ProfiledCost:
         times = evaluate(self._drafts[num_slots], num_requests)
         return np.asarray(np.where(num_requests > 0, times, 0.0))
 
-    def pass_s(self, num_requests: int, num_tokens: Ints) -> Floats:
+    def pass_s(self, num_requests: int, num_tokens: Ints, is_convex: bool = False) -> Floats:
         """The target's pass and what follows it, seconds [n]."""
-        if num_requests not in self._curves:
-            self._curves[num_requests] = self._surface.step_curve(num_requests, self._is_raw)
+        key = (num_requests, is_convex)
+        if key not in self._curves:
+            self._curves[key] = self._surface.step_curve(num_requests, not is_convex)
         wanted = (num_tokens - num_requests) / num_requests
-        return evaluate(self._curves[num_requests], wanted)
+        return evaluate(self._curves[key], wanted)
 
     def absorb_s(self, num_requests: int) -> float:
         """The drafter's reading of what was committed, seconds."""

@@ -16,6 +16,7 @@ from dspark_bench.core.clock import Clock
 from dspark_bench.core.protocols import Acceptance, Drafter, Load, Scheduler
 from dspark_bench.core.random_streams import CycleNoise, split_noise
 from dspark_bench.core.types import (
+    CycleRecord,
     DraftBatch,
     PlanContext,
     Proposal,
@@ -73,6 +74,7 @@ class Engine:
         self._config = config
         self._clock = clock
         self._utilisation = CpuUtilisation()
+        self._unseen: list[CycleRecord] = []
         self._cache = target.new_cache(config.max_concurrency, config.max_len)
         if drafter is not None:
             with torch.inference_mode():
@@ -98,15 +100,21 @@ class Engine:
                     index += 1
                 elif not batcher.is_done:
                     _wait(batcher, timer)
+        self._scheduler.observe(self._unseen)
+        self._unseen = []
         records = [*result.requests, *batcher.unserved]
         return RunResult(records, result.cycles, timer.now_s())
 
     def cycle(self, batcher: Batcher, timer: StageTimer, index: int, result: RunResult) -> None:
         """One decode cycle over everything active. Appends its records to `result`."""
+        timer.engine()
+        if self._unseen:
+            self._scheduler.observe(self._unseen)
         is_explored = self._explores(index)
         states, draft_lens = self._plan_draft(batcher.active, is_explored)
-        noise = self._noise(states)
         timer.schedule()
+        noise = self._noise(states)
+        timer.engine()
 
         proposal = self._propose(states, draft_lens, noise)
         hindsight = self._foresee(states, proposal, noise)
@@ -154,7 +162,7 @@ class Engine:
             cpu_busy=self._utilisation.share(now_s),
         )
         records = commit.records(facts, timer)
-        self._scheduler.observe(records)
+        self._unseen = records
         result.cycles.extend(records)
 
     @property

@@ -9,6 +9,7 @@ rotated by its depth while its cache slot follows its index.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -49,11 +50,11 @@ class _Group:
     """G requests attended together, padded to Q queries and L keys.
 
     G counts rows of the cache between the group's own too, whose queries are discarded.
-    tokens [G*Q] index into the flat batch (None: the flat batch itself, unpadded);
-    scatter [tokens of the group]: where each real token lies in the padded [G*Q];
-    rows [G] where keys must be gathered; views: every layer's keys and values [G, Hkv, L, head_dim]
-    where the rows are neighbours and no copy is needed; mask [G, 1, share * Q, L] additive,
-    repeated for the query heads that share a key head; None when everything is visible.
+    folding: where padded queries come from and real outputs go to; None: the flat batch itself, in
+    order and unpadded; rows [G] where keys must be gathered; views: every layer's keys and values
+    [G, Hkv, L, head_dim] where the rows are neighbours and no copy is needed; mask
+    [G, 1, share * Q, L] additive, repeated for the query heads that share a key head; None when
+    everything is visible.
     """
 
     num_requests: int
@@ -62,8 +63,20 @@ class _Group:
     rows: Tensor | None
     views: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None
     mask: Tensor | None
-    tokens: Tensor | None
-    scatter: Tensor | None
+    folding: "_Folding | None"
+
+
+@dataclass(frozen=True, slots=True)
+class _Folding:
+    """Between the flat batch [T, Hq] of head vectors and the padded [G, Hkv, share * Q].
+
+    queries [G * Hkv * share * Q]: rows of the flattened batch; outputs [n * Hq]: rows of the
+    padded result, one per head of each of the group's n tokens; destination [n]: those tokens'
+    places in the flat batch, None if they are all of it, in order.
+    """
+
+    queries: Tensor
+    outputs: Tensor
     destination: Tensor | None
 
 
@@ -114,19 +127,21 @@ def attend(
     Mutates the cache at `plan.slots`.
     """
     cache.write(layer, plan.slots, key, value)
-    if len(plan.groups) == 1 and plan.groups[0].tokens is None:
+    num_tokens, num_heads, head_dim = query.shape
+    if len(plan.groups) == 1:
         return _attend_group(query, cache, layer, plan.groups[0])
-    out = query.new_empty(query.shape[0], query.shape[1] * query.shape[2])
+    out = query.new_empty(num_tokens, num_heads * head_dim)
     for group in plan.groups:
-        assert group.tokens is not None and group.destination is not None
-        padded = _attend_group(query[group.tokens], cache, layer, group)
-        real = padded if group.scatter is None else padded[group.scatter]
-        out.index_copy_(0, group.destination, real)
+        assert group.folding is not None and group.folding.destination is not None
+        out.index_copy_(0, group.folding.destination, _attend_group(query, cache, layer, group))
     return out
 
 
 def _attend_group(query: Tensor, cache: KVCache, layer: int, group: _Group) -> Tensor:
-    """query [G*Q, Hq, hd] -> [G*Q, Hq*hd]. Query heads that share a key head become extra rows."""
+    """query [T, Hq, hd] -> [n, Hq*hd] of the group's tokens.
+
+    Query heads that share a key head become extra rows.
+    """
     if group.views is None:
         assert group.rows is not None
         keys = cache.keys[layer][group.rows, : group.num_keys].transpose(1, 2)
@@ -136,12 +151,19 @@ def _attend_group(query: Tensor, cache: KVCache, layer: int, group: _Group) -> T
     num_heads, head_dim = query.shape[1], query.shape[2]
     num_kv = keys.shape[1]
     share = num_heads // num_kv
-    size, width = group.num_requests, group.num_queries
-    folded = query.view(size, width, num_kv, share, head_dim).permute(0, 2, 3, 1, 4)
-    folded = folded.reshape(size, num_kv, share * width, head_dim)
+    size, width, folding = group.num_requests, group.num_queries, group.folding
+    if folding is None:
+        folded = query.view(size, width, num_kv, share, head_dim).permute(0, 2, 3, 1, 4)
+        folded = folded.reshape(size, num_kv, share * width, head_dim)
+    else:
+        flat = query.reshape(-1, head_dim).index_select(0, folding.queries)
+        folded = flat.view(size, num_kv, share * width, head_dim)
     out = F.scaled_dot_product_attention(folded, keys, values, attn_mask=group.mask)
-    out = out.view(size, num_kv, share, width, head_dim).permute(0, 3, 1, 2, 4)
-    return out.reshape(size * width, num_heads * head_dim)
+    if folding is None:
+        out = out.view(size, num_kv, share, width, head_dim).permute(0, 3, 1, 2, 4)
+        return out.reshape(size * width, num_heads * head_dim)
+    rows = out.reshape(-1, head_dim).index_select(0, folding.outputs)
+    return rows.view(-1, num_heads * head_dim)
 
 
 def _partition(spans: Sequence[Span]) -> list[list[int]]:
@@ -176,13 +198,14 @@ def _pack_group(
         and members == list(range(size))
         and all(span.query_len == width for span in chosen)
     )
-    tokens, scatter, destination = (
-        (None, None, None) if is_whole else _padding(members, places, size, spans, width, device)
-    )
     present: list[Span | None] = [None] * size
     for place, span in zip(places, chosen, strict=True):
         present[place] = span
-    own = positions if tokens is None else positions[tokens]
+    own, folding = positions, None
+    if not is_whole:
+        tokens = _padded_tokens(members, places, size, spans, width)
+        own = positions[torch.tensor(tokens, device=device)]
+        folding = _fold(tokens, members, places, spans, width, cache)
     return _Group(
         num_requests=size,
         num_queries=width,
@@ -190,9 +213,7 @@ def _pack_group(
         rows=None if is_dense else torch.tensor([s.row for s in chosen], device=device),
         views=_views(first, num_rows, num_keys, cache) if is_dense else None,
         mask=_mask(present, visibility, own.view(-1, 1, width, 1), num_keys, cache),
-        tokens=tokens,
-        scatter=scatter,
-        destination=destination,
+        folding=folding,
     )
 
 
@@ -205,31 +226,54 @@ def _views(
     return keys, values
 
 
-def _padding(
-    members: list[int],
-    places: list[int],
-    size: int,
-    spans: Sequence[Span],
-    width: int,
-    device: torch.device,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Index tensors between the flat batch and the padded group of `size` rows.
+def _starts(spans: Sequence[Span]) -> list[int]:
+    """First token of each request in the flat batch."""
+    return list(accumulate((span.query_len for span in spans[:-1]), initial=0))
+
+
+def _padded_tokens(
+    members: list[int], places: list[int], size: int, spans: Sequence[Span], width: int
+) -> list[int]:
+    """[size * width]: the token of the flat batch that stands at each padded place.
 
     Padding repeats a real token: the request's last, or the batch's first in a row of no request.
     """
-    starts = [0]
-    for span in spans:
-        starts.append(starts[-1] + span.query_len)
+    starts = _starts(spans)
     tokens = [0] * (size * width)
-    scatter: list[int] = []
-    destination: list[int] = []
     for place, i in zip(places, members, strict=True):
-        length, base = spans[i].query_len, place * width
-        tokens[base : base + width] = [starts[i] + min(j, length - 1) for j in range(width)]
-        scatter.extend(range(base, base + length))
-        destination.extend(range(starts[i], starts[i + 1]))
-    as_index = [torch.tensor(t, device=device) for t in (tokens, scatter, destination)]
-    return as_index[0], as_index[1], as_index[2]
+        start, length = starts[i], spans[i].query_len
+        last = start + length - 1
+        tokens[place * width : (place + 1) * width] = [
+            *range(start, start + length),
+            *([last] * (width - length)),
+        ]
+    return tokens
+
+
+def _fold(
+    tokens: list[int],
+    members: list[int],
+    places: list[int],
+    spans: Sequence[Span],
+    width: int,
+    cache: KVCache,
+) -> _Folding:
+    """Index tensors between the flat batch and the padded group."""
+    device = cache.index.device
+    num_kv, share = cache.keys.shape[3], cache.num_shared_heads
+    num_heads = num_kv * share
+    heads = torch.arange(num_heads, device=device)
+    padded = torch.tensor(tokens, device=device).view(-1, 1, width)
+    queries = (padded * num_heads + heads.view(1, -1, 1)).flatten()
+    starts = _starts(spans)
+    ordered = sorted(zip(members, places, strict=True))
+    real = [(place, slot) for i, place in ordered for slot in range(spans[i].query_len)]
+    where = torch.tensor(real, device=device)
+    outputs = ((where[:, :1] * num_heads + heads) * width + where[:, 1:]).flatten()
+    if len(members) == len(spans):
+        return _Folding(queries, outputs, None)
+    wanted = [starts[i] + slot for i, _ in ordered for slot in range(spans[i].query_len)]
+    return _Folding(queries, outputs, torch.tensor(wanted, device=device))
 
 
 def _mask(

@@ -37,7 +37,7 @@ class GlobalArgmaxScheduler:
         """The prefix of the ranking with the highest throughput."""
         assert confidence is not None
         values = survival(confidence, self._calibrator)
-        times = cycle_times(context, draft_lens, self._cost)
+        times = cycle_times(context, draft_lens, self._cost, is_convex=False)
         return global_best(values, draft_lens, context.num_requests, times)
 
     def observe(self, records: Sequence[CycleRecord]) -> None:

@@ -103,8 +103,11 @@ class HardwareAwareScheduler:
         self._num_unread += 1
 
 
-def cycle_times(context: PlanContext, draft_lens: Sequence[int], cost: StepCost) -> StepTimes:
+def cycle_times(
+    context: PlanContext, draft_lens: Sequence[int], cost: StepCost, is_convex: bool = True
+) -> StepTimes:
     """Seconds of this cycle by the number of drafts verified; what was drafted is spent."""
+    step_s = cost.convex_step_s if is_convex else cost.step_s
     longest = max(draft_lens)
     spent_s = float(cost.draft_s(np.array([sum(draft_lens) / longest]), longest)[0])
     ragged_s = cost.ragged_s(context.num_requests)
@@ -112,6 +115,6 @@ def cycle_times(context: PlanContext, draft_lens: Sequence[int], cost: StepCost)
     def times(admitted: IntArray) -> Floats:
         tokens = context.num_fixed_tokens + admitted
         uneven = longest - admitted / context.num_requests
-        return spent_s + cost.step_s(context.num_requests, tokens) + ragged_s * uneven
+        return spent_s + step_s(context.num_requests, tokens) + ragged_s * uneven
 
     return times

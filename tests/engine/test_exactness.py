@@ -189,7 +189,7 @@ costs less for every further draft, so confidences matter at every length."""
 @pytest.mark.parametrize("name", ["hardware_aware", "async", "threshold", "goodput", "batch_size"])
 def test_every_scheduler_that_promises_it_has_the_targets_law(name: str) -> None:
     """Drafts that reveal their tokens, costs that make every confidence matter."""
-    cost = ProfiledCost(STAIRS, is_raw=True)
+    cost = ProfiledCost(STAIRS)
     scheduler = {
         "hardware_aware": lambda: HardwareAwareScheduler(cost, AsItIs(), exploration_period=5),
         "async": lambda: HardwareAwareAsyncScheduler(cost, AsItIs(), exploration_period=5),
@@ -216,7 +216,7 @@ def appendix_a_share(scheduler: Scheduler) -> float:
 
 def test_appendix_a_with_the_schedulers_that_ship() -> None:
     """The same raw stairs: Algorithm 1 keeps the law, the retrospective search does not."""
-    cost = ProfiledCost(STAIRS, is_raw=True)
+    cost = ProfiledCost(STAIRS)
     causal = appendix_a_share(HardwareAwareScheduler(cost, AsItIs(), reserve=0.1))
     assert causal == pytest.approx(0.70, abs=0.024)
     assert appendix_a_share(GlobalArgmaxScheduler(cost, AsItIs())) > 0.74

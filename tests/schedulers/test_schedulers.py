@@ -34,6 +34,8 @@ class Linear:
     def step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
         return np.asarray(self._base + self._per_token * num_tokens)
 
+    convex_step_s = step_s
+
     def draft_s(self, num_requests: Floats, num_slots: int) -> Floats:
         return np.asarray(self._per_draft * num_requests * num_slots)
 
@@ -144,16 +146,15 @@ def test_nothing_is_drafted_where_it_cannot_pay() -> None:
 
 
 def test_uneven_drafts_are_charged_for_what_padding_costs() -> None:
-    """3.7/5 as before, but the second draft of one request alone pads the other's: 2.9/4.25."""
+    """Even: 3.4/8 = .425; the better request's second draft: 4.2/9 = .467, or 4.2/10 if uneven."""
 
     class Padded(Linear):
         def ragged_s(self, num_requests: int) -> float:
-            return 0.5
+            return 2.0
 
-    forecast = np.array([[0.5, 0.25], [0.9, 0.8]])
-    assert drafts(forecast, Padded(1.0, 1.0), 0.0, 1.0) == [0, 1]
-    assert drafts(forecast, Padded(2.0, 0.5), 0.0, 1.0) == [1, 1]
-    assert drafts(forecast, Linear(2.0, 0.5), 0.0, 1.0) == [1, 2]
+    forecast = np.array([[0.5, 0.02], [0.9, 0.8]])
+    assert drafts(forecast, Padded(4.0, 1.0), 0.0, 1.0) == [1, 1]
+    assert drafts(forecast, Linear(4.0, 1.0), 0.0, 1.0) == [1, 2]
 
 
 def test_a_request_that_starts_anew_under_an_old_id_is_not_known() -> None:
