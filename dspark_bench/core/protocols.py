@@ -88,6 +88,11 @@ class Calibrator(Protocol):
 class StepCost(Protocol):
     """What the parts of a cycle cost, seconds. B requests, N tokens in the target's pass."""
 
+    @property
+    def version(self) -> int:
+        """Another number whenever its answers have changed."""
+        ...
+
     def step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
         """A whole cycle but for proposing, for batches of num_tokens [n] (B or more): [n].
 

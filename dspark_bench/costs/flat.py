@@ -11,6 +11,8 @@ from dspark_bench.core.types import CycleRecord
 class FlatCost:
     """One second per step and free drafts: everything pays, so everything is verified."""
 
+    version = 0
+
     def step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
         """Ones [n]."""
         return np.ones(num_tokens.shape)

@@ -36,6 +36,7 @@ class OnlineCost:
         self._clip = clip
         self._factors = np.ones(2)
         self._draft_factor = 1.0
+        self.version = 0
         self._information = np.eye(2) * _PRIOR
 
     def step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
@@ -70,6 +71,7 @@ class OnlineCost:
         """Follow one cycle; cycles that read a prompt are left out."""
         if not records or records[0].has_prefill:
             return
+        self.version += 1
         first = records[0]
         size = first.batch_size
         base, whole = self._profile.pass_s(size, np.array([size, first.batch_tokens]))

@@ -12,6 +12,8 @@ from dspark_bench.core.types import CycleRecord
 class ProfiledCost:
     """Reads a measured surface; learns nothing from the run."""
 
+    version = 0
+
     def __init__(self, surface: CostSurface) -> None:
         self._surface = surface
         self._curves: dict[tuple[int, bool], tuple[Floats, Floats]] = {}

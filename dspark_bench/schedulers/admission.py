@@ -9,7 +9,7 @@ Throughput after admitting n candidates: Theta(n) = (B + sum of their survivals)
 (DSpark, Algorithm 1). B may count requests that have no draft to be ranked.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-StepTimes = Callable[[IntArray], FloatArray]
-"""Drafts admitted [n] -> seconds per cycle [n]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +36,10 @@ class Candidates:
         counts: list[int] = np.bincount(self.requests[:count], minlength=self.num_drafted).tolist()
         return counts
 
-    def throughput(self, num_requests: int, step_times: StepTimes) -> FloatArray:
+    def throughput(self, num_requests: int, step_s: FloatArray) -> FloatArray:
         """Theta(0..n) [n + 1], expected tokens per second; every request emits one anyway."""
-        counts = np.arange(self.survival.size + 1)
         expected = num_requests + np.concatenate([[0.0], np.cumsum(self.survival)])
-        return np.asarray(expected / step_times(counts))
+        return np.asarray(expected / step_s)
 
 
 def rank(survival: FloatArray, draft_lens: Sequence[int]) -> Candidates:
@@ -59,21 +56,43 @@ def rank(survival: FloatArray, draft_lens: Sequence[int]) -> Candidates:
 
 
 def causal_greedy(
-    survival: FloatArray, draft_lens: Sequence[int], num_requests: int, step_times: StepTimes
+    survival: FloatArray, draft_lens: Sequence[int], num_requests: int, step_s: FloatArray
 ) -> list[int]:
     """Algorithm 1: admit while throughput rises, stop at the first candidate that does not.
 
-    Whether a position is admitted depends on candidates ranked above it alone, so on no later
-    token of its own request: non-anticipating. Optimal where throughput has a single peak.
+    step_s [n + 1]: seconds of the cycle with 0..n drafts admitted. Whether a position is admitted
+    depends on candidates ranked above it alone, so on no later token of its own request:
+    non-anticipating. Optimal where throughput has a single peak.
     """
+    if len(draft_lens) == 1:
+        return [_one_draft(survival[0].tolist(), draft_lens[0], num_requests, step_s)]
     candidates = rank(survival, draft_lens)
-    theta = candidates.throughput(num_requests, step_times)
+    theta = candidates.throughput(num_requests, step_s)
     falls = np.flatnonzero(theta[1:] <= theta[:-1])
     return candidates.lengths(int(falls[0]) if falls.size else theta.size - 1)
 
 
+def _one_draft(
+    survival: Sequence[float], draft_len: int, num_requests: int, step_s: FloatArray
+) -> int:
+    """The same for a single draft, whose positions are in order: no arrays, because they take
+    longer than so little work.
+    """
+    seconds = step_s.tolist()
+    expected = float(num_requests)
+    before, lowest = expected / seconds[0], 1.0
+    for place in range(draft_len):
+        lowest = min(lowest, survival[place])
+        expected += lowest
+        theta = expected / seconds[place + 1]
+        if theta <= before:
+            return place
+        before = theta
+    return draft_len
+
+
 def global_best(
-    survival: FloatArray, draft_lens: Sequence[int], num_requests: int, step_times: StepTimes
+    survival: FloatArray, draft_lens: Sequence[int], num_requests: int, step_s: FloatArray
 ) -> list[int]:
     """The prefix of the ranking with the highest throughput anywhere (the shortest of equals).
 
@@ -81,12 +100,12 @@ def global_best(
     cycle the output is biased. Safe on confidences of earlier cycles, as a capacity.
     """
     candidates = rank(survival, draft_lens)
-    return candidates.lengths(best_count(candidates, num_requests, step_times))
+    return candidates.lengths(best_count(candidates, num_requests, step_s))
 
 
-def best_count(candidates: Candidates, num_requests: int, step_times: StepTimes) -> int:
+def best_count(candidates: Candidates, num_requests: int, step_s: FloatArray) -> int:
     """How many candidates `global_best` admits."""
-    return int(np.argmax(candidates.throughput(num_requests, step_times)))
+    return int(np.argmax(candidates.throughput(num_requests, step_s)))
 
 
 def top(survival: FloatArray, draft_lens: Sequence[int], capacity: int) -> list[int]:

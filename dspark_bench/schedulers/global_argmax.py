@@ -12,7 +12,7 @@ from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
 from dspark_bench.schedulers.admission import global_best
 from dspark_bench.schedulers.draft_choice import equal_lens
-from dspark_bench.schedulers.hardware_aware import cycle_times
+from dspark_bench.schedulers.hardware_aware import CycleTimes
 from dspark_bench.schedulers.survival import survival
 
 
@@ -25,6 +25,7 @@ class GlobalArgmaxScheduler:
 
     def __init__(self, cost: StepCost, calibrator: Calibrator) -> None:
         self._cost = cost
+        self._times = CycleTimes(cost, is_convex=False)
         self._calibrator = calibrator
 
     def plan_draft(self, context: PlanContext) -> list[int]:
@@ -37,8 +38,8 @@ class GlobalArgmaxScheduler:
         """The prefix of the ranking with the highest throughput."""
         assert confidence is not None
         values = survival(confidence, self._calibrator)
-        times = cycle_times(context, draft_lens, self._cost, is_convex=False)
-        return global_best(values, draft_lens, context.num_requests, times)
+        step_s = self._times.of(context, draft_lens)
+        return global_best(values, draft_lens, context.num_requests, step_s)
 
     def observe(self, records: Sequence[CycleRecord]) -> None:
         """Cost and calibration learn; the search keeps nothing."""

@@ -14,11 +14,12 @@ from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Calibrator, StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
-from dspark_bench.schedulers.admission import IntArray, StepTimes, causal_greedy
+from dspark_bench.schedulers.admission import causal_greedy
 from dspark_bench.schedulers.draft_choice import DraftRule, choose_rule
 from dspark_bench.schedulers.survival import SurvivalForecast, survival
 
-REFRESH_CYCLES = 4
+MOST_KNOWN = 4096
+REFRESH_CYCLES = 8
 """Cycles between two choices of draft lengths: forecasts move slowly, and choosing takes time."""
 
 
@@ -53,6 +54,7 @@ class HardwareAwareScheduler:
         self._min_gain = min_gain
         self._reserve = reserve
         self._forecast = SurvivalForecast()
+        self._times = CycleTimes(cost, is_convex=True)
         self._unread: list[CycleRecord] = []
         self._num_unread = 0
         self._rule: DraftRule | None = None
@@ -91,9 +93,9 @@ class HardwareAwareScheduler:
     ) -> list[int]:
         """Admit while throughput rises."""
         assert confidence is not None
-        times = cycle_times(context, draft_lens, self._cost)
         values = survival(confidence, self._calibrator)
-        return causal_greedy(values, draft_lens, context.num_requests, times)
+        step_s = self._times.of(context, draft_lens)
+        return causal_greedy(values, draft_lens, context.num_requests, step_s)
 
     def observe(self, records: Sequence[CycleRecord]) -> None:
         """Learn from a finished cycle."""
@@ -103,18 +105,27 @@ class HardwareAwareScheduler:
         self._num_unread += 1
 
 
-def cycle_times(
-    context: PlanContext, draft_lens: Sequence[int], cost: StepCost, is_convex: bool = True
-) -> StepTimes:
-    """Seconds of this cycle by the number of drafts verified; what was drafted is spent."""
-    step_s = cost.convex_step_s if is_convex else cost.step_s
-    longest = max(draft_lens)
-    spent_s = float(cost.draft_s(np.array([sum(draft_lens) / longest]), longest)[0])
-    ragged_s = cost.ragged_s(context.num_requests)
+class CycleTimes:
+    """Seconds of a cycle by the number of drafts verified; kept while the cost stays the same."""
 
-    def times(admitted: IntArray) -> Floats:
-        tokens = context.num_fixed_tokens + admitted
-        uneven = longest - admitted / context.num_requests
-        return spent_s + step_s(context.num_requests, tokens) + ragged_s * uneven
+    def __init__(self, cost: StepCost, is_convex: bool) -> None:
+        self._cost = cost
+        self._step_s = cost.convex_step_s if is_convex else cost.step_s
+        self._known: dict[tuple[int, int, int, int], Floats] = {}
+        self._version = cost.version
 
-    return times
+    def of(self, context: PlanContext, draft_lens: Sequence[int]) -> Floats:
+        """[n + 1] for 0..n of the n drafts at hand, whose making is spent."""
+        if self._version != self._cost.version or len(self._known) > MOST_KNOWN:
+            self._known, self._version = {}, self._cost.version
+        total, longest = sum(draft_lens), max(draft_lens)
+        key = (context.num_requests, context.num_fixed_tokens, total, longest)
+        if key not in self._known:
+            self._known[key] = self._compute(*key)
+        return self._known[key]
+
+    def _compute(self, num_requests: int, num_fixed: int, total: int, longest: int) -> Floats:
+        admitted = np.arange(total + 1)
+        spent_s = self._cost.draft_s(np.array([total / longest]), longest)
+        uneven_s = self._cost.ragged_s(num_requests) * (longest - admitted / num_requests)
+        return np.asarray(spent_s + self._step_s(num_requests, num_fixed + admitted) + uneven_s)

@@ -12,7 +12,7 @@ from dspark_bench.core.protocols import Calibrator, StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import PlanContext, SchedulerSpec
 from dspark_bench.schedulers.admission import best_count, rank, top
-from dspark_bench.schedulers.hardware_aware import HardwareAwareScheduler, cycle_times
+from dspark_bench.schedulers.hardware_aware import HardwareAwareScheduler
 from dspark_bench.schedulers.survival import survival
 
 LAG = 2
@@ -51,7 +51,7 @@ class HardwareAwareAsyncScheduler(HardwareAwareScheduler):
         values = survival(confidence, self._calibrator)
         total = sum(draft_lens)
         share = self._shares[0] if len(self._shares) == LAG else 1.0
-        times = cycle_times(context, draft_lens, self._cost)
-        count = best_count(rank(values, draft_lens), context.num_requests, times)
+        step_s = self._times.of(context, draft_lens)
+        count = best_count(rank(values, draft_lens), context.num_requests, step_s)
         self._shares.append(count / total)
         return top(values, draft_lens, round(share * total))

@@ -1,6 +1,5 @@
 """Admission by hand, against brute force, and what it may and may not depend on."""
 
-from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 
 from dspark_bench.schedulers.admission import (
     FloatArray,
-    IntArray,
     causal_greedy,
     global_best,
     rank,
@@ -18,17 +16,17 @@ from dspark_bench.schedulers.admission import (
 )
 
 
-def affine(base: float, per_draft: float) -> Callable[[IntArray], FloatArray]:
-    return lambda drafts: base + per_draft * drafts
+def affine(base: float, per_draft: float, most: int = 12) -> FloatArray:
+    return base + per_draft * np.arange(most + 1)
 
 
 def test_three_candidates_by_hand() -> None:
     """Theta: 2/2=1, 2.9/2.5, 3.4/3, 3.8/3.5 with step 2 + 0.5 drafts: the first one only."""
     survival = np.array([[0.9, 0.4], [0.5, 0.1]])
-    assert causal_greedy(survival, [2, 2], 2, affine(2.0, 0.5)) == [1, 0]
-    assert global_best(survival, [2, 2], 2, affine(2.0, 0.5)) == [1, 0]
-    assert causal_greedy(survival, [2, 2], 2, affine(9.2, 0.1)) == [2, 2]
-    assert causal_greedy(survival, [2, 2], 2, affine(2.0, 1.0)) == [0, 0]
+    assert causal_greedy(survival, [2, 2], 2, affine(2.0, 0.5, 4)) == [1, 0]
+    assert global_best(survival, [2, 2], 2, affine(2.0, 0.5, 4)) == [1, 0]
+    assert causal_greedy(survival, [2, 2], 2, affine(9.2, 0.1, 4)) == [2, 2]
+    assert causal_greedy(survival, [2, 2], 2, affine(2.0, 1.0, 4)) == [0, 0]
     assert top(survival, [2, 2], 3) == [2, 1]
     assert top(survival, [2, 2], 0) == [0, 0]
     assert top(survival, [1, 2], 9) == [1, 2]
@@ -37,9 +35,7 @@ def test_three_candidates_by_hand() -> None:
 def test_the_early_stop_misses_what_lies_behind_a_dip() -> None:
     """A cost that steps up and then stays: the global search goes on, the causal one may not."""
 
-    def stairs(drafts: IntArray) -> FloatArray:
-        return np.where(drafts == 0, 1.0, 1.6)
-
+    stairs = np.array([1.0, 1.6, 1.6, 1.6])
     survival = np.array([[0.5, 0.45, 0.4]])
     assert causal_greedy(survival, [3], 1, stairs) == [0]
     assert global_best(survival, [3], 1, stairs) == [3]
@@ -65,12 +61,12 @@ def test_convex_costs_make_the_early_stop_optimal(
     """Against brute force over every combination of verify lengths."""
     survival = np.cumprod(np.array(conditional), axis=1)
     lens = [data.draw(st.integers(0, 3)) for _ in conditional]
-    cost = affine(base, slope)
+    cost = affine(base, slope, sum(lens))
 
     def theta(chosen: tuple[int, ...]) -> float:
         size = len(lens)
         gained = sum(survival[i, :n].sum() for i, n in enumerate(chosen))
-        return float((size + gained) / cost(np.array([sum(chosen)]))[0])
+        return float((size + gained) / cost[sum(chosen)])
 
     best = max(theta(chosen) for chosen in product(*(range(n + 1) for n in lens)))
     for search in (causal_greedy, global_best):
@@ -89,8 +85,8 @@ def test_causal_admission_ignores_later_confidences(
     place = data.draw(st.integers(0, 2))
     changed = base.copy()
     changed[row, place + 1 :] = data.draw(st.floats(0.0, 1.0))
-    cost = affine(1.0, data.draw(st.floats(0.05, 1.0)))
     lens = [3] * len(conditional)
+    cost = affine(1.0, data.draw(st.floats(0.05, 1.0)), sum(lens))
     capacity = data.draw(st.integers(0, 9))
     for search in (
         lambda a: causal_greedy(a, lens, len(lens), cost),
@@ -99,3 +95,15 @@ def test_causal_admission_ignores_later_confidences(
         before = search(np.cumprod(base, axis=1))[row]
         after = search(np.cumprod(changed, axis=1))[row]
         assert (before > place) == (after > place)
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=6), st.floats(0.01, 1.0), st.data())
+def test_a_single_draft_is_admitted_like_one_of_many(
+    survival: list[float], slope: float, data: st.DataObject
+) -> None:
+    """A second request whose draft is empty takes the general way."""
+    length = data.draw(st.integers(1, len(survival)))
+    cost = affine(1.0, slope, length)
+    one = causal_greedy(np.array([survival]), [length], 2, cost)
+    two = causal_greedy(np.array([survival, survival]), [length, 0], 2, cost)
+    assert one == two[:1]

@@ -27,6 +27,8 @@ from dspark_bench.schedulers.threshold import ThresholdScheduler
 class Linear:
     """base + per_token N for a step, per_draft for each proposed token; remembers what it saw."""
 
+    version = 0
+
     def __init__(self, base: float, per_token: float, per_draft: float = 0.0) -> None:
         self._base, self._per_token, self._per_draft = base, per_token, per_draft
         self.num_observed = 0
