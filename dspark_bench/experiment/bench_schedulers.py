@@ -82,7 +82,7 @@ def main(
     for size in map(int, concurrency.split(",")):
         overrides = (
             *(f"load.concurrency={size}", f"drafter={drafter}", f"gamma={GAMMA}", f"cost={cost}"),
-            *(f"num_requests={max(24, 3 * size)}", f"max_new_tokens={NEW_TOKENS}"),
+            *(f"num_requests={max(12, 3 * size)}", f"max_new_tokens={NEW_TOKENS}"),
             *("seed=7", f"results_dir={results}"),
         )
         turns = measure(overrides, names, rounds)
