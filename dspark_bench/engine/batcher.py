@@ -86,7 +86,7 @@ class Batcher:
             key = request_key(self._seed, request.request_id)
             row = self._cache.acquire()
             self.active.append(ActiveRequest(request, row, key, scheduled, now_s))
-            self.active.sort(key=lambda state: state.row)  # neighbouring rows need no gathering
+        self.active.sort(key=lambda state: state.row)  # neighbouring rows need no gathering
         if self._limits.max_waiting is not None:
             while len(self._waiting) > self._limits.max_waiting:
                 self._give_up(*self._waiting.pop(), REJECTED)

@@ -36,6 +36,7 @@ def main(
     drafter_steps: Annotated[int, typer.Option(help="Steps of the drafters.")] = 2200,
     seed: Annotated[int, typer.Option(help="Seed of the drafters' run.")] = 0,
     only: Annotated[list[str] | None, typer.Option(help="Train these drafters alone.")] = None,
+    layers: Annotated[int, typer.Option(help="Layers of drafters of the default depth.")] = 3,
     threads: Annotated[int, typer.Option(help="CPU threads; 0: all cores but one.")] = 0,
 ) -> None:
     """Train what is missing and write the zoo into `out`."""
@@ -62,6 +63,7 @@ def main(
             work=work / "drafters",
             out=out / "drafters",
             recipe=recipe_for(drafter_steps, seed),
+            num_layers=layers,
         )
         train(job, device, console)
     seconds["drafters"] = time.monotonic() - began

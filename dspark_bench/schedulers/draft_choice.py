@@ -13,6 +13,11 @@ from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import PlanContext
 from dspark_bench.schedulers.admission import rank
 
+LONGER_GAIN = 0.01
+"""Share by which a longer draft must be forecast to beat a shorter one: the best of several
+forecasts is too good on average, and what is not drafted is not waited for.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class DraftRule:
@@ -58,7 +63,7 @@ def choose_rule(
         seconds = seconds + ragged_s * (longest - admitted / context.num_requests)
         theta = (context.num_requests + np.cumsum(survival)) / seconds
         place = int(np.argmax(theta))
-        if theta[place] > best:
+        if theta[place] > best * (1 + LONGER_GAIN if rule.longest else 1):
             best, rule = float(theta[place]), DraftRule(longest, float(survival[place]), reserve)
     return rule if best >= idle * (1 + min_gain) else DraftRule(0, 1.0, reserve)
 

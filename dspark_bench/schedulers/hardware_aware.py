@@ -30,9 +30,9 @@ class HardwareAwareScheduler:
         self,
         cost: StepCost,
         calibrator: Calibrator,
-        exploration_period: int = 64,
+        exploration_period: int = 200,
         min_gain: float = 0.0,
-        reserve: float = 0.6,
+        reserve: float = 0.8,
     ) -> None:
         """See conf/scheduler/hardware_aware.yaml. Raises UsageError for values out of range."""
         if exploration_period < 0:

@@ -25,9 +25,9 @@ class HardwareAwareAsyncScheduler(HardwareAwareScheduler):
         self,
         cost: StepCost,
         calibrator: Calibrator,
-        exploration_period: int = 64,
+        exploration_period: int = 200,
         min_gain: float = 0.0,
-        reserve: float = 0.6,
+        reserve: float = 0.8,
     ) -> None:
         """As `hardware_aware`."""
         super().__init__(cost, calibrator, exploration_period, min_gain, reserve)

@@ -120,7 +120,9 @@ class GenerousAcceptance(ExactAcceptance):
         return super().decide(logits, proposal, verify_lens, easier, sampling)
 
 
-def check(scheduler=None, acceptance=None, engine=Engine, gamma: int = 3, seed: int = 3):
+def check(
+    scheduler=None, acceptance=None, engine=Engine, gamma: int = 3, num_requests: int = NUM_REQUESTS
+):
     def serve(target: MarkovTarget, drafter: MarkovDrafter, requests: list[Request], gamma: int):
         built = engine(
             target,
@@ -132,9 +134,9 @@ def check(scheduler=None, acceptance=None, engine=Engine, gamma: int = 3, seed: 
             EngineConfig(1024, 16),
             device_clock(tiny.CPU),
         )
-        return built.run(requests, ClosedLoad(1024), seed)
+        return built.run(requests, ClosedLoad(1024), 3)
 
-    return distribution_check(serve, NUM_REQUESTS, gamma, LENGTH)
+    return distribution_check(serve, num_requests, gamma, LENGTH)
 
 
 @pytest.mark.parametrize("gamma", [1, 3])
@@ -197,7 +199,7 @@ def test_every_scheduler_that_promises_it_has_the_targets_law(name: str) -> None
         "goodput": lambda: GoodputScheduler(cost),
         "batch_size": lambda: BatchSizeScheduler([[1, 3], [512, 1]]),
     }[name]()
-    result = check(scheduler)
+    result = check(scheduler, num_requests=16_000)
     assert result.is_passed, result.detail
 
 
@@ -205,7 +207,7 @@ def appendix_a_share(scheduler: Scheduler) -> float:
     """Target 0.7/0.3, draft 0.5/0.5, one request at a time: how often the second token is 0."""
     laws = torch.tensor([[0.7, 0.3]]).expand(2, 2), torch.tensor([[0.5, 0.5]]).expand(2, 2)
     drafter = MarkovDrafter(laws[1], torch.tensor([0.9, 0.2]), 2)
-    requests = [Request(i, str(i), "", (0,), 2) for i in range(6000)]
+    requests = [Request(i, str(i), "", (0,), 2) for i in range(3000)]
     target = MarkovTarget(laws[0])
     result = tiny.serve(
         requests, drafter, 2, concurrency=1, scheduler=scheduler, model=target, max_len=16
@@ -218,8 +220,8 @@ def test_appendix_a_with_the_schedulers_that_ship() -> None:
     """The same raw stairs: Algorithm 1 keeps the law, the retrospective search does not."""
     cost = ProfiledCost(STAIRS)
     causal = appendix_a_share(HardwareAwareScheduler(cost, AsItIs(), reserve=0.1))
-    assert causal == pytest.approx(0.70, abs=0.024)
-    assert appendix_a_share(GlobalArgmaxScheduler(cost, AsItIs())) > 0.74
+    assert causal == pytest.approx(0.70, abs=0.034)
+    assert appendix_a_share(GlobalArgmaxScheduler(cost, AsItIs())) > 0.75
 
 
 def test_generous_acceptance_is_caught() -> None:

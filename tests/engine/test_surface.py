@@ -1,0 +1,84 @@
+"""The profiler finds the costs of a machine whose costs are known."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from dspark_bench.core.protocols import Scheduler
+from dspark_bench.core.types import CycleRecord, PlanContext, Request, RunResult
+from dspark_bench.engine.surface import (
+    RAGGED,
+    LengthCycle,
+    grid_sizes,
+    grid_widths,
+    measure_surface,
+)
+
+PROMPTS = [Request(i, str(i), "", (1, 2, 3), 8) for i in range(3)]
+
+
+def costs(lens: Sequence[int]) -> tuple[float, float]:
+    """Seconds without drafting, and of drafting; every token that pads costs 0.01."""
+    size, total = len(lens), sum(lens)
+    padding = max(lens) * size - total
+    return 1.0 + 0.1 * size + 0.05 * total + 0.01 * padding, 0.02 * size + 0.03 * total
+
+
+def serve(size: int, scheduler: Scheduler, requests: Sequence[Request]) -> RunResult:
+    """Twenty cycles of the full batch; every fifth also reads a prompt, and is very slow."""
+    assert len(requests) == size
+    ids = tuple(request.request_id for request in requests)
+    result = RunResult()
+    for cycle in range(20):
+        lens = scheduler.plan_draft(PlanContext(ids, (5,) * size, 4, size, size))
+        step_s, draft_s = costs(lens)
+        slow = 100.0 if cycle % 5 == 0 else 1.0
+        for request_id, length in zip(ids, lens, strict=True):
+            result.cycles.append(
+                CycleRecord(
+                    cycle=cycle, request_id=request_id, num_drafted=length, verify_len=length,
+                    num_accepted=0, is_rejected=False, num_emitted=1, num_cut=0, full_width=True,
+                    is_prefill=False, has_prefill=cycle % 5 == 0, batch_size=size,
+                    batch_tokens=size + sum(lens), num_waiting=0, cpu_busy=0.0, started_s=0.0,
+                    t_draft_s=slow * draft_s, t_schedule_s=0.0, t_verify_s=slow * step_s,
+                    t_accept_s=0.0, t_engine_s=0.0,
+                )
+            )  # fmt: skip
+    return result
+
+
+def test_known_costs_are_found() -> None:
+    surface = measure_surface(serve, PROMPTS, largest=4, gamma=4, cycles_per_cell=6)
+    assert surface.requests == (1, 2, 4) and surface.widths == (0, 1, 2, 4)
+    for size, row in zip(surface.requests, surface.step_s, strict=True):
+        assert row == pytest.approx([costs([width] * size)[0] for width in surface.widths])
+    assert surface.draft_s[2] == pytest.approx([0.12, 0.24, 0.48])
+    assert surface.absorb_s == pytest.approx([0.02, 0.04, 0.08])
+    assert surface.warnings() == ()
+
+
+def test_what_padding_adds_is_charged_per_token_of_unevenness() -> None:
+    """Lengths 4, 1, 1, 1: nine tokens pad, 2.25 are missing from the longest on average."""
+    surface = measure_surface(serve, PROMPTS, largest=4, gamma=4, cycles_per_cell=6)
+    assert surface.ragged_s[:2] == (0.0, 0.0)
+    assert surface.ragged_s[2] == pytest.approx(0.01 * 4, rel=0.05)
+
+
+def test_lengths_come_in_turn() -> None:
+    scheduler = LengthCycle((0, 2, RAGGED))
+    context = PlanContext((0, 1, 2, 3, 4), (1,) * 5, 3, 5, 5)
+    found = [scheduler.plan_draft(context) for _ in range(4)]
+    assert found == [[0] * 5, [2] * 5, [3, 1, 1, 1, 3], [0] * 5]
+    assert scheduler.plan_draft(replace(context, gamma=1)) == [1] * 5
+
+
+def test_grids_end_where_asked() -> None:
+    assert grid_sizes(1) == (1,)
+    assert grid_sizes(24) == (1, 2, 4, 8, 16, 24)
+    assert grid_widths(7) == (0, 1, 2, 4, 7)
+
+
+def test_nothing_to_profile_with_is_an_error() -> None:
+    with pytest.raises(ValueError, match="at least one prompt"):
+        measure_surface(serve, [], largest=1, gamma=2, cycles_per_cell=1)
