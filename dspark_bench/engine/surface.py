@@ -13,6 +13,7 @@ from statistics import median
 import numpy as np
 
 from dspark_bench.core.cost_surface import CostSurface, evaluate
+from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, Request, RunResult, SchedulerSpec
@@ -21,6 +22,7 @@ ServeAll = Callable[[int, Scheduler, Sequence[Request]], RunResult]
 """(requests at once, scheduler, requests) -> records, all requests being there from the start."""
 
 NEW_TOKENS = 64
+MOST_RUNS = 200
 RAGGED = -1
 RAGGED_FROM = 4
 """Least number of requests of which every fourth is not all."""
@@ -78,9 +80,10 @@ def measure_surface(
     cycles_per_cell: int,
     only_largest: bool = False,
 ) -> CostSurface:
-    """Measure every cell at least `cycles_per_cell` times. Raises ValueError without prompts.
+    """Measure every cell at least `cycles_per_cell` times.
 
-    only_largest: leave out the smaller numbers of requests.
+    only_largest: leave out the smaller numbers of requests. Raises ValueError without prompts,
+    UsageError if they never fill a batch.
     """
     if not prompts:
         raise ValueError("profiling needs at least one prompt")
@@ -139,6 +142,11 @@ def _measure_size(
     scheduler = LengthCycle(widths)
     first_id = 0
     while min(map(len, found.values())) < cycles_per_cell:
+        if first_id >= MOST_RUNS * size:
+            raise UsageError(
+                f"step costs of {size} requests at once cannot be profiled: the prompts set apart "
+                "end too soon for a full batch"
+            )
         requests = [
             replace(
                 prompts[(first_id + place) % len(prompts)],

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.types import CycleRecord, PlanContext, Request, RunResult
 from dspark_bench.engine.surface import (
@@ -26,20 +27,20 @@ def costs(lens: Sequence[int]) -> tuple[float, float]:
 
 
 def serve(size: int, scheduler: Scheduler, requests: Sequence[Request]) -> RunResult:
-    """Twenty cycles of the full batch; every fifth also reads a prompt, and is very slow."""
+    """Twenty cycles of the full batch; every seventh also reads a prompt, and is very slow."""
     assert len(requests) == size
     ids = tuple(request.request_id for request in requests)
     result = RunResult()
     for cycle in range(20):
         lens = scheduler.plan_draft(PlanContext(ids, (5,) * size, 4, size, size))
         step_s, draft_s = costs(lens)
-        slow = 100.0 if cycle % 5 == 0 else 1.0
+        slow = 100.0 if cycle % 7 == 0 else 1.0
         for request_id, length in zip(ids, lens, strict=True):
             result.cycles.append(
                 CycleRecord(
                     cycle=cycle, request_id=request_id, num_drafted=length, verify_len=length,
                     num_accepted=0, is_rejected=False, num_emitted=1, num_cut=0, full_width=True,
-                    is_prefill=False, has_prefill=cycle % 5 == 0, batch_size=size,
+                    is_prefill=False, has_prefill=cycle % 7 == 0, batch_size=size,
                     batch_tokens=size + sum(lens), num_waiting=0, cpu_busy=0.0, started_s=0.0,
                     t_draft_s=slow * draft_s, t_schedule_s=0.0, t_verify_s=slow * step_s,
                     t_accept_s=0.0, t_engine_s=0.0,
@@ -82,3 +83,11 @@ def test_grids_end_where_asked() -> None:
 def test_nothing_to_profile_with_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one prompt"):
         measure_surface(serve, [], largest=1, gamma=2, cycles_per_cell=1)
+
+
+def test_requests_that_end_at_once_cannot_be_profiled() -> None:
+    def ends(size: int, scheduler: Scheduler, requests: Sequence[Request]) -> RunResult:
+        return RunResult()
+
+    with pytest.raises(UsageError, match="2 requests at once"):
+        measure_surface(ends, PROMPTS, largest=2, gamma=2, cycles_per_cell=1, only_largest=True)

@@ -171,10 +171,16 @@ def test_a_request_that_starts_anew_under_an_old_id_is_not_known() -> None:
 
 
 def test_a_reserve_is_drafted_behind_what_pays() -> None:
-    """4.8/10 is the most, with a least survival of 0.5; 0.45 is in reserve."""
-    forecast = np.array([[0.9, 0.8, 0.5], [0.6, 0.45, 0.1]])
+    """5.0/10 is the most, with a least survival of 0.6; 0.45 is in reserve."""
+    forecast = np.array([[0.9, 0.8, 0.7], [0.6, 0.45, 0.1]])
     assert drafts(forecast, Linear(4.0, 1.0), 0.0, 1.0) == [3, 1]
-    assert drafts(forecast, Linear(4.0, 1.0), 0.0, 0.8) == [3, 2]
+    assert drafts(forecast, Linear(4.0, 1.0), 0.0, 0.7) == [3, 2]
+
+
+def test_a_longer_draft_must_gain_to_be_chosen() -> None:
+    """1.9/3 with one draft, 2.54/4 with two: 0.3 % more is not enough."""
+    assert drafts(np.array([[0.9, 0.64]]), Linear(1.0, 1.0), 0.0, 1.0) == [1]
+    assert drafts(np.array([[0.9, 0.70]]), Linear(1.0, 1.0), 0.0, 1.0) == [2]
 
 
 def test_forecasts_tell_requests_apart_and_start_from_what_others_did() -> None:
