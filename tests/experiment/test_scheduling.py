@@ -69,6 +69,20 @@ def test_profile_prints_writes_and_is_read_back(
     assert cli.execute(["run", *again]) == 0
 
 
+def test_a_kept_surface_that_no_longer_fits_is_measured_again(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    overrides = tiny_overrides(tiny_zoo, tmp_path, "gamma=2")
+    assert cli.execute(["profile", *overrides]) == 0
+    (path,) = (tmp_path / "results" / ".costs").glob("*.json")
+    content = json.loads(path.read_text())
+    slow = [[1000 * value for value in row] for row in content["surface"]["step_s"]]
+    path.write_text(json.dumps({"surface": content["surface"] | {"step_s": slow}}))
+    assert cli.execute(["run", *overrides, "scheduler=hardware_aware"]) == 0
+    assert [*(tmp_path / "results" / ".costs").glob("*.json")] == [path]
+    assert json.loads(path.read_text())["surface"]["step_s"][0][0] < slow[0][0] / 10
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
