@@ -113,7 +113,9 @@ def run_point(
     objects = build_point(point, memory.models, found.stored)
     with timing_lock() as lock:
         scheduler, cost_notes = _scheduler(point, objects, found, identity, environment)
-        prediction = predict(point, objects, memory.predictions, _drafter_key(point, identity))
+        prediction = Prediction()
+        if isinstance(scheduler, FixedScheduler):  # the model knows of no other choice
+            prediction = predict(point, objects, memory.predictions, _drafter_key(point, identity))
         before = costs_now(point, objects)
         done = _measure(point, objects, scheduler, watcher)
         prediction = with_costs(prediction, point.gamma, (before, costs_now(point, objects)))

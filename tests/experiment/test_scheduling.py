@@ -46,6 +46,7 @@ def test_exploration_marks_cycles_that_no_confidence_chose(
     assert cli.execute(["run", *overrides]) == 0
     row = read_summary(tmp_path / "results" / "tiny")[0]
     assert row["alpha"] != "" and row["alpha_scheduled"] != ""
+    assert row["speedup_model"] == ""  # it predicts drafts of one length, all verified
     folder = tmp_path / "results" / "tiny" / "points" / row["point_id"]
     cycles = pd.read_parquet(folder / "cycles.parquet")
     decode = cycles[(cycles["arm"] == "speculative") & ~cycles["is_prefill"]]
