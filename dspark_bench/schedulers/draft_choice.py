@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import PlanContext
@@ -71,3 +72,9 @@ def choose_rule(
 def equal_lens(context: PlanContext, length: int) -> list[int]:
     """The same draft length for every request, gamma at most."""
     return [min(length, context.gamma)] * len(context.request_ids)
+
+
+def check_period(exploration_period: int) -> None:
+    """Raise UsageError for a negative period."""
+    if exploration_period < 0:
+        raise UsageError(f"scheduler.exploration_period is {exploration_period}; valid: 0 or more")

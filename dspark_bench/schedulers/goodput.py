@@ -11,7 +11,7 @@ import numpy as np
 from dspark_bench.core.protocols import StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
-from dspark_bench.schedulers.draft_choice import equal_lens
+from dspark_bench.schedulers.draft_choice import check_period, equal_lens
 
 MEMORY = 0.98
 _FIRST_ALPHA = 0.7
@@ -24,6 +24,8 @@ class GoodputScheduler:
     """
 
     def __init__(self, cost: StepCost, exploration_period: int = 64) -> None:
+        """exploration_period: see conf/scheduler/goodput.yaml. Raises UsageError if negative."""
+        check_period(exploration_period)
         self.spec = SchedulerSpec("goodput", exploration_period=exploration_period)
         self._cost = cost
         self._accepted, self._decided = _FIRST_ALPHA, 1.0

@@ -15,7 +15,7 @@ from dspark_bench.core.protocols import Calibrator, StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
 from dspark_bench.schedulers.admission import causal_greedy
-from dspark_bench.schedulers.draft_choice import DraftRule, choose_rule
+from dspark_bench.schedulers.draft_choice import DraftRule, check_period, choose_rule
 from dspark_bench.schedulers.survival import SurvivalForecast, survival
 
 MOST_KNOWN = 4096
@@ -35,10 +35,7 @@ class HardwareAwareScheduler:
         reserve: float = 0.8,
     ) -> None:
         """See conf/scheduler/hardware_aware.yaml. Raises UsageError for values out of range."""
-        if exploration_period < 0:
-            raise UsageError(
-                f"scheduler.exploration_period is {exploration_period}; valid: 0 or more"
-            )
+        check_period(exploration_period)
         if not (np.isfinite(min_gain) and min_gain >= 0):
             raise UsageError(f"scheduler.min_gain is {min_gain}; valid: 0 or more")
         if not 0 < reserve <= 1:

@@ -7,10 +7,11 @@ ranking alone decides, and that looks at nothing later than what it admits.
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dspark_bench.core.protocols import Calibrator, StepCost
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import PlanContext, SchedulerSpec
+from dspark_bench.core.types import PlanContext
 from dspark_bench.schedulers.admission import best_count, rank, top
 from dspark_bench.schedulers.hardware_aware import HardwareAwareScheduler
 from dspark_bench.schedulers.survival import survival
@@ -31,12 +32,7 @@ class HardwareAwareAsyncScheduler(HardwareAwareScheduler):
     ) -> None:
         """As `hardware_aware`."""
         super().__init__(cost, calibrator, exploration_period, min_gain, reserve)
-        self.spec = SchedulerSpec(
-            "hardware_aware_async",
-            is_selective=True,
-            needs_confidence=True,
-            exploration_period=exploration_period,
-        )
+        self.spec = replace(self.spec, name="hardware_aware_async")
         self._shares: deque[float] = deque(maxlen=LAG)
 
     def plan_verify(

@@ -277,3 +277,11 @@ def test_settings_out_of_range_are_refused() -> None:
     ):
         with pytest.raises(UsageError, match=message):
             HardwareAwareScheduler(CHEAP, AsItIs(), **changed)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="exploration_period is -2"):
+        GoodputScheduler(CHEAP, exploration_period=-2)
+
+
+def test_the_async_form_goes_by_its_own_name() -> None:
+    spec = HardwareAwareAsyncScheduler(CHEAP, AsItIs(), exploration_period=9).spec
+    assert (spec.name, spec.exploration_period) == ("hardware_aware_async", 9)
+    assert spec.is_selective and spec.needs_confidence
