@@ -138,16 +138,17 @@ class PlanContext:
     """What a scheduler sees of the batch: identities and earlier cycles, never this cycle's draws.
 
     request_ids [B]: those it chooses for; cycles [B]: decode cycles each has had; gamma: largest
-    draft length; num_requests: in the whole batch, B or more; num_fixed_tokens: tokens of the
-    target's pass that are not drafts (anchors of all, and prompts); hindsight [B]: accepted length
-    if everything were verified, for schedulers that need it.
+    draft length; num_requests: in the whole batch, B or more; hindsight [B]: accepted length if
+    everything were verified, for schedulers that need it.
+
+    Prompts in the batch are left out on purpose. They are read once whatever is drafted, so they
+    belong to no choice; as part of the cycle's time they would make every draft look cheap.
     """
 
     request_ids: tuple[int, ...]
     cycles: tuple[int, ...]
     gamma: int
     num_requests: int
-    num_fixed_tokens: int
     hindsight: tuple[int, ...] | None = None
 
 

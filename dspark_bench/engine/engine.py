@@ -196,13 +196,11 @@ class Engine:
         batch: Sequence[ActiveRequest],
         hindsight: tuple[int, ...] | None = None,
     ) -> PlanContext:
-        prompts = [s.request.prompt_tokens for s in batch if s.needs_prefill]
         return PlanContext(
             tuple(state.request.request_id for state in states),
             tuple(state.cycle for state in states),
             self._gamma,
             len(batch),
-            len(batch) - len(prompts) + sum(map(len, prompts)),
             hindsight,
         )
 

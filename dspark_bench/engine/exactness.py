@@ -162,7 +162,7 @@ def same_outputs_check(name: str, first: RunResult, second: RunResult) -> CheckR
 
 def _plan(scheduler: Scheduler, confidence: Tensor) -> list[int]:
     size, gamma = confidence.shape
-    context = PlanContext(tuple(range(size)), (5,) * size, gamma, size, size)
+    context = PlanContext(tuple(range(size)), (5,) * size, gamma, size)
     return scheduler.plan_verify(context, [gamma] * size, confidence.double().numpy())
 
 

@@ -2,7 +2,8 @@
 
 For each number of requests a few runs are served in which the draft length changes from cycle to
 cycle, so that every length meets the same state of the machine; medians over cycles without
-prefill work become the cells of the surface.
+prefill work become the cells of the surface. Requests start with a part of their own output already
+read, each with another part: in service, too, batches hold young requests and old ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,8 +22,14 @@ from dspark_bench.core.types import CycleRecord, PlanContext, Request, RunResult
 ServeAll = Callable[[int, Scheduler, Sequence[Request]], RunResult]
 """(requests at once, scheduler, requests) -> records, all requests being there from the start."""
 
-NEW_TOKENS = 64
 MOST_RUNS = 200
+MEASURED_PART = 3
+LEAST_MEASURED = 16
+"""One in three of a request's output tokens is made while it is measured, this many at least."""
+TURN = (5**0.5 - 1) / 2
+"""By how much the parts already read move on from run to run (golden ratio: no part twice)."""
+MANY = 64
+"""Cells of few requests are measured in more cycles, so that this many requests' cycles are."""
 RAGGED = -1
 RAGGED_FROM = 4
 """Least number of requests of which every fourth is not all."""
@@ -80,10 +87,10 @@ def measure_surface(
     cycles_per_cell: int,
     only_largest: bool = False,
 ) -> CostSurface:
-    """Measure every cell at least `cycles_per_cell` times.
+    """Measure every cell at least `cycles_per_cell` times, small batches more often.
 
-    only_largest: leave out the smaller numbers of requests. Raises ValueError without prompts,
-    UsageError if they never fill a batch.
+    prompts: their `max_new_tokens` says how long outputs are; only_largest: leave out the smaller
+    numbers of requests. Raises ValueError without prompts, UsageError if they never fill a batch.
     """
     if not prompts:
         raise ValueError("profiling needs at least one prompt")
@@ -92,7 +99,8 @@ def measure_surface(
     cells: dict[Cell, list[CycleRecord]] = {}
     for size in sizes:
         lengths = (*widths, RAGGED) if size >= RAGGED_FROM and gamma > 1 else widths
-        for cell, found in _measure_size(serve, prompts, size, lengths, cycles_per_cell).items():
+        num_cycles = cycles_per_cell if only_largest else max(cycles_per_cell, MANY // size)
+        for cell, found in _measure_size(serve, prompts, size, lengths, num_cycles).items():
             cells.setdefault(cell, []).extend(found)
     without_ragged = CostSurface(
         requests=sizes,
@@ -140,22 +148,23 @@ def _measure_size(
     """One cycle record per clean cycle of the full batch, by cell."""
     found: dict[Cell, list[CycleRecord]] = {(size, width): [] for width in widths}
     scheduler = LengthCycle(widths)
-    first_id = 0
+    fresh = [replace(prompts[place % len(prompts)], request_id=place) for place in range(size)]
+    outputs = {r.request_id: r.output_tokens for r in serve(size, scheduler, fresh).requests}
+    number = 0
     while min(map(len, found.values())) < cycles_per_cell:
-        if first_id >= MOST_RUNS * size:
+        number += 1
+        if number > MOST_RUNS:
             raise UsageError(
                 f"step costs of {size} requests at once cannot be profiled: the prompts set apart "
                 "end too soon for a full batch"
             )
         requests = [
             replace(
-                prompts[(first_id + place) % len(prompts)],
-                request_id=first_id + place,
-                max_new_tokens=NEW_TOKENS,
+                _resumed(request, outputs.get(place, ()), (place / size + number * TURN) % 1.0),
+                request_id=number * size + place,
             )
-            for place in range(size)
+            for place, request in enumerate(fresh)
         ]
-        first_id += size
         cycles = serve(size, scheduler, requests).cycles
         for _, group in groupby(cycles, key=lambda record: record.cycle):
             batch = list(group)
@@ -163,6 +172,18 @@ def _measure_size(
             if first.batch_size == size and not first.has_prefill:
                 found[size, lens.pop() if len(lens) == 1 else RAGGED].append(first)
     return found
+
+
+def _resumed(request: Request, output: tuple[int, ...], part: float) -> Request:
+    """The request with `part` (0 to 1) of its output read, but for what is to be measured."""
+    third = -(-request.max_new_tokens // MEASURED_PART)
+    num_measured = min(request.max_new_tokens, max(LEAST_MEASURED, third))
+    num_read = int(part * max(0, len(output) - num_measured))
+    return replace(
+        request,
+        prompt_tokens=request.prompt_tokens + output[:num_read],
+        max_new_tokens=num_measured,
+    )
 
 
 def _step_s(record: CycleRecord) -> float:

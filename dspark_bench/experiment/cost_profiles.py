@@ -20,7 +20,7 @@ from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.types import Request, RunResult
 from dspark_bench.costs.surface_file import read_surface
 from dspark_bench.engine.engine import Engine, EngineConfig
-from dspark_bench.engine.surface import NEW_TOKENS, measure_surface
+from dspark_bench.engine.surface import measure_surface
 from dspark_bench.experiment.build import PointObjects
 from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.identity import Identity
@@ -111,8 +111,8 @@ def _measure(
             "cost=profiled needs prompts to profile with; measure.calibration_requests is 0 or "
             "the workload has none set aside"
         )
-    longest = max(len(prompt.prompt_tokens) for prompt in prompts)
-    room = longest + NEW_TOKENS + point.gamma + 1
+    longest = max(len(prompt.prompt_tokens) + prompt.max_new_tokens for prompt in prompts)
+    room = longest + point.gamma + 1
     seed = repeat_seed(point.seed, _PROFILE_REPEAT)
 
     def serve(size: int, scheduler: Scheduler, requests: Sequence[Request]) -> RunResult:
@@ -149,6 +149,7 @@ def _fingerprint(
         "gamma": point.gamma,
         "requests": objects.load.max_concurrency,
         "workload": str(point.workload),
+        "new_tokens": point.max_new_tokens,
     }
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

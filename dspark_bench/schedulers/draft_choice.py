@@ -53,7 +53,7 @@ def choose_rule(
     size, gamma = forecast.shape
     candidates = rank(forecast, [gamma] * size)
     counts = np.arange(candidates.survival.size + 1)
-    step_s = cost.step_s(context.num_requests, context.num_fixed_tokens + counts)
+    step_s = cost.step_s(context.num_requests, context.num_requests + counts)
     ragged_s = cost.ragged_s(context.num_requests)
     idle = context.num_requests / step_s[0]
     best, rule = idle, DraftRule(0, 1.0, reserve)

@@ -37,7 +37,7 @@ class GoodputScheduler:
         lengths = np.arange(context.gamma + 1)
         alpha = min(self._accepted / self._decided, 0.999)
         emitted = others + size * (1 - alpha ** (lengths + 1)) / (1 - alpha)
-        tokens = context.num_fixed_tokens + size * lengths
+        tokens = context.num_requests + size * lengths
         all_of_them = np.array([float(size)])
         draft_s = np.array(
             [float(self._cost.draft_s(all_of_them, k)[0]) if k else 0.0 for k in lengths.tolist()]

@@ -108,7 +108,7 @@ class CycleTimes:
     def __init__(self, cost: StepCost, is_convex: bool) -> None:
         self._cost = cost
         self._step_s = cost.convex_step_s if is_convex else cost.step_s
-        self._known: dict[tuple[int, int, int, int], Floats] = {}
+        self._known: dict[tuple[int, int, int], Floats] = {}
         self._version = cost.version
 
     def of(self, context: PlanContext, draft_lens: Sequence[int]) -> Floats:
@@ -116,13 +116,13 @@ class CycleTimes:
         if self._version != self._cost.version or len(self._known) > MOST_KNOWN:
             self._known, self._version = {}, self._cost.version
         total, longest = sum(draft_lens), max(draft_lens)
-        key = (context.num_requests, context.num_fixed_tokens, total, longest)
+        key = (context.num_requests, total, longest)
         if key not in self._known:
             self._known[key] = self._compute(*key)
         return self._known[key]
 
-    def _compute(self, num_requests: int, num_fixed: int, total: int, longest: int) -> Floats:
+    def _compute(self, num_requests: int, total: int, longest: int) -> Floats:
         admitted = np.arange(total + 1)
         spent_s = self._cost.draft_s(np.array([total / longest]), longest)
         uneven_s = self._cost.ragged_s(num_requests) * (longest - admitted / num_requests)
-        return np.asarray(spent_s + self._step_s(num_requests, num_fixed + admitted) + uneven_s)
+        return np.asarray(spent_s + self._step_s(num_requests, num_requests + admitted) + uneven_s)

@@ -7,7 +7,7 @@ import pytest
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Scheduler
-from dspark_bench.core.types import CycleRecord, PlanContext, Request, RunResult
+from dspark_bench.core.types import CycleRecord, PlanContext, Request, RequestRecord, RunResult
 from dspark_bench.engine.surface import (
     RAGGED,
     LengthCycle,
@@ -32,7 +32,7 @@ def serve(size: int, scheduler: Scheduler, requests: Sequence[Request]) -> RunRe
     ids = tuple(request.request_id for request in requests)
     result = RunResult()
     for cycle in range(20):
-        lens = scheduler.plan_draft(PlanContext(ids, (5,) * size, 4, size, size))
+        lens = scheduler.plan_draft(PlanContext(ids, (5,) * size, 4, size))
         step_s, draft_s = costs(lens)
         slow = 100.0 if cycle % 7 == 0 else 1.0
         for request_id, length in zip(ids, lens, strict=True):
@@ -68,7 +68,7 @@ def test_what_padding_adds_is_charged_per_token_of_unevenness() -> None:
 
 def test_lengths_come_in_turn() -> None:
     scheduler = LengthCycle((0, 2, RAGGED))
-    context = PlanContext((0, 1, 2, 3, 4), (1,) * 5, 3, 5, 5)
+    context = PlanContext((0, 1, 2, 3, 4), (1,) * 5, 3, 5)
     found = [scheduler.plan_draft(context) for _ in range(4)]
     assert found == [[0] * 5, [2] * 5, [3, 1, 1, 1, 3], [0] * 5]
     assert scheduler.plan_draft(replace(context, gamma=1)) == [1] * 5
@@ -91,3 +91,34 @@ def test_requests_that_end_at_once_cannot_be_profiled() -> None:
 
     with pytest.raises(UsageError, match="2 requests at once"):
         measure_surface(ends, PROMPTS, largest=2, gamma=2, cycles_per_cell=1, only_largest=True)
+
+
+def test_requests_start_at_every_age() -> None:
+    """A first run makes outputs of 24 tokens; then each request has read 0 to 8 of them."""
+    asked: list[Sequence[Request]] = []
+
+    def speaks(size: int, scheduler: Scheduler, requests: Sequence[Request]) -> RunResult:
+        asked.append(requests)
+        result = serve(size, scheduler, requests)
+        result.requests.extend(finished(request, range(100, 124)) for request in requests)
+        return result
+
+    prompts = [replace(prompt, max_new_tokens=24) for prompt in PROMPTS]
+    measure_surface(speaks, prompts, largest=4, gamma=2, cycles_per_cell=6, only_largest=True)
+    first, second, *_ = asked
+    assert [len(r.prompt_tokens) for r in first] == [3] * 4
+    assert [r.max_new_tokens for r in second] == [16] * 4
+    read = [r.prompt_tokens[3:] for r in second]
+    assert len({len(part) for part in read}) == 4 and max(map(len, read)) <= 8
+    assert all(part == tuple(range(100, 100 + len(part))) for part in read)
+    ids = [request.request_id for requests in asked for request in requests]
+    assert len(set(ids)) == len(ids)
+
+
+def finished(request: Request, tokens: Sequence[int]) -> RequestRecord:
+    """A record of the request that says these tokens."""
+    return RequestRecord(
+        request_id=request.request_id, prompt_id=request.prompt_id, domain=request.domain,
+        num_prompt_tokens=len(request.prompt_tokens), output_tokens=tuple(tokens),
+        finish_reason="length", scheduled_s=0.0, admitted_s=0.0, first_token_s=0.0, finished_s=1.0,
+    )  # fmt: skip

@@ -57,7 +57,7 @@ class AsItIs:
 
 
 def context(size: int, gamma: int, hindsight: tuple[int, ...] | None = None) -> PlanContext:
-    return PlanContext(tuple(range(size)), (5,) * size, gamma, size, size, hindsight)
+    return PlanContext(tuple(range(size)), (5,) * size, gamma, size, hindsight)
 
 
 def record(request_id: int, confidence: tuple[float, ...], num_accepted: int = 0) -> CycleRecord:
@@ -124,7 +124,7 @@ def test_the_retrospective_search_looks_ahead_and_says_so() -> None:
 def test_admission_counts_requests_without_drafts_and_what_was_spent() -> None:
     """One drafter among three: throughput 3/(3+0.5) to start, then (3+a)/(3.5+1)."""
     scheduler = HardwareAwareScheduler(Linear(0.0, 1.0, per_draft=0.5), AsItIs())
-    three = PlanContext((0,), (5,), 1, 3, 3)
+    three = PlanContext((0,), (5,), 1, 3)
     assert scheduler.plan_verify(three, [1], np.array([[0.85]])) == [0]
     assert scheduler.plan_verify(three, [1], np.array([[0.86]])) == [1]
 
@@ -163,9 +163,9 @@ def test_a_request_that_starts_anew_under_an_old_id_is_not_known() -> None:
     scheduler = HardwareAwareScheduler(Linear(2.0, 0.5), AsItIs())
     for _ in range(8):
         scheduler.observe([record(0, (0.95,) * 4), record(1, (0.2,) * 4)])
-    old = PlanContext((0, 1), (5, 5), 4, 2, 2)
+    old = PlanContext((0, 1), (5, 5), 4, 2)
     assert scheduler.plan_draft(old) == [4, 0]
-    new = PlanContext((0, 1), (1, 1), 4, 2, 2)
+    new = PlanContext((0, 1), (1, 1), 4, 2)
     first, second = scheduler.plan_draft(new)
     assert first == second
 
