@@ -4,7 +4,8 @@
 
 In each round every arm serves the same requests with the same noise; the order turns from round to
 round. Throughput is of the steady part (full batches, prefills included). Ratios are of sums over
-rounds, with 95 % intervals from a bootstrap over rounds.
+rounds, with 95 % intervals from a bootstrap over rounds. At the end, the frontier: each scheduler's
+throughput at the per-user speed of every fixed length, over that length's own.
 """
 
 import json
@@ -39,6 +40,7 @@ from dspark_bench.experiment.sweep import SweepRequest, single_point
 from dspark_bench.experiment.timing_lock import timing_lock
 from dspark_bench.experiment.turns import garbage_kept, repeat_seed
 from dspark_bench.loads.closed import ClosedLoad
+from dspark_bench.metrics.frontier import throughput_at
 from dspark_bench.schedulers.fixed import FixedScheduler
 
 BASELINE = "none"
@@ -47,6 +49,8 @@ GAMMA = 7
 SCHEDULERS = ("hardware_aware",)
 NUM_RESAMPLES = 2000
 NEW_TOKENS = 96
+FEW = 24
+"""Turns of each arm at one request at once, half as many at two: their turns are short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Served:
 
 def main(
     concurrency: Annotated[str, typer.Option(help="Comma list.")] = "1,2,4,8,16,32,64",
-    rounds: Annotated[int, typer.Option(help="Turns of each arm.")] = 8,
+    rounds: Annotated[int, typer.Option(help="Turns of each arm, more at 1 and 2 requests.")] = 8,
     schedulers: Annotated[str, typer.Option(help="Comma list.")] = ",".join(SCHEDULERS),
     cost: Annotated[str, typer.Option(help="profiled or online.")] = "profiled",
     drafter: Annotated[str, typer.Option(help="Of the zoo.")] = "semi_ar",
@@ -78,19 +82,20 @@ def main(
     """Measure and print one table per concurrency."""
     console = Console()
     names = tuple(schedulers.split(","))
-    kept: dict[str, dict[str, list[dict[str, float]]]] = {}
+    found: dict[int, Mapping[str, Sequence[Served]]] = {}
     for size in map(int, concurrency.split(",")):
         overrides = (
             *(f"load.concurrency={size}", f"drafter={drafter}", f"gamma={GAMMA}", f"cost={cost}"),
             *(f"num_requests={max(12, 3 * size)}", f"max_new_tokens={NEW_TOKENS}"),
             *("seed=7", f"results_dir={results}"),
         )
-        turns = measure(overrides, names, rounds)
-        kept[str(size)] = {arm: [asdict(turn) for turn in found] for arm, found in turns.items()}
-        console.print(table(size, turns))
+        found[size] = measure(overrides, names, max(rounds, FEW // size))
+        console.print(table(size, found[size]))
         if out is not None:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+            keep(found, out)
+    if len(found) > 1:
+        for name in names:
+            console.print(frontier_table(name, found))
 
 
 def measure(
@@ -183,6 +188,44 @@ def served(result: RunResult, size: int) -> Served:
     )
 
 
+def keep(found: Mapping[int, Mapping[str, Sequence[Served]]], out: Path) -> None:
+    """Write every turn as JSON: concurrency, arm, turns."""
+    kept = {
+        str(size): {arm: [asdict(turn) for turn in served] for arm, served in turns.items()}
+        for size, turns in found.items()
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def frontier_table(name: str, found: Mapping[int, Mapping[str, Sequence[Served]]]) -> Table:
+    """The scheduler's throughput over each arm's, at that arm's per-user speed."""
+    shown = Table(
+        title=f"{name}: throughput over each arm's at the arm's own tok/s/user",
+        box=None,
+        pad_edge=False,
+        title_justify="left",
+    )
+    shown.add_column("arm")
+    for size in found:
+        shown.add_column(str(size), justify="right")
+    speeds = [user_speed(turns[name]) for turns in found.values()]
+    throughputs = [throughput(turns[name]) for turns in found.values()]
+    for arm in next(iter(found.values())):
+        if arm != name:
+            ratios = []
+            for turns in found.values():
+                ours = throughput_at(speeds, throughputs, user_speed(turns[arm]))
+                ratios.append("-" if ours is None else f"{ours / throughput(turns[arm]):.3f}")
+            shown.add_row(arm, *ratios)
+    return shown
+
+
+def user_speed(turns: Sequence[Served]) -> float:
+    """Tokens per second that a user sees, mean over turns."""
+    return float(np.mean([turn.user_tok_s for turn in turns]))
+
+
 def table(size: int, turns: Mapping[str, Sequence[Served]]) -> Table:
     """One row per arm: throughput, budget, per-user speed, and the schedulers over each arm."""
     ours = [arm for arm in turns if arm != BASELINE and not arm.startswith("fixed")]
@@ -195,7 +238,7 @@ def table(size: int, turns: Mapping[str, Sequence[Served]]) -> Table:
         cells = [
             arm,
             f"{throughput(found):.0f}",
-            f"{np.mean([turn.user_tok_s for turn in found]):.0f}",
+            f"{user_speed(found):.0f}",
             f"{sum(t.verified for t in found) / sum(t.cycles for t in found):.2f}",
             f"{sum(t.schedule_s for t in found) / sum(t.cycle_s for t in found):.1%}",
         ]
