@@ -2,6 +2,7 @@
 
 For every longest draft K and every number n of drafts, taken in order of forecast survival, the
 throughput (B + survivals) / (proposing + step) is compared; drafting nothing is one of the choices.
+So is an even batch, K drafts for everyone: where attention pads, being uneven has its own price.
 """
 
 from dataclasses import dataclass
@@ -24,17 +25,19 @@ forecasts is too good on average, and what is not drafted is not waited for.
 class DraftRule:
     """Which drafts to make: those with at least this survival, of requests whose first has `least`.
 
-    longest: no draft is longer, 0 for none at all; reserve: see `choose_rule`.
+    longest: no draft is longer, 0 for none at all; reserve: see `choose_rule`; is_even: everyone
+    drafts the longest, and verifies it, because leaving some out would cost more than it saves.
     """
 
     longest: int
     least: float
     reserve: float
+    is_even: bool = False
 
     def lens(self, forecast: Floats) -> list[int]:
         """Draft length of each request by its forecast survival [B, gamma]."""
-        if self.longest == 0:
-            return [0] * forecast.shape[0]
+        if self.longest == 0 or self.is_even:
+            return [self.longest] * forecast.shape[0]
         within = forecast[:, : self.longest]
         lens = (within >= self.least * self.reserve).sum(1)
         found: list[int] = np.where(within[:, 0] >= self.least, lens, 0).tolist()
@@ -54,19 +57,30 @@ def choose_rule(
     candidates = rank(forecast, [gamma] * size)
     counts = np.arange(candidates.survival.size + 1)
     step_s = cost.step_s(context.num_requests, context.num_requests + counts)
-    ragged_s = cost.ragged_s(context.num_requests)
     idle = context.num_requests / step_s[0]
     best, rule = idle, DraftRule(0, 1.0, reserve)
     for longest in range(1, gamma + 1):
         survival = candidates.survival[candidates.places < longest]
         admitted = counts[1 : survival.size + 1]
         seconds = step_s[admitted] + cost.draft_s(admitted / longest, longest)
-        seconds = seconds + ragged_s * (longest - admitted / context.num_requests)
+        seconds = seconds + uneven_s(cost, context.num_requests, longest - admitted / size)
         theta = (context.num_requests + np.cumsum(survival)) / seconds
         place = int(np.argmax(theta))
         if theta[place] > best * (1 + LONGER_GAIN if rule.longest else 1):
-            best, rule = float(theta[place]), DraftRule(longest, float(survival[place]), reserve)
+            is_even = place == size * longest - 1 and cost.ragged_s(context.num_requests) > 0
+            best = float(theta[place])
+            rule = DraftRule(longest, float(survival[place]), reserve, is_even)
     return rule if best >= idle * (1 + min_gain) else DraftRule(0, 1.0, reserve)
+
+
+def uneven_s(cost: StepCost, num_requests: int, excess: Floats) -> Floats:
+    """Seconds [n] that padding takes when the longest draft exceeds the mean by `excess` [n].
+
+    As much as for one whole token where it is less: rows that are not all alike must be sorted
+    into the padded batch and out of it, by however little they differ.
+    """
+    padded = np.where(excess > 0, np.maximum(excess, 1.0), 0.0)
+    return np.asarray(cost.ragged_s(num_requests) * padded)
 
 
 def equal_lens(context: PlanContext, length: int) -> list[int]:

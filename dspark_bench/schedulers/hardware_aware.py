@@ -15,7 +15,7 @@ from dspark_bench.core.protocols import Calibrator, StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
 from dspark_bench.schedulers.admission import causal_greedy
-from dspark_bench.schedulers.draft_choice import DraftRule, check_period, choose_rule
+from dspark_bench.schedulers.draft_choice import DraftRule, check_period, choose_rule, uneven_s
 from dspark_bench.schedulers.survival import SurvivalForecast, survival
 
 MOST_KNOWN = 4096
@@ -88,11 +88,18 @@ class HardwareAwareScheduler:
     def plan_verify(
         self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
     ) -> list[int]:
-        """Admit while throughput rises."""
+        """Admit while throughput rises; everything of a batch that was chosen to be even."""
         assert confidence is not None
+        if self._keeps_even(draft_lens):
+            return list(draft_lens)
         values = survival(confidence, self._calibrator)
         step_s = self._times.of(context, draft_lens)
         return causal_greedy(values, draft_lens, context.num_requests, step_s)
+
+    def _keeps_even(self, draft_lens: Sequence[int]) -> bool:
+        """Whether all of it is verified, as was decided before anything was drafted."""
+        is_even = self._rule is not None and self._rule.is_even
+        return is_even and len(draft_lens) > 1 and min(draft_lens) == max(draft_lens)
 
     def observe(self, records: Sequence[CycleRecord]) -> None:
         """Learn from a finished cycle."""
@@ -124,5 +131,5 @@ class CycleTimes:
     def _compute(self, num_requests: int, total: int, longest: int) -> Floats:
         admitted = np.arange(total + 1)
         spent_s = self._cost.draft_s(np.array([total / longest]), longest)
-        uneven_s = self._cost.ragged_s(num_requests) * (longest - admitted / num_requests)
-        return np.asarray(spent_s + self._step_s(num_requests, num_requests + admitted) + uneven_s)
+        padding_s = uneven_s(self._cost, num_requests, longest - admitted / num_requests)
+        return np.asarray(spent_s + self._step_s(num_requests, num_requests + admitted) + padding_s)

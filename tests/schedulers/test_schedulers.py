@@ -13,7 +13,7 @@ from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.random_streams import Floats, Ints
 from dspark_bench.core.types import CycleRecord, PlanContext
 from dspark_bench.schedulers.batch_size import BatchSizeScheduler
-from dspark_bench.schedulers.draft_choice import choose_rule
+from dspark_bench.schedulers.draft_choice import choose_rule, uneven_s
 from dspark_bench.schedulers.fixed import FixedScheduler
 from dspark_bench.schedulers.global_argmax import GlobalArgmaxScheduler
 from dspark_bench.schedulers.goodput import GoodputScheduler
@@ -148,7 +148,9 @@ def test_nothing_is_drafted_where_it_cannot_pay() -> None:
 
 
 def test_uneven_drafts_are_charged_for_what_padding_costs() -> None:
-    """Even: 3.4/8 = .425; the better request's second draft: 4.2/9 = .467, or 4.2/10 if uneven."""
+    """Even: 3.4/8 = .425; the better request's second draft: 4.2/9 = .467, or 4.2/11 if uneven,
+    because half a token of it costs as much as a whole one.
+    """
 
     class Padded(Linear):
         def ragged_s(self, num_requests: int) -> float:
@@ -157,6 +159,45 @@ def test_uneven_drafts_are_charged_for_what_padding_costs() -> None:
     forecast = np.array([[0.5, 0.02], [0.9, 0.8]])
     assert drafts(forecast, Padded(4.0, 1.0), 0.0, 1.0) == [1, 1]
     assert drafts(forecast, Linear(4.0, 1.0), 0.0, 1.0) == [1, 2]
+
+
+def test_padding_costs_a_token_where_it_is_less() -> None:
+    class Padded(Linear):
+        def ragged_s(self, num_requests: int) -> float:
+            return 2.0
+
+    found = uneven_s(Padded(1.0, 1.0), 4, np.array([0.0, 0.25, 1.0, 2.5]))
+    assert found.tolist() == [0.0, 2.0, 2.0, 5.0]
+
+
+@pytest.mark.parametrize("kind", [HardwareAwareScheduler, HardwareAwareAsyncScheduler])
+def test_an_even_batch_is_verified_whole_whatever_the_confidences_are(
+    kind: type[HardwareAwareScheduler],
+) -> None:
+    """Both requests draft two tokens where padding is dear; without padding the last is left out.
+
+    The choice was made before drafting, so hopeless confidences do not change it.
+    """
+
+    class Padded(Linear):
+        def __init__(self, base: float, per_token: float, ragged: float) -> None:
+            super().__init__(base, per_token)
+            self.ragged = ragged
+
+        def ragged_s(self, num_requests: int) -> float:
+            return self.ragged
+
+    found = []
+    for ragged in (0.0, 50.0):
+        scheduler = kind(Padded(4.0, 1.0, ragged), AsItIs())
+        for _ in range(8):
+            scheduler.observe([record(i, (0.9, 0.9)) for i in range(2)])
+        lens = scheduler.plan_draft(context(2, 2))
+        assert lens == [2, 2]
+        for _ in range(3):
+            last = scheduler.plan_verify(context(2, 2), lens, np.array([[0.9, 0.9], [0.9, 0.01]]))
+        found.append(last)
+    assert found == [[2, 1], [2, 2]]
 
 
 def test_a_request_that_starts_anew_under_an_old_id_is_not_known() -> None:
