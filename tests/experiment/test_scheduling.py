@@ -31,9 +31,15 @@ def test_a_sweep_over_schedulers_and_concurrency(tiny_zoo: TinyZoo, tmp_path: Pa
         cycles = pd.read_parquet(folder / "points" / row["point_id"] / "cycles.parquet")
         decode = cycles[(cycles["arm"] == "speculative") & ~cycles["is_prefill"]]
         assert (decode["verify_len"] <= decode["num_drafted"]).all()
+        point = folder / "points" / row["point_id"]
+        assert (point / "cost_surface.json").is_file() == (scheduler != "fixed")
+        assert (point / "timeline.csv").is_file() == (row["concurrency"] == "3")
         if scheduler == "oracle":
             assert (decode["num_accepted"] == decode["verify_len"]).all()
-    assert len(list((tmp_path / "results" / ".costs").glob("*.json"))) == 2
+    kept = list((tmp_path / "results" / ".costs").glob("*.json"))
+    assert len(kept) == 2
+    stored = folder / "points" / rows["oracle", "3"]["point_id"] / "cost_surface.json"
+    assert json.loads(stored.read_text()) in [json.loads(path.read_text()) for path in kept]
 
 
 def test_exploration_marks_cycles_that_no_confidence_chose(
