@@ -19,7 +19,7 @@ from dspark_bench.plots.settings import (
 )
 
 MOST_PANELS = 9
-BARE = ("drafter", "scheduler", "workload", "target")
+BARE = ("drafter", "drafter_class", "drafter_head", "scheduler", "workload", "target")
 _PLACE = ("panel", "series", "sweep", "point_id")
 
 

@@ -43,7 +43,7 @@ def collect(results: Results) -> Plotted:
         "n_units", "n_requests",
     )  # fmt: skip
     means = "Means over cycles without prefill work."
-    first, *settings = caption(rows)
+    first, *settings = caption(rows, "Lines")
     return Plotted(data, (f"{first} {means}", *settings, *notes))
 
 
@@ -58,7 +58,8 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
         [], [], color=look.ink, marker="D", linestyle="", markerfacecolor=look.paper,
         label="one baseline step",
     )  # fmt: skip
-    grid = Grid(1, 1, 9.0, 1.0 + 0.4 * len(data))
+    has_panels = bool(data["panel"].any())
+    grid = Grid(1, 1, 9.0, 1.0 + (0.44 if has_panels else 0.36) * len(data))
     figure, axes = sheet(look, grid, [*keys, step], plotted.caption)
     axis = axes[0, 0]
     left = pd.Series(0.0, index=data.index)
@@ -84,7 +85,7 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
         for series, gamma, panel in zip(data["series"], data["gamma"], data["panel"], strict=True)
     ]
     axis.set_yticks(data.index, labels, fontsize=10)
-    axis.invert_yaxis()
+    axis.set_ylim(len(data) - 0.4, -0.6)
     axis.grid(False, axis="y")
     axis.set_xlabel("time per cycle (ms)")
     return figure

@@ -1,5 +1,6 @@
 """Accepted length and speedup against the drafter's depth (the paper's Figure 3)."""
 
+import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
 from dspark_bench.plots.curves import draw_curve, shifts, ticks_at
@@ -17,6 +18,7 @@ from dspark_bench.plots.selection import (
     speculative_rows,
     with_interval,
 )
+from dspark_bench.plots.settings import split
 from dspark_bench.plots.sheet import Grid, curve_handles, sheet, title
 from dspark_bench.plots.style import Look
 
@@ -29,10 +31,10 @@ def collect(results: Results) -> Plotted:
     rows = require(speculative_rows(results), "drafter_layers", "accepted_length")
     rows = numbers(rows, *with_interval("accepted_length", "speedup"))
     rows, notes = name_places(
-        rows, ["drafter_layers"], _CURVES, ("drafter", "drafter_hash", "train_seed")
+        rows, ["drafter_layers", "gamma"], _CURVES, ("drafter", "drafter_hash", "train_seed")
     )
-    depths = rows.groupby(["panel", "series"])["drafter_layers"].nunique().groupby("panel").max()
-    rows = rows[rows["panel"].isin(depths.index[depths > 1])]
+    groups = [_one_length(part) for part in split(rows, ["panel"])]
+    rows = pd.concat(groups)
     if rows.empty:
         raise NotSupportedError("no class of drafters ran at several depths")
     rows, further = limit_panels(rows, most=4)
@@ -41,6 +43,14 @@ def collect(results: Results) -> Plotted:
         *with_interval("accepted_length", "speedup"), "n_units", "n_requests",
     )  # fmt: skip
     return Plotted(data, (*caption(rows), *notes, *further))
+
+
+def _one_length(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows at the draft length at which a class has most depths; none if it has one only."""
+    depths = rows.groupby(["gamma", "series"])["drafter_layers"].nunique().groupby("gamma").max()
+    chosen = depths.index[depths == depths.max()].max()
+    kept: pd.DataFrame = rows[rows["gamma"] == chosen]
+    return kept if depths.max() > 1 else kept[:0]
 
 
 def draw(plotted: Plotted, look: Look) -> Canvas:

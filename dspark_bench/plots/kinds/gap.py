@@ -12,10 +12,10 @@ from dspark_bench.plots.selection import (
     caption,
     columns,
     drafter_curves,
-    limit_panels,
     name_places,
     require,
     speculative_rows,
+    tidy_panels,
     with_interval,
 )
 from dspark_bench.plots.settings import split
@@ -31,14 +31,17 @@ TERMS = {
     "gap_prefill_and_batching": "prefill,\nbatching",
 }
 _HEADROOM = 0.14
+MOST = 6
 
 
 def collect(results: Results) -> Plotted:
     """Per group of comparable points and drafter, the point with the largest measured speedup."""
     rows = require(speculative_rows(results), "speedup", "speedup_theory", *TERMS)
     rows, notes = name_places(rows, ["gamma"], drafter_curves(rows))
-    rows = best_of(rows, "speedup")
-    rows, further = limit_panels(rows, most=4)
+    rows = best_of(_widest(rows), "speedup")
+    left = len(rows) - MOST
+    further = [f"{left} further drafters or groups are not shown"] if left > 0 else []
+    rows = tidy_panels(rows[:MOST])
     gammas = rows["gamma"].astype(int).astype(str)
     names = (
         rows["series"] + " at gamma " + gammas + rows["panel"].map(lambda t: f", {t}" if t else "")
@@ -51,6 +54,12 @@ def collect(results: Results) -> Plotted:
     chosen = "Of each drafter the draft length with the largest measured S. The terms sum exactly."
     first, *settings = caption(rows)
     return Plotted(data, (f"{first} {chosen}", *settings, *notes, *further))
+
+
+def _widest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Curves over several draft lengths if there are any: they have an optimum to explain."""
+    wide = rows[rows.groupby(["panel", "series"])["gamma"].transform("nunique") > 1]
+    return wide if len(wide) else rows
 
 
 def draw(plotted: Plotted, look: Look) -> Canvas:

@@ -22,6 +22,8 @@ from dspark_bench.plots.style import Look, Mark
 
 FILE = "reliability.csv"
 NUM_BINS = 15
+ENOUGH = 20
+"""Bins with fewer drafts are drawn faint and not joined."""
 _NEEDED = {"stage", "position", "bin", "count", "num_survived", "mean_predicted"}
 _MOST_POSITIONS = 4
 _STAGES = ("before", "after")
@@ -75,7 +77,8 @@ def _plotted(
     )  # fmt: skip
     first = (
         "Survival: the first k drafts are all accepted. Bars: 95 % Wilson interval of a bin's "
-        f"share; n: drafts decided. Point {row['sweep']}/{row['point_id']}, one of {num_points}."
+        f"share (faint: fewer than {ENOUGH} drafts); n: drafts decided. "
+        f"Point {row['sweep']}/{row['point_id']}, one of {num_points}."
     )
     if not _is_calibrated(table):
         first += " No calibration was applied: before and after are the same."
@@ -149,11 +152,19 @@ def _diagram(axes: Axes, part: pd.DataFrame, marks: dict[str, Mark], look: Look)
         bars = np.stack(
             [own["observed"] - own["observed_ci_low"], own["observed_ci_high"] - own["observed"]]
         ).clip(min=0)
-        axes.errorbar(
-            own["mean_predicted"], own["observed"], yerr=bars, color=mark.color,
-            marker=mark.marker, markersize=4.5, linewidth=1.5, elinewidth=0.9, capsize=2,
-        )  # fmt: skip
-    axes.set(xlim=(0, 1), ylim=(0, 1), xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
+        is_thick = (own["count"] >= ENOUGH).to_numpy()
+        for chosen, opacity, line in ((is_thick, 1.0, "-"), (~is_thick, 0.4, "")):
+            axes.errorbar(
+                own["mean_predicted"][chosen], own["observed"][chosen], yerr=bars[:, chosen],
+                color=mark.color, marker=mark.marker, markersize=4.5, linestyle=line,
+                linewidth=1.5, elinewidth=0.9, capsize=2, alpha=opacity,
+            )  # fmt: skip
+    axes.set(
+        xlim=(-0.02, 1.02),
+        ylim=(-0.02, 1.02),
+        xticks=np.linspace(0, 1, 6),
+        yticks=np.linspace(0, 1, 6),
+    )
 
 
 def _histogram(axes: Axes, part: pd.DataFrame, marks: dict[str, Mark]) -> None:

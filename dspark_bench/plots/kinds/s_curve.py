@@ -62,13 +62,12 @@ def collect(results: Results) -> Plotted:
 
 
 def several_lengths(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Panels in which some drafter ran at several draft lengths; all, if there is one panel only.
+    """Curves over several draft lengths; all points, if there is none but only one panel.
 
     Raises NotSupportedError if several groups have one length each.
     """
-    counts = rows.groupby(["panel", "series"])["gamma"].nunique().groupby("panel").max()
-    wide = rows[rows["panel"].isin(counts.index[counts > 1])]
-    if wide.empty and len(counts) > 1:
+    wide = rows[rows.groupby(["panel", "series"])["gamma"].transform("nunique") > 1]
+    if wide.empty and rows["panel"].nunique() > 1:
         raise NotSupportedError("gamma takes one value in every group of comparable points")
     if wide.empty:
         return rows, ()

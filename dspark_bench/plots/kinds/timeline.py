@@ -16,7 +16,9 @@ from dspark_bench.plots.sheet import Grid, sheet
 from dspark_bench.plots.style import Look
 
 FILE = "timeline.csv"
-_NEEDED = {"arm", "time_s", "duration_s", "num_waiting", "batch_size", "verify_budget"}
+_NEEDED = {
+    *("arm", "time_s", "duration_s", "num_cycles", "num_waiting", "batch_size", "verify_budget")
+}
 _ROWS = (
     ("num_waiting", "queue\n(requests)"),
     ("batch_size", "batch\n(requests)"),
@@ -48,19 +50,17 @@ def collect(results: Results) -> Plotted:
     _, row, table = max(found, key=lambda item: item[0])
     chosen = f"{row['sweep']}/{row['point_id']}"
     first = (
-        f"Point {chosen}, one of {len(found)} with a timeline: first measured run of each arm, in "
-        f"{spread_cycles(table)} cycles per stretch; one run, so there is no interval."
+        f"Point {chosen}, one of {len(found)} with a timeline: first measured run of each arm, "
+        f"means over stretches of {_cycles(table)}; one run, so there is no interval."
     )
     data = table.assign(sweep=row["sweep"], point_id=row["point_id"])
     return Plotted(data, (first, shared_settings(pd.DataFrame([row]))))
 
 
-def spread_cycles(table: pd.DataFrame) -> str:
+def _cycles(table: pd.DataFrame) -> str:
     """How many cycles a stretch holds."""
-    if "num_cycles" not in table.columns:
-        return "some"
     low, high = int(table["num_cycles"].min()), int(table["num_cycles"].max())
-    return str(low) if low == high else f"{low} to {high}"
+    return "one cycle" if high == 1 else f"{low} to {high} cycles"
 
 
 def draw(plotted: Plotted, look: Look) -> Canvas:
@@ -81,7 +81,7 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
             times = [*own["time_s"], last["time_s"] + last["duration_s"]]
             axis.step(times, [*own[name], last[name]], where="post", **style)
         axis.set_ylabel(text)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, max(1.0, 1.08 * float(data[name].max())))
         axis.margins(x=0.01)
     axes[-1, 0].set_xlabel("time since the run began (s)")
     return figure
