@@ -16,9 +16,9 @@ from matplotlib.lines import Line2D
 from dspark_bench.plots.style import Look, Mark
 
 _LEGEND_ROW_IN = 0.215
-_CAPTION_ROW_IN = 0.18
-_CAPTION_SIZE = 9.5
-_CHARACTER_IN = 0.0705
+_CAPTION_ROW_IN = 0.19
+_CAPTION_SIZE = 10
+_CHARACTER_IN = 0.074
 """Mean width of a caption's character."""
 _TITLE_CHARACTER_IN = 0.083
 _LEAST_WIDTH_IN = 7.0

@@ -70,11 +70,11 @@ class Look:
 
 # Okabe and Ito 2008, without the yellow that vanishes on white; lighter on black.
 LIGHT: Final = Look(
-    *("light", "#ffffff", "#1a1a1a", "#6b6b6b", "#e2e2e2"),
+    *("light", "#ffffff", "#1a1a1a", "#595959", "#e2e2e2"),
     ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
 )
 DARK: Final = Look(
-    *("dark", "#14171c", "#eceff4", "#a0a6b0", "#333a45"),
+    *("dark", "#14171c", "#eceff4", "#b4bac4", "#333a45"),
     ("#56B4E9", "#FF8A3D", "#2CC79E", "#E29BC6", "#F0E442", "#7FA8FF", "#ffffff"),
 )
 STYLES: Final = {look.name: look for look in (LIGHT, DARK)}

@@ -148,14 +148,18 @@ def _heading(part: pd.DataFrame, position: int) -> str:
 def _diagram(axes: Axes, part: pd.DataFrame, marks: dict[str, Mark], look: Look) -> None:
     axes.plot([0, 1], [0, 1], ":", color=look.muted, linewidth=1.4)
     for stage, mark in marks.items():
-        own = part[part["stage"] == stage].sort_values("mean_predicted")
-        bars = np.stack(
-            [own["observed"] - own["observed_ci_low"], own["observed_ci_high"] - own["observed"]]
-        ).clip(min=0)
-        is_thick = (own["count"] >= ENOUGH).to_numpy()
+        own = part[part["stage"] == stage].set_index("bin").reindex(range(NUM_BINS))
+        is_thick = own["count"] >= ENOUGH
         for chosen, opacity, line in ((is_thick, 1.0, "-"), (~is_thick, 0.4, "")):
+            shown = own.where(chosen)  # a gap where a bin is left out
+            bars = np.stack(
+                [
+                    shown["observed"] - shown["observed_ci_low"],
+                    shown["observed_ci_high"] - shown["observed"],
+                ]
+            )
             axes.errorbar(
-                own["mean_predicted"][chosen], own["observed"][chosen], yerr=bars[:, chosen],
+                shown["mean_predicted"], shown["observed"], yerr=bars.clip(min=0),
                 color=mark.color, marker=mark.marker, markersize=4.5, linestyle=line,
                 linewidth=1.5, elinewidth=0.9, capsize=2, alpha=opacity,
             )  # fmt: skip
