@@ -120,7 +120,6 @@ def plot(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH]...",
             help="Sweeps, folders of sweeps, or a file of `profile`.",
             show_default="results",
         ),

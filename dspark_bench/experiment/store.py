@@ -59,7 +59,7 @@ class PointStore:
             }
             write_json(folder / "metrics.json", metrics)
             for name, table in result.summary.tables.items():
-                table.to_csv(folder / f"{name}.csv", index=False)
+                table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
             if result.surface is not None:
                 text = json.dumps({"surface": asdict(result.surface)})
                 replace_text(folder / COST_SURFACE, text + "\n")

@@ -137,12 +137,18 @@ def columns(rows: pd.DataFrame, *names: str) -> pd.DataFrame:
     return rows[list(dict.fromkeys(wanted))].reset_index(drop=True)
 
 
-def caption(rows: pd.DataFrame, what: str = "Bars") -> tuple[str, ...]:
-    """What intervals rest on, and the settings that all rows share."""
+def caption(rows: pd.DataFrame, *figures: str, what: str = "Bars") -> tuple[str, ...]:
+    """What the intervals of these figures rest on, those that no point stores, and the settings
+    that all rows share.
+    """
+    known = numbers(rows, *(f"{name}_ci_low" for name in figures))
+    missing = [name for name in figures if known[f"{name}_ci_low"].isna().all()]
+    absent = f" No point stores an interval of {' or '.join(missing)}." if missing else ""
     units = {"prompts" if one else "A-B blocks" for one in _is_by_prompt(rows)}
     n = f"n = {spread(rows, 'n_units')} {' or '.join(sorted(units))} per point"
     requests = f"{spread(rows, 'n_requests')} requests"
-    return (f"{what}: 95 % bootstrap interval, {n} ({requests}).", shared_settings(rows))
+    interval = f"{what}: 95 % bootstrap interval" if len(missing) < len(figures) else "Means"
+    return (f"{interval}, {n} ({requests}).{absent}", shared_settings(rows))
 
 
 def _is_by_prompt(rows: pd.DataFrame) -> "pd.Series[bool]":

@@ -34,29 +34,35 @@ from dspark_bench.plots.style import Look, Mark
 FREE = (*LOAD_SETTINGS, "scheduler", "cost", "calibrator", "threads", "speedup_basis", "machine_id")
 """Settings that acceptance does not depend on."""
 MOST_ROWS = 4
+_NAMED = ("acceptance",)
 
 
 def collect(results: Results) -> Plotted:
     """Per group and drafter the point with the most cycles, all at one draft length."""
     rows = require(unselected(speculative_rows(results)), "n_cycles")
     rows, notes = name_places(rows, ["point_id", "sweep"], drafter_curves(rows), (*FREE, "gamma"))
-    rows = pd.concat([_one_length(part) for part in split(rows, ["panel"])])
+    usual = _most_shared(rows)
+    rows = pd.concat([_one_length(part, usual) for part in split(rows, ["panel"])])
     places = rows.groupby(["panel", "series"], sort=False)["n_cycles"].idxmax()
     rows = rows.loc[places]
     found = [line for _, row in rows.iterrows() for line in _points(row, results)]
     if not found:
         raise NotSupportedError("no point has acceptance by position")
     data, further = limit_panels(pd.DataFrame(found), most=MOST_ROWS)
-    first, *settings = caption(rows[rows["point_id"].isin(set(data["point_id"]))])
-    if data["value_ci_low"].isna().all():
-        first = "No intervals: these points were measured before intervals by position were kept."
+    shown = rows[rows["point_id"].isin(set(data["point_id"]))]
+    first, *settings = caption(shown.assign(acceptance_ci_low=data["value_ci_low"].max()), *_NAMED)
     return Plotted(data.reset_index(drop=True), (first, *settings, *notes, *further))
 
 
-def _one_length(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows at the draft length that most drafters share, the longest of these."""
-    drafters = rows.groupby("gamma")["series"].nunique()
-    chosen = drafters.index[drafters == drafters.max()].max()
+def _most_shared(rows: pd.DataFrame) -> float:
+    """The draft length that most groups and drafters share, the longest of these."""
+    pairs = rows.drop_duplicates(["gamma", "panel", "series"]).groupby("gamma").size()
+    return float(pairs.index[pairs == pairs.max()].max())
+
+
+def _one_length(rows: pd.DataFrame, usual: float) -> pd.DataFrame:
+    """Rows of a group at the usual draft length, or at the one that it has most of."""
+    chosen = usual if (rows["gamma"] == usual).any() else _most_shared(rows)
     kept: pd.DataFrame = rows[rows["gamma"] == chosen]
     return kept
 
@@ -107,7 +113,7 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
     data = plotted.data
     marks = look.marks(data["series"])
     panels = each_panel(data)
-    grid = Grid(len(panels), 3, 3.9, 3.1, sharex=True, sharey="col")
+    grid = Grid(len(panels), 3, 3.9, 3.1, sharex="row", sharey="col")
     keys = [
         Line2D([], [], color=look.muted, linestyle="-", label="counts: drafts decided there"),
         Line2D([], [], color=look.muted, linestyle="--", label="counts: contexts of agreement"),

@@ -43,7 +43,7 @@ def collect(results: Results) -> Plotted:
         "n_units", "n_requests",
     )  # fmt: skip
     means = "Means over cycles without prefill work."
-    first, *settings = caption(rows, "Lines")
+    first, *settings = caption(rows, "cycle_s", "baseline_step_s", what="Lines")
     return Plotted(data, (f"{first} {means}", *settings, *notes))
 
 

@@ -42,7 +42,7 @@ def collect(results: Results) -> Plotted:
         rows, "drafter", "gamma", "drafter_layers", *_CURVES,
         *with_interval("accepted_length", "speedup"), "n_units", "n_requests",
     )  # fmt: skip
-    return Plotted(data, (*caption(rows), *notes, *further))
+    return Plotted(data, (*caption(rows, "accepted_length", "speedup"), *notes, *further))
 
 
 def _one_length(rows: pd.DataFrame) -> pd.DataFrame:

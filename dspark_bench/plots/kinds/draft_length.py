@@ -39,7 +39,7 @@ def collect(results: Results) -> Plotted:
         rows.sort_values(["panel", "series", "gamma"], kind="stable"), "drafter", "gamma",
         *with_interval("accepted_length", "cycle_s"), "n_units", "n_requests",
     )  # fmt: skip
-    return Plotted(data, (*caption(rows), *notes, *more, *further))
+    return Plotted(data, (*caption(rows, "accepted_length", "cycle_s"), *notes, *more, *further))
 
 
 def draw(plotted: Plotted, look: Look) -> Canvas:

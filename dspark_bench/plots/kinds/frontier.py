@@ -33,7 +33,7 @@ def collect(results: Results) -> Plotted:
         "n_units", "n_requests",
     )  # fmt: skip
     numbers_say = "Small numbers: the load, requests at once or per second."
-    first, *settings = caption(rows)
+    first, *settings = caption(rows, *_NAMES)
     return Plotted(data, (f"{first} {numbers_say}", *settings, *notes, *further))
 
 

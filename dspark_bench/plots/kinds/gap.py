@@ -52,7 +52,7 @@ def collect(results: Results) -> Plotted:
         *with_interval("speedup"), "n_units", "n_requests",
     )  # fmt: skip
     chosen = "Of each drafter the draft length with the largest measured S. The terms sum exactly."
-    first, *settings = caption(rows)
+    first, *settings = caption(rows, "speedup_theory", "speedup")
     return Plotted(data, (f"{first} {chosen}", *settings, *notes, *further))
 
 

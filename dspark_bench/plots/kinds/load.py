@@ -77,7 +77,10 @@ def collect(results: Results) -> Plotted:
         *with_interval("throughput_tok_s", "verify_budget", "baseline_tok_s"),
         "n_units", "n_requests",
     )  # fmt: skip
-    return Plotted(data, (*caption(rows), *notes, *further))
+    return Plotted(
+        data,
+        (*caption(rows, "throughput_tok_s", "verify_budget", "baseline_tok_s"), *notes, *further),
+    )
 
 
 def draw(plotted: Plotted, look: Look) -> Canvas:

@@ -57,7 +57,7 @@ def collect(results: Results) -> Plotted:
         *("n_units", "n_requests", "speedup_basis", "is_measured_optimum", "is_formula_optimum"),
     )
     optimum = "Optima: the largest S among the draft lengths measured."
-    first, *settings = caption(rows)
+    first, *settings = caption(rows, "speedup")
     return Plotted(data, (f"{first} {optimum}", *settings, *notes, *more, *further))
 
 

@@ -43,7 +43,7 @@ def collect(results: Results) -> Plotted:
         "n_units", "n_requests", "n_cycles",
     )  # fmt: skip
     bonus = "Accepted length in tokens per cycle, bonus token included."
-    first, *settings = caption(rows, "Brackets")
+    first, *settings = caption(rows, "accepted_length", what="Brackets")
     return Plotted(data, (f"{bonus} {first}", *settings, *notes))
 
 

@@ -44,7 +44,7 @@ def collect(results: Results) -> Plotted:
         rows.sort_values(["panel", "series", _AXIS], kind="stable"), "workload", _AXIS,
         *with_interval(*_NAMES), "n_units", "n_requests",
     )  # fmt: skip
-    return Plotted(data, (*caption(rows), *notes))
+    return Plotted(data, (*caption(rows, *_NAMES), *notes))
 
 
 def draw(plotted: Plotted, look: Look) -> Canvas:

@@ -19,6 +19,8 @@ FILE = "timeline.csv"
 _NEEDED = {
     *("arm", "time_s", "duration_s", "num_cycles", "num_waiting", "batch_size", "verify_budget")
 }
+_LEAST_IDLE = 0.002
+"""Share of a run from which on a pause is shown."""
 _ROWS = (
     ("num_waiting", "queue\n(requests)"),
     ("batch_size", "batch\n(requests)"),
@@ -77,14 +79,28 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
             own = data[data["arm"] == arm]
             if own.empty or (name == "verify_budget" and arm == "baseline"):
                 continue
-            last = own.iloc[-1]
-            times = [*own["time_s"], last["time_s"] + last["duration_s"]]
-            axis.step(times, [*own[name], last[name]], where="post", **style)
+            axis.step(*_steps(own, name), where="post", **style)
         axis.set_ylabel(text)
         axis.set_ylim(0, max(1.0, 1.08 * float(data[name].max())))
         axis.margins(x=0.01)
     axes[-1, 0].set_xlabel("time since the run began (s)")
     return figure
+
+
+def _steps(own: pd.DataFrame, name: str) -> tuple[list[float], list[float]]:
+    """Times and values of a step line; while the engine idles nothing waits and nothing runs."""
+    ends = own["time_s"] + own["duration_s"]
+    least_s = _LEAST_IDLE * float(ends.iloc[-1])
+    idle = float("nan") if name == "verify_budget" else 0.0
+    times, values = [], []
+    following = [*own["time_s"].iloc[1:], float("inf")]
+    for start, end, value, after in zip(own["time_s"], ends, own[name], following, strict=True):
+        times.append(float(start))
+        values.append(float(value))
+        if after - end > least_s:
+            times.append(float(end))
+            values.append(idle if after < float("inf") else float(value))
+    return times, values
 
 
 KIND = Kind("timeline", "One run over time: queue, batch, budget", 110, collect, draw)

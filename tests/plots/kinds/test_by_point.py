@@ -65,7 +65,11 @@ def test_positions_come_with_intervals_and_counts(tmp_path: Path) -> None:
 
 def test_old_points_say_that_they_have_no_intervals(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path / "s", [row("a")], position_intervals={})
-    assert figure_of(folder, "acceptance_by_position").caption[0].startswith("No intervals")
+    assert (
+        figure_of(folder, "acceptance_by_position")
+        .caption[0]
+        .endswith("No point stores an interval of acceptance.")
+    )
     bare = write_sweep(tmp_path / "bare", [row("a")], positions={})
     assert skipped(bare, "acceptance_by_position") == "no point has acceptance by position"
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from dspark_bench.plots.kinds.reliability import wilson
+from dspark_bench.plots.kinds.timeline import _steps
 from tests.plots.folders import figure_of, row, skipped, write_sweep
 
 BINS = """stage,position,bin,count,num_survived,mean_predicted
@@ -97,6 +98,13 @@ def test_the_timeline_is_of_the_busiest_point(tmp_path: Path) -> None:
     source = pd.read_csv(folder / "points/lively/timeline.csv")
     pd.testing.assert_frame_equal(figure.data[list(source.columns)], source)
     assert "Point s/lively, one of 2" in figure.caption[0]
+
+
+def test_pauses_of_an_open_loop_are_shown_as_idle() -> None:
+    own = pd.DataFrame(
+        {"time_s": [0.0, 5.0], "duration_s": [1.0, 2.0], "batch_size": [3, 4]}, dtype=float
+    )
+    assert _steps(own, "batch_size") == ([0, 1, 5, 7], [3, 0, 4, 4])
 
 
 @pytest.mark.parametrize(
