@@ -18,8 +18,9 @@ from dspark_bench.plots.settings import (
     varying,
 )
 
-MOST_PANELS = 9
+MOST_PANELS = 6
 BARE = ("drafter", "drafter_class", "drafter_head", "scheduler", "workload", "target")
+_SIMULATED = "(simulated acceptance)"
 _PLACE = ("panel", "series", "sweep", "point_id")
 
 
@@ -80,9 +81,13 @@ def name_places(
     notes = [f"{int(twins.sum())} points differ in no known setting and are not shown"]
     rows = rows[~twins]
     panels = rows.apply(lambda row: label(row, panel_keys), axis=1)
-    panels = panels.where(~is_simulated(rows), (panels + " (simulated acceptance)").str.strip())
+    panels = panels.where(~is_simulated(rows), _with_mark(panels))
     named = rows.assign(panel=panels, series=_series(rows, series_keys, curves[0]))
     return named, tuple(notes if twins.any() else ())
+
+
+def _with_mark(panels: "pd.Series[str]") -> "pd.Series[str]":
+    return panels.map(lambda text: f"{text}, {_SIMULATED}" if text else _SIMULATED)
 
 
 def drafter_curves(rows: pd.DataFrame) -> list[str]:
@@ -91,32 +96,41 @@ def drafter_curves(rows: pd.DataFrame) -> list[str]:
 
 
 def _series(rows: pd.DataFrame, keys: Sequence[str], main: str) -> "pd.Series[str]":
+    """The main key's value, and the other keys that vary among the rows that share it."""
+
     def text(row: "pd.Series[Any]") -> str:
-        return label(row, keys or [main], BARE).replace(", ", " ") or "-"
+        own = rows[rows[main] == row[main]]
+        others = [key for key in keys if key != main and own[key].nunique(dropna=False) > 1]
+        return label(row, [main, *others], BARE).replace(", ", " ") or "-"
 
     return rows.apply(text, axis=1)
 
 
 def limit_panels(
-    rows: pd.DataFrame, by: str = "panel", most: int = MOST_PANELS
+    rows: pd.DataFrame, most: int = MOST_PANELS
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The panels with the most rows, with short titles, and a note on the others."""
-    sizes = rows.groupby(by, sort=False).size().sort_values(ascending=False, kind="stable")
+    sizes = rows.groupby("panel", sort=False).size().sort_values(ascending=False, kind="stable")
     if len(sizes) <= most:
-        return tidy_panels(rows, by), ()
-    kept = rows[rows[by].isin(sizes.index[:most])]
-    return tidy_panels(kept, by), (f"{len(sizes) - most} further groups of points are not shown",)
+        return tidy_names(rows), ()
+    kept = rows[rows["panel"].isin(sizes.index[:most])]
+    return tidy_names(kept), (f"{len(sizes) - most} further groups of points are not shown",)
 
 
-def tidy_panels(rows: pd.DataFrame, by: str = "panel") -> pd.DataFrame:
-    """Panel titles without the settings that all panels left have in common."""
-    parts = rows[by].map(lambda text: text.split(", ") if text else [])
-    shared = set.intersection(*(set(part) for part in parts)) if rows[by].nunique() > 1 else None
-    if shared is None:
-        mark = "(simulated acceptance)"
-        return rows.assign(**{by: [mark if mark in text else "" for text in rows[by]]})
-    kept = parts.map(lambda part: ", ".join(item for item in part if item not in shared))
-    return rows.assign(**{by: kept})
+def tidy_names(rows: pd.DataFrame) -> pd.DataFrame:
+    """Titles of panels and names of curves without what those left have in common."""
+    panels = _without_shared(rows["panel"], ", ", _SIMULATED)
+    names = _without_shared(rows["series"], " ", "")
+    return rows.assign(panel=panels, series=rows["series"] if "" in names else names)
+
+
+def _without_shared(texts: "pd.Series[str]", glue: str, kept: str) -> list[str]:
+    """Texts without the parts that all of them have; a part that holds `kept` always stays."""
+    parts = [text.split(glue) for text in texts]
+    shared = set.intersection(*map(set, parts))
+    if kept:
+        shared = {part for part in shared if kept not in part}
+    return [glue.join(part for part in own if part not in shared) for own in parts]
 
 
 def unselected(rows: pd.DataFrame) -> pd.DataFrame:

@@ -101,8 +101,13 @@ def _legend_columns(handles: Sequence[Artist], width_in: float) -> int:
 
 def title(axes: Axes, text: str, width_in: float = 4.5) -> None:
     """A panel's title, wrapped to its width."""
-    lines = textwrap.wrap(text, max(20, int((width_in - 0.7) / _TITLE_CHARACTER_IN)))
-    axes.set_title("\n".join(lines))
+    axes.set_title(wrapped(text, width_in))
+
+
+def wrapped(text: str, width_in: float = 4.5) -> str:
+    """Text in lines no wider than a panel."""
+    width = max(20, int((width_in - 0.7) / _TITLE_CHARACTER_IN))
+    return "\n".join(textwrap.wrap(text, width, break_on_hyphens=False))
 
 
 def curve_handles(marks: dict[str, Mark]) -> list[Line2D]:

@@ -27,7 +27,8 @@ def test_every_kind_is_found_and_has_a_place_of_its_own() -> None:
 
 def test_data_lies_beside_each_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_sweep(tmp_path / "s", two_drafters())
-    assert cli.execute(["plot", str(folder), "--format", "png,svg"]) == 0
+    few = ["--kind", "s_curve", "--kind", "timeline"]
+    assert cli.execute(["plot", str(folder), *few, "--format", "png,svg"]) == 0
     shown = capsys.readouterr().out
     figures = folder / "figures"
     assert (figures / "s_curve.png").read_bytes().startswith(b"\x89PNG")
@@ -57,8 +58,10 @@ def test_kinds_styles_and_formats_can_be_chosen(tmp_path: Path) -> None:
 def test_several_sweeps_and_their_parent_give_the_same_figures(tmp_path: Path) -> None:
     write_sweep(tmp_path / "r" / "a", [row("a", gamma=2)])
     write_sweep(tmp_path / "r" / "b", [row("b", gamma=4)])
-    parent = run_plot(PlotRequest((tmp_path / "r",), tmp_path / "x", ("svg",)))
-    both = PlotRequest((tmp_path / "r" / "a", tmp_path / "r" / "b"), None, ("svg",))
+    few = ("s_curve", "gap")
+    parent = run_plot(PlotRequest((tmp_path / "r",), tmp_path / "x", ("svg",), kinds=few))
+    paths = (tmp_path / "r" / "a", tmp_path / "r" / "b")
+    both = PlotRequest(paths, None, ("svg",), kinds=few)
     apart = run_plot(both)
     assert both.folder == tmp_path / "r" / "figures"
     assert [f.kind for f in parent.figures] == [f.kind for f in apart.figures]

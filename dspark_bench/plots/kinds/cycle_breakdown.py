@@ -17,7 +17,7 @@ from dspark_bench.plots.selection import (
     numbers,
     require,
     speculative_rows,
-    tidy_panels,
+    tidy_names,
     with_interval,
 )
 from dspark_bench.plots.sheet import Grid, sheet
@@ -37,7 +37,7 @@ def collect(results: Results) -> Plotted:
     if len(rows) > MOST_BARS:
         notes = (*notes, f"{len(rows) - MOST_BARS} further points are not shown")
         rows = rows[:MOST_BARS]
-    rows = tidy_panels(rows)
+    rows = tidy_names(rows)
     data = columns(
         rows, "drafter", "gamma", *STAGES, *with_interval("cycle_s", "baseline_step_s"),
         "n_units", "n_requests",

@@ -32,7 +32,7 @@ def collect(results: Results) -> Plotted:
         rows, "drafter", "scheduler", "gamma", "load_axis", "level", *with_interval(*_NAMES),
         "n_units", "n_requests",
     )  # fmt: skip
-    numbers_say = "Small numbers: the load, requests at once or per second."
+    numbers_say = "Numbers along one curve: the load, requests at once or per second."
     first, *settings = caption(rows, *_NAMES)
     return Plotted(data, (f"{first} {numbers_say}", *settings, *notes, *further))
 
@@ -53,11 +53,12 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
                 axis, curve, "baseline_tok_s_per_user", "baseline_tok_s", baseline,
                 linestyle=":", linewidth=1.2, zorder=2,
             )  # fmt: skip
-            for row in curve.itertuples():
-                axis.annotate(
-                    f"{row.level:g}", (row.tok_s_per_user, row.throughput_tok_s), (5, 5),
-                    textcoords="offset points", fontsize=9, color=marks[label].color,
-                )  # fmt: skip
+        highest = str(part.groupby("series")["throughput_tok_s"].max().idxmax())
+        for row in part[part["series"] == highest].itertuples():
+            axis.annotate(
+                f"{row.level:g}", (row.tok_s_per_user, row.throughput_tok_s), (6, 6),
+                textcoords="offset points", fontsize=10, color=marks[highest].color,
+            )  # fmt: skip
         title(axis, name, grid.width_in)
         axis.set_xlabel("speed of one user (tokens/s, mean over requests)")
         axis.set_ylabel("throughput (tokens/s)")

@@ -15,7 +15,7 @@ from dspark_bench.plots.selection import (
     name_places,
     require,
     speculative_rows,
-    tidy_panels,
+    tidy_names,
     with_interval,
 )
 from dspark_bench.plots.settings import split
@@ -38,10 +38,12 @@ def collect(results: Results) -> Plotted:
     """Per group of comparable points and drafter, the point with the largest measured speedup."""
     rows = require(speculative_rows(results), "speedup", "speedup_theory", *TERMS)
     rows, notes = name_places(rows, ["gamma"], drafter_curves(rows))
-    rows = best_of(_widest(rows), "speedup")
+    rows = _widest(rows)
+    sizes = rows.groupby("panel")["panel"].transform("size")
+    rows = best_of(rows.loc[sizes.sort_values(ascending=False, kind="stable").index], "speedup")
     left = len(rows) - MOST
     further = [f"{left} further drafters or groups are not shown"] if left > 0 else []
-    rows = tidy_panels(rows[:MOST])
+    rows = tidy_names(rows[:MOST])
     gammas = rows["gamma"].astype(int).astype(str)
     names = (
         rows["series"] + " at gamma " + gammas + rows["panel"].map(lambda t: f", {t}" if t else "")

@@ -26,7 +26,7 @@ from dspark_bench.plots.selection import (
     speculative_rows,
     with_interval,
 )
-from dspark_bench.plots.sheet import curve_handles, panel_grid, sheet, switch_off, title
+from dspark_bench.plots.sheet import curve_handles, panel_grid, sheet, switch_off, title, wrapped
 from dspark_bench.plots.style import Look, Mark
 
 HOLLOW: dict[str, Any] = {"markersize": 4.5, "linewidth": 1.3, "linestyle": "--"}
@@ -127,7 +127,7 @@ def _optima(axes: Axes, part: pd.DataFrame, look: Look) -> None:
                 lines.append(f"{name} {int(formula.iloc[0])} / {int(measured.iloc[0])}")
     if lines:
         heading = axes.get_title(loc="left")
-        best = "best gamma, formula / measured:\n" + ", ".join(lines)
+        best = wrapped("best gamma, formula / measured: " + "; ".join(lines))
         axes.set_title(f"{heading}\n{best}" if heading else best, fontsize=10)
 
 
