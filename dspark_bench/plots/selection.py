@@ -78,12 +78,20 @@ def name_places(
             panel_keys = varying(rows, [finer, *panel_keys])
             places = [*panel_keys, *series_keys, *axis]
     twins = rows.duplicated(places)
-    notes = [f"{int(twins.sum())} points differ in no known setting and are not shown"]
+    notes = left_out(int(twins.sum()), "point", "that no known setting tells apart ")
     rows = rows[~twins]
     panels = rows.apply(lambda row: label(row, panel_keys), axis=1)
     panels = panels.where(~is_simulated(rows), _with_mark(panels))
     named = rows.assign(panel=panels, series=_series(rows, series_keys, curves[0]))
-    return named, tuple(notes if twins.any() else ())
+    return named, notes
+
+
+def left_out(count: int, noun: str, which: str = "") -> tuple[str, ...]:
+    """A caption's line on what is not shown; none for nothing."""
+    if count <= 0:
+        return ()
+    verb = "is" if count == 1 else "are"
+    return (f"{count} {noun}{'' if count == 1 else 's'} {which}{verb} not shown",)
 
 
 def _with_mark(panels: "pd.Series[str]") -> "pd.Series[str]":
@@ -114,7 +122,7 @@ def limit_panels(
     if len(sizes) <= most:
         return tidy_names(rows), ()
     kept = rows[rows["panel"].isin(sizes.index[:most])]
-    return tidy_names(kept), (f"{len(sizes) - most} further groups of points are not shown",)
+    return tidy_names(kept), left_out(len(sizes) - most, "further group", "of points ")
 
 
 def tidy_names(rows: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from dspark_bench.plots.curves import draw_curve, ticks_at
 from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
 from dspark_bench.plots.points import read_json
 from dspark_bench.plots.results import Results
-from dspark_bench.plots.selection import each_panel
+from dspark_bench.plots.selection import each_panel, left_out
 from dspark_bench.plots.settings import drafter_columns, label, panel_columns, split, varying
 from dspark_bench.plots.sheet import curve_handles, panel_grid, sheet, switch_off, title
 from dspark_bench.plots.style import Look
@@ -50,16 +50,16 @@ def collect(results: Results) -> Plotted:
         )
         for text, name in zip(chosen, names, strict=True)
     ]
-    notes = [f"{len(surfaces) - len(chosen)} further surfaces are not shown"]
-    return _plotted(pd.concat(tables, ignore_index=True), notes if surfaces.keys() - chosen else [])
+    notes = left_out(len(surfaces) - len(chosen), "further surface")
+    return _plotted(pd.concat(tables, ignore_index=True), notes)
 
 
 def collect_file(path: Path) -> Plotted:
     """The surface in a file of `dspark-bench profile`. Raises ResultsError."""
-    return _plotted(surface_rows(read_surface(path)).assign(panel=path.stem), [])
+    return _plotted(surface_rows(read_surface(path)).assign(panel=path.stem), ())
 
 
-def _plotted(data: pd.DataFrame, notes: list[str]) -> Plotted:
+def _plotted(data: pd.DataFrame, notes: tuple[str, ...]) -> Plotted:
     first = (
         "Medians over cycles of a measured step without drafting; no interval is kept. Tokens of a "
         "step: requests x (1 + drafts verified of each); a curve per number of requests."

@@ -13,6 +13,7 @@ from dspark_bench.plots.selection import (
     caption,
     columns,
     drafter_curves,
+    left_out,
     name_places,
     numbers,
     require,
@@ -25,7 +26,7 @@ from dspark_bench.plots.style import HATCHES, Look
 
 _NAMES = ("draft", "schedule", "verify", "accept", "engine")
 _COLORS = (0, 3, 1, 2, 4)
-MOST_BARS = 16
+MOST_BARS = 24
 
 
 def collect(results: Results) -> Plotted:
@@ -35,7 +36,7 @@ def collect(results: Results) -> Plotted:
     rows, notes = name_places(rows, ["gamma"], drafter_curves(rows))
     rows = rows.sort_values(["panel", "series", "gamma"], kind="stable")
     if len(rows) > MOST_BARS:
-        notes = (*notes, f"{len(rows) - MOST_BARS} further points are not shown")
+        notes = (*notes, *left_out(len(rows) - MOST_BARS, "further point"))
         rows = rows[:MOST_BARS]
     rows = tidy_names(rows)
     data = columns(

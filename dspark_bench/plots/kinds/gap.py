@@ -12,6 +12,7 @@ from dspark_bench.plots.selection import (
     caption,
     columns,
     drafter_curves,
+    left_out,
     name_places,
     require,
     speculative_rows,
@@ -41,8 +42,7 @@ def collect(results: Results) -> Plotted:
     rows = _widest(rows)
     sizes = rows.groupby("panel")["panel"].transform("size")
     rows = best_of(rows.loc[sizes.sort_values(ascending=False, kind="stable").index], "speedup")
-    left = len(rows) - MOST
-    further = [f"{left} further drafters or groups are not shown"] if left > 0 else []
+    further = left_out(len(rows) - MOST, "further waterfall")
     rows = tidy_names(rows[:MOST])
     gammas = rows["gamma"].astype(int).astype(str)
     names = (

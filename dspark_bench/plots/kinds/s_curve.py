@@ -14,11 +14,13 @@ from dspark_bench.plots.curves import draw_curve, shifts, ticks_at
 from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
 from dspark_bench.plots.results import Results
 from dspark_bench.plots.selection import (
+    best_of,
     caption,
     columns,
     drafter_curves,
     each_panel,
     each_series,
+    left_out,
     limit_panels,
     name_places,
     numbers,
@@ -46,10 +48,10 @@ def collect(results: Results) -> Plotted:
     rows, notes = name_places(rows, ["gamma"], drafter_curves(rows))
     rows, more = several_lengths(rows)
     rows, further = limit_panels(rows)
-    best = rows.groupby(["panel", "series"], sort=False)
+    known = rows[rows["speedup_theory"].notna()]
     rows = rows.assign(
-        is_measured_optimum=rows["speedup"] == best["speedup"].transform("max"),
-        is_formula_optimum=rows["speedup_theory"] == best["speedup_theory"].transform("max"),
+        is_measured_optimum=rows.index.isin(best_of(rows, "speedup").index),
+        is_formula_optimum=rows.index.isin(best_of(known, "speedup_theory").index),
     )
     data = columns(
         rows.sort_values(["panel", "series", "gamma"], kind="stable"),
@@ -71,8 +73,7 @@ def several_lengths(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
         raise NotSupportedError("gamma takes one value in every group of comparable points")
     if wide.empty:
         return rows, ()
-    left = len(rows) - len(wide)
-    return wide, (f"{left} points whose gamma does not vary are not shown",) if left else ()
+    return wide, left_out(len(rows) - len(wide), "point", "whose gamma does not vary ")
 
 
 def draw(plotted: Plotted, look: Look) -> Canvas:

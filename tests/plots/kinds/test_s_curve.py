@@ -101,7 +101,7 @@ def test_curves_of_one_length_are_left_out_beside_longer_ones(tmp_path: Path) ->
     rows = [*two_drafters(), row("lone", drafter="ar", drafter_hash="ar")]
     figure = figure_of(write_sweep(tmp_path / "s", rows), "s_curve")
     assert "lone" not in set(figure.data["point_id"])
-    assert "1 points whose gamma does not vary are not shown" in figure.caption
+    assert "1 point whose gamma does not vary is not shown" in figure.caption
 
 
 def test_one_point_is_a_figure_many_of_one_length_are_not(tmp_path: Path) -> None:
