@@ -37,9 +37,14 @@ def draw_curve(
     )
 
 
+def shift_step(xs: "pd.Series[float]") -> float:
+    """A hundredth of an axis over these values."""
+    return 0.012 * max(0.3, float(xs.max() - xs.min()))
+
+
 def shifts(xs: "pd.Series[float]", labels: Sequence[str]) -> dict[str, float]:
     """Small shifts of x by label, a hundredth of the axis apart and centred."""
-    step = 0.012 * float(xs.max() - xs.min())
+    step = shift_step(xs)
     middle = (len(labels) - 1) / 2
     return {label: step * (place - middle) for place, label in enumerate(labels)}
 

@@ -104,15 +104,16 @@ def write_figures(
     Raises UsageError for an unknown format, ResultsError if a file cannot be written.
     """
     check_formats(formats)
-    written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for figure in figures:
-            for file in _write(figure, folder, formats):
-                written.append(file)
-                on_written(file)
-    except OSError as error:
-        raise ResultsError(f"cannot write figures to {folder}: {error}") from error
+    written: list[Path] = []
+    for figure in figures:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            files = list(_write(figure, folder, formats))
+        except OSError as error:
+            raise ResultsError(f"cannot write figures to {folder}: {error}") from error
+        written += files
+        for file in files:
+            on_written(file)
     return tuple(written)
 
 

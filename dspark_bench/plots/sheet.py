@@ -3,7 +3,7 @@ data.
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,12 @@ def curve_handles(marks: dict[str, Mark]) -> list[Line2D]:
         Line2D([], [], color=mark.color, marker=mark.marker, label=label, linewidth=1.8)
         for label, mark in marks.items()
     ]
+
+
+def from_zero(axes: Iterable[Axes]) -> None:
+    """Start at 0. Once everything is drawn: axes that share a scale then all keep their data."""
+    for axis in axes:
+        axis.set_ylim(0, axis.get_ylim()[1])
 
 
 def switch_off(axes: "np.ndarray[tuple[int, int], np.dtype[Any]]", num_used: int) -> list[Axes]:

@@ -16,7 +16,7 @@ from dspark_bench.plots.points import read_json
 from dspark_bench.plots.results import Results
 from dspark_bench.plots.selection import each_panel, left_out
 from dspark_bench.plots.settings import drafter_columns, label, panel_columns, split, varying
-from dspark_bench.plots.sheet import curve_handles, panel_grid, sheet, switch_off, title
+from dspark_bench.plots.sheet import curve_handles, from_zero, panel_grid, sheet, switch_off, title
 from dspark_bench.plots.style import Look
 
 FILE = "cost_surface.json"
@@ -128,10 +128,10 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
             mark = marks[str(curve["series"].iloc[0])]
             draw_curve(axis, curve, "tokens", "steps_per_s", mark)
         ticks_at(axis, part["tokens"].tolist(), is_log=True)
-        axis.set_ylim(bottom=0)
         title(axis, name, grid.width_in)
         axis.set_xlabel("tokens of a step, B")
         axis.set_ylabel("steps per second, SPS(B)")
+    from_zero(axes.flat)
     return figure
 
 

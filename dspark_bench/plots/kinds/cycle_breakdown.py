@@ -81,15 +81,21 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
         markersize=5,
     )
     _interval(axis, data, "baseline_step_s", -0.2, look)
-    labels = [
-        f"{series}, gamma {gamma:g}" + (f"\n{panel}" if panel else "")
-        for series, gamma, panel in zip(data["series"], data["gamma"], data["panel"], strict=True)
-    ]
+    labels = _labels(data)
     axis.set_yticks(data.index, labels, fontsize=10)
     axis.set_ylim(len(data) - 0.4, -0.6)
     axis.grid(False, axis="y")
     axis.set_xlabel("time per cycle (ms)")
     return figure
+
+
+def _labels(data: pd.DataFrame) -> list[str]:
+    """What tells a bar from the others: drafter and gamma, then whatever else varies."""
+    names = data["series"] + ", gamma " + data["gamma"].map("{:g}".format)
+    if names.nunique() == 1 and data["panel"].nunique() == len(data) > 1:
+        return data["panel"].tolist()
+    others = data["panel"].map(lambda text: f"\n{text}" if text else "")
+    return (names + others).tolist()
 
 
 def _interval(axis: Axes, data: pd.DataFrame, name: str, shift: float, look: Look) -> None:

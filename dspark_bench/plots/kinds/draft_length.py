@@ -19,7 +19,7 @@ from dspark_bench.plots.selection import (
     speculative_rows,
     with_interval,
 )
-from dspark_bench.plots.sheet import Grid, curve_handles, sheet, title
+from dspark_bench.plots.sheet import Grid, curve_handles, from_zero, sheet, title
 from dspark_bench.plots.style import Look
 
 _ROWS = (("accepted_length", "accepted length\n(tokens/cycle)"), ("cycle_s", "cycle latency (ms)"))
@@ -56,10 +56,10 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
             for label, curve in each_series(part):
                 draw_curve(axis, curve, "gamma", figure_name, marks[label], moved[label])
             ticks_at(axis, part["gamma"].tolist())
-            axis.set_ylim(bottom=0)
         in_milliseconds(column[1].yaxis)
         title(column[0], name)
         column[-1].set_xlabel("gamma (draft tokens per cycle)")
+    from_zero(axes.flat)
     for axis, (_, text) in zip(axes[:, 0], _ROWS, strict=True):
         axis.set_ylabel(text)
     return figure

@@ -15,7 +15,7 @@ from dspark_bench.plots.selection import (
     numbers,
     with_interval,
 )
-from dspark_bench.plots.sheet import curve_handles, panel_grid, sheet, switch_off, title
+from dspark_bench.plots.sheet import curve_handles, from_zero, panel_grid, sheet, switch_off, title
 from dspark_bench.plots.style import Look, Mark
 
 _NAMES = ("tok_s_per_user", "throughput_tok_s", "baseline_tok_s_per_user", "baseline_tok_s")
@@ -62,9 +62,9 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
         title(axis, name, grid.width_in)
         axis.set_xlabel("speed of one user (tokens/s, mean over requests)")
         axis.set_ylabel("throughput (tokens/s)")
-        axis.set_xlim(left=0)
-        axis.set_ylim(bottom=0)
+        axis.set_xlim(0, axis.get_xlim()[1])
         axis.margins(0.08)
+    from_zero(axes.flat)
     return figure
 
 

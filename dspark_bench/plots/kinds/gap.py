@@ -69,7 +69,7 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
     falls = list(split(plotted.data, ["waterfall"]))
     grid = panel_grid(len(falls), 2, width_in=5.6, height_in=3.4, sharex=True, sharey=True)
     keys = [
-        Patch(facecolor=look.muted, label="S, theory and measured"),
+        Patch(facecolor=look.colors[0], label="S, theory and measured"),
         Patch(facecolor=look.colors[1], hatch=HATCHES[1], edgecolor=look.paper, label="loses"),
         Patch(facecolor=look.colors[2], hatch=HATCHES[2], edgecolor=look.paper, label="gains"),
     ]
@@ -93,7 +93,7 @@ def _draw_fall(axes: Axes, row: "pd.Series[float]", look: Look) -> None:
         level = start + height
         bottoms.append(min(start, level))
         tops.append(max(start, level))
-        color = look.muted if is_whole else look.colors[1 if height < 0 else 2]
+        color = look.colors[0] if is_whole else look.colors[1 if height < 0 else 2]
         hatch = HATCHES[0 if is_whole else 1 if height < 0 else 2]
         axes.bar(
             place, abs(height), 0.66, bottoms[-1], color=color, hatch=hatch, edgecolor=look.paper

@@ -23,7 +23,7 @@ from dspark_bench.plots.selection import (
     with_interval,
 )
 from dspark_bench.plots.settings import LOAD_SETTINGS, drafter_columns, panel_columns
-from dspark_bench.plots.sheet import Grid, curve_handles, sheet, title
+from dspark_bench.plots.sheet import Grid, curve_handles, from_zero, sheet, title
 from dspark_bench.plots.style import Look, Mark
 
 BASELINE = "baseline of each point"
@@ -101,10 +101,10 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
                         axis, curve, "level", "baseline_tok_s", baseline, linestyle=":", zorder=2
                     )
             axis.set_ylabel(text)
-            axis.set_ylim(bottom=0)
         _level_ticks(column, part["level"].tolist())
         title(column[0], name)
         column[-1].set_xlabel(_AXIS_LABELS[str(part["load_axis"].iloc[0])])
+    from_zero(axes.flat)
     return figure
 
 

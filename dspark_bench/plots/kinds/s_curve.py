@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
-from dspark_bench.plots.curves import draw_curve, shifts, ticks_at
+from dspark_bench.plots.curves import draw_curve, shift_step, shifts, ticks_at
 from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
 from dspark_bench.plots.results import Results
 from dspark_bench.plots.selection import (
@@ -103,7 +103,8 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, marks: dict[str, Mark], look: Lo
     for name, curve in each_series(part):
         mark, shift = marks[name], moved[name]
         hollow = HOLLOW | {"markerfacecolor": look.paper}
-        draw_curve(axes, curve, "gamma", "speedup_theory", mark, shift, **hollow)
+        beside = shift - 0.3 * shift_step(part["gamma"])
+        draw_curve(axes, curve, "gamma", "speedup_theory", mark, beside, **hollow)
         axes.plot(curve["gamma"] + shift, curve["speedup_model"], color=mark.color, **DOTTED)
         draw_curve(axes, curve, "gamma", "speedup", mark, shift)
         if len(curve) > 1:

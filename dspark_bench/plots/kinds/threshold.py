@@ -16,7 +16,7 @@ from dspark_bench.plots.selection import (
     with_interval,
 )
 from dspark_bench.plots.settings import drafter_columns, panel_columns
-from dspark_bench.plots.sheet import Grid, curve_handles, sheet, title
+from dspark_bench.plots.sheet import Grid, curve_handles, from_zero, sheet, title
 from dspark_bench.plots.style import Look
 
 _AXIS = "scheduler.threshold"
@@ -60,7 +60,7 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
         title(axis, text, 4.2)
         axis.set_xlabel("confidence threshold")
     axes[0, 0].set_ylim(0, 1.02)
-    axes[0, 1].set_ylim(bottom=0)
+    from_zero(axes[0, 1:2])
     axes[0, 2].axhline(1.0, color=look.muted, linewidth=1.0, zorder=1)
     return figure
 
