@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 SETTINGS = (
-    "target workload temperature top_p top_k load concurrency rate scheduler cost calibrator "
-    "acceptance max_new_tokens lengths num_requests seed dtype device threads speedup_basis "
+    "target workload temperature top_p top_k load concurrency rate scheduler acceptance "
+    "max_new_tokens lengths num_requests seed dtype device threads cost calibrator speedup_basis "
     "target_hash prompts_hash machine_id"
 ).split()
 DRAFTER_SETTINGS = ("drafter", "drafter_hash", "train_seed")

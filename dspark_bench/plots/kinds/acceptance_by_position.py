@@ -120,7 +120,6 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
     ]
     figure, axes = sheet(look, grid, [*curve_handles(marks), *keys], plotted.caption)
     for row, (name, part) in zip(axes, panels, strict=True):
-        gammas = ", ".join(str(gamma) for gamma in sorted(set(part["gamma"])))
         for axis, curve, text in zip(
             row,
             ("agreement", "conditional_acceptance", None),
@@ -128,11 +127,11 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
             strict=True,
         ):
             _draw_axes(axis, part, curve, marks)
-            title(axis, text)
+            title(axis, f"{name}: {text}" if name and axis is row[0] else text, grid.width_in)
             axis.tick_params(labelbottom=True)
             axis.set_xlabel("draft position")
             ticks_at(axis, sorted(set(part["position"])))
-        row[0].set_ylabel(f"acceptance probability\n{name or f'gamma={gammas}'}")
+        row[0].set_ylabel("acceptance probability")
     return figure
 
 

@@ -65,7 +65,7 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
         for axis, (figure_name, _) in zip(column, _ROWS, strict=True):
             for label, curve in each_series(part):
                 draw_curve(axis, curve, "drafter_layers", figure_name, marks[label], moved[label])
-            ticks_at(axis, part["drafter_layers"].tolist())
+            ticks_at(axis, data["drafter_layers"].tolist())
             axis.margins(x=0.1, y=0.15)
         title(column[0], name)
         column[-1].set_xlabel("drafter layers")

@@ -55,7 +55,7 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
         for axis, (figure_name, _) in zip(column, _ROWS, strict=True):
             for label, curve in each_series(part):
                 draw_curve(axis, curve, "gamma", figure_name, marks[label], moved[label])
-            ticks_at(axis, part["gamma"].tolist())
+            ticks_at(axis, data["gamma"].tolist())
         in_milliseconds(column[1].yaxis)
         title(column[0], name)
         column[-1].set_xlabel("gamma (draft tokens per cycle)")

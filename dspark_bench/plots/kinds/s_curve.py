@@ -89,6 +89,7 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
         _draw_panel(axis, part, marks, look)
         title(axis, name)
         _optima(axis, part, look)
+        ticks_at(axis, data["gamma"].tolist())
         axis.tick_params(labelbottom=True)
         axis.set_xlabel("gamma (draft tokens per cycle)")
         if place % grid.columns == 0:
@@ -114,7 +115,6 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, marks: dict[str, Mark], look: Lo
             ):
                 best = curve[curve[flag]]
                 axes.plot(best["gamma"] + shift, best[column], color=mark.color, zorder=4, **ring)
-    ticks_at(axes, part["gamma"].tolist())
     axes.margins(x=0.07, y=0.1)
 
 
@@ -126,10 +126,10 @@ def _optima(axes: Axes, part: pd.DataFrame, look: Look) -> None:
             formula = curve.loc[curve["is_formula_optimum"], "gamma"]
             measured = curve.loc[curve["is_measured_optimum"], "gamma"]
             if len(formula) and len(measured):
-                lines.append(f"{name} {int(formula.iloc[0])} / {int(measured.iloc[0])}")
+                lines.append(f"{name} {int(formula.iloc[0])}/{int(measured.iloc[0])}")
     if lines:
         heading = axes.get_title(loc="left")
-        best = wrapped("best gamma, formula / measured: " + "; ".join(lines))
+        best = wrapped("best gamma, formula/measured: " + "; ".join(lines))
         axes.set_title(f"{heading}\n{best}" if heading else best, fontsize=10)
 
 
