@@ -117,19 +117,31 @@ def calibrate(overrides: Overrides = None, config_dir: ConfigDir = None) -> None
 
 @app.command()
 def plot(
-    path: Annotated[Path, typer.Argument(help="A sweep's folder, or a folder of sweeps.")] = Path(
-        "results"
-    ),
-    out: Annotated[Path | None, typer.Option(help="Folder; by default PATH/figures.")] = None,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Sweeps, folders of sweeps, or a file of `profile`.",
+            show_default="results",
+        ),
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this kind (s_curve, gap, load, ...); repeatable."),
+    ] = None,
     formats: Annotated[str, typer.Option("--format", help="Of png, svg and pdf.")] = "png,svg",
+    out: Annotated[Path | None, typer.Option(help="Folder; by default PATH/figures.")] = None,
+    style: Annotated[str, typer.Option(help="light or dark.")] = "light",
 ) -> None:
-    """Draw the figures that the results allow."""
-    from dspark_bench.plots.figures import plot as draw
+    """Draw the figures that the results allow, the plotted numbers beside them as CSV."""
+    from dspark_bench.plots.command import PlotRequest, run_plot
 
-    report = draw(path, out, tuple(formats.split(",")))
-    for file in report.written:
-        typer.echo(file)
-    for skipped in report.skipped:
+    request = PlotRequest(
+        tuple(paths or [Path("results")]), out, tuple(formats.split(",")), style, tuple(kind or ())
+    )
+    report = run_plot(request, typer.echo)
+    for skipped_kind in report.skipped_kinds:
+        typer.echo(f"skipped: {skipped_kind}")
+    for skipped in report.skipped_points:
         typer.echo(f"left out: {skipped}", err=True)
 
 

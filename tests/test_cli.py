@@ -8,10 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from dspark_bench import cli
 from dspark_bench.experiment import sweep as sweep_module
+from tests.plots.folders import assert_from_summary
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
 
@@ -148,7 +150,20 @@ def test_a_sweep_as_typed_and_its_figures(tiny_zoo: TinyZoo, tmp_path: Path) -> 
     assert done.stderr == ""
     assert "speedup S over the paired baseline" in done.stdout
     assert cli.execute(["plot", str(tmp_path / "results")]) == 0
-    assert (tmp_path / "results" / "figures" / "s_curve.png").stat().st_size > 0
+    figures = tmp_path / "results" / "figures"
+    assert (figures / "s_curve.png").stat().st_size > 0
+    folder = tmp_path / "results" / "tiny"
+    for kind, columns in (
+        ("s_curve", ("gamma", "speedup", "speedup_ci_low", "speedup_theory", "n_requests")),
+        ("gap", ("gap_truncation", "gap_non_iid", "gap_verify_cost", "gap_overhead")),
+        ("draft_length", ("accepted_length", "cycle_s", "cycle_s_ci_high")),
+        ("cycle_breakdown", ("t_draft_s", "t_verify_s", "baseline_step_s_ci_low")),
+        ("table1", ("accepted_length", "accepted_length_ci_high")),
+    ):
+        data = pd.read_csv(figures / f"{kind}.csv", dtype={"point_id": str})
+        assert_from_summary(data, folder, *columns)
+    names = {path.name for path in figures.glob("*.csv")}
+    assert {"acceptance_by_position.csv", "reliability.csv"} <= names
 
 
 def test_killed_in_the_middle_the_same_command_finishes_the_rest(

@@ -5,9 +5,10 @@ Here the drafter is scored along recorded target continuations, every anchor cou
 target and drafter at each position.
 """
 
-import torch
+import numpy as np
 
 from dspark_bench.core.protocols import Drafter
+from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.sampling import overlap
 from dspark_bench.core.types import SamplingParams
 from dspark_bench.engine.teacher_forcing import Sequences, score_blocks
@@ -20,10 +21,15 @@ def measure_agreement(
     sequences: Sequences,
     gamma: int,
     sampling: SamplingParams,
-) -> tuple[float, ...]:
-    """Mean of sum_v min(target, draft) at positions 1..gamma; NaN if no output is long enough."""
-    total, count = torch.zeros(gamma, dtype=torch.float64), 0
+) -> tuple[Floats, Floats]:
+    """Sums per sequence: [R, gamma] of sum_v min(target, draft) over its anchors, and [R] anchors.
+
+    A sequence too short for one block has no anchor.
+    """
+    overlaps, anchors = np.zeros((len(sequences), gamma)), np.zeros(len(sequences))
     for blocks in score_blocks(target, drafter, sequences, gamma, sampling):
-        total += overlap(blocks.target_probs, blocks.draft_probs).sum(0).double().cpu()
-        count += blocks.tokens.shape[0]
-    return tuple((total / count).tolist()) if count else (float("nan"),) * gamma
+        shared = overlap(blocks.target_probs, blocks.draft_probs).double().cpu().numpy()
+        places = list(blocks.places)
+        np.add.at(overlaps, places, shared)
+        np.add.at(anchors, places, 1.0)
+    return overlaps, anchors

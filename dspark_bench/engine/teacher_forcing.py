@@ -26,8 +26,12 @@ Sequences = Sequence[tuple[Request, tuple[int, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class ScoredBlocks:
-    """A anchors: tokens [A, K] that followed, target_probs and draft_probs [A, K, V]."""
+    """A anchors: tokens [A, K] that followed, target_probs and draft_probs [A, K, V].
 
+    places [A]: which of the sequences each anchor lies in.
+    """
+
+    places: tuple[int, ...]
     tokens: Tensor
     target_probs: Tensor
     draft_probs: Tensor
@@ -57,16 +61,14 @@ def score_blocks(
     """
     if sampling.is_greedy:
         sampling = SamplingParams()
-    usable = [item for item in sequences if len(item[1]) > gamma]
+    usable = [place for place, item in enumerate(sequences) if len(item[1]) > gamma]
     for start in range(0, len(usable), _BATCH):
+        places = usable[start : start + _BATCH]
         with torch.inference_mode():
-            recorded = [
-                _record(target, drafter, request, output, sampling)
-                for request, output in usable[start : start + _BATCH]
-            ]
+            recorded = [_record(target, drafter, *sequences[place], sampling) for place in places]
             longest = max(item.tokens.shape[0] for item in recorded) + gamma
             drafter.allocate(len(recorded), longest)
-            yield from _walk(drafter, recorded, gamma, sampling)
+            yield from _walk(drafter, recorded, places, gamma, sampling)
 
 
 def _record(
@@ -86,7 +88,11 @@ def _record(
 
 
 def _walk(
-    drafter: Drafter, recorded: Sequence[_Recorded], gamma: int, sampling: SamplingParams
+    drafter: Drafter,
+    recorded: Sequence[_Recorded],
+    places: Sequence[int],
+    gamma: int,
+    sampling: SamplingParams,
 ) -> Iterator[ScoredBlocks]:
     anchor = [item.num_prompt for item in recorded]
     known = [0] * len(recorded)
@@ -94,7 +100,8 @@ def _walk(
         row for row, item in enumerate(recorded) if anchor[row] + gamma < item.tokens.shape[0]
     ]:
         drafter.extend(_context(recorded, rows, known, anchor))
-        yield _score(drafter, recorded, rows, anchor, gamma, sampling)
+        where = tuple(places[row] for row in rows)
+        yield _score(drafter, recorded, rows, anchor, where, gamma, sampling)
         for row in rows:
             known[row] = anchor[row]
             anchor[row] += STRIDE
@@ -122,6 +129,7 @@ def _score(
     recorded: Sequence[_Recorded],
     rows: Sequence[int],
     anchor: Sequence[int],
+    where: tuple[int, ...],
     gamma: int,
     sampling: SamplingParams,
 ) -> ScoredBlocks:
@@ -141,4 +149,4 @@ def _score(
     )
     assert proposal.probs is not None
     truth = torch.stack([recorded[r].probs[anchor[r] : anchor[r] + gamma] for r in rows])
-    return ScoredBlocks(table[:, 1:], truth, proposal.probs)
+    return ScoredBlocks(where, table[:, 1:], truth, proposal.probs)

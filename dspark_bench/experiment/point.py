@@ -1,7 +1,5 @@
 """Runs one point: warm-up, predictions, the timed turns, and the summary of what they gave."""
 
-import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,6 +27,7 @@ from dspark_bench.experiment.build import (
 from dspark_bench.experiment.calibration_file import Found, find_calibration
 from dspark_bench.experiment.cost_profiles import surface_for
 from dspark_bench.experiment.environment import Environment
+from dspark_bench.experiment.facts import peak_memory_bytes, point_facts
 from dspark_bench.experiment.identity import Identity
 from dspark_bench.experiment.point_config import PointConfig
 from dspark_bench.experiment.predictions import (
@@ -56,8 +55,8 @@ from dspark_bench.experiment.turns import (
 from dspark_bench.experiment.verification import find_verification, verification_path
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE
 from dspark_bench.metrics.lossless import LosslessResult, check_greedy
+from dspark_bench.metrics.positions import Agreement
 from dspark_bench.metrics.summary import PointSummary, SummaryContext, summarise
-from dspark_bench.models.config import read_json
 from dspark_bench.schedulers.fixed import FixedScheduler
 
 _CONTROL_CONCURRENCY = 8
@@ -65,7 +64,10 @@ _CONTROL_CONCURRENCY = 8
 
 @dataclass(frozen=True, slots=True)
 class PointResult:
-    """What a finished point leaves behind; `facts` are the columns that no record holds."""
+    """What a finished point leaves behind; `facts` are the columns that no record holds.
+
+    surface: the step costs that its scheduler read, if it read any.
+    """
 
     cycles: pd.DataFrame
     requests: pd.DataFrame
@@ -73,6 +75,7 @@ class PointResult:
     environment: Environment
     facts: dict[str, Any]
     notes: tuple[str, ...]
+    surface: CostSurface | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def run_point(
     found = find_calibration(point, identity.target_hash, identity.drafter_hash)
     objects = build_point(point, memory.models, found.stored)
     with timing_lock() as lock:
-        scheduler, cost_notes = _scheduler(point, objects, found, identity, environment)
+        scheduler, surface, cost_notes = _scheduler(point, objects, found, identity, environment)
         prediction = Prediction()
         if isinstance(scheduler, FixedScheduler):  # the model knows of no other choice
             prediction = predict(point, objects, memory.predictions, _drafter_key(point, identity))
@@ -127,15 +130,15 @@ def run_point(
     )
     lossless = _lossless(point, objects, identity, requests, scheduler)
     context = _context(point, objects, scheduler, prediction, agreement, lossless)
-    facts = _facts(point, objects, identity) | {
+    facts = point_facts(point, objects, identity) | {
         "timing_invalid": is_shared,
         "wall_s": time.monotonic() - started_s,
-        "peak_memory_bytes": _peak_memory_bytes(),
+        "peak_memory_bytes": peak_memory_bytes(),
     }
     summary = summarise(cycles, requests, context)
     notes = (*objects.prompts.notes, *_calibration_notes(objects, found), *cost_notes)
     seen = replace(environment, torch_threads=torch.get_num_threads())
-    return PointResult(cycles, requests, summary, seen, facts, notes)
+    return PointResult(cycles, requests, summary, seen, facts, notes, surface)
 
 
 def _calibration_notes(objects: PointObjects, found: Found) -> tuple[str, ...]:
@@ -154,20 +157,19 @@ def _scheduler(
     calibration: Found,
     identity: Identity,
     environment: Environment,
-) -> tuple[Scheduler, tuple[str, ...]]:
-    """The scheduler with the step costs it reads, and what is doubtful about them."""
+) -> tuple[Scheduler, CostSurface | None, tuple[str, ...]]:
+    """The scheduler, the measured step costs it reads, and what is doubtful about them."""
     surface: CostSurface | None = None
     notes: tuple[str, ...] = ()
     if wants_surface(point) and objects.drafter is not None:
         found = surface_for(point, objects, identity, environment)
         surface = found.surface
         notes = tuple(f"step costs: {warning}" for warning in surface.warnings())
-    elif wants_surface(point):
-        surface = EXAMPLE_SURFACE
-    scheduler = build_scheduler(point, SchedulerParts(surface, calibration.stored))
+    example = EXAMPLE_SURFACE if wants_surface(point) else None
+    scheduler = build_scheduler(point, SchedulerParts(surface or example, calibration.stored))
     if objects.drafter is not None:
         check_confidence(scheduler, objects.drafter, point)
-    return scheduler, notes
+    return scheduler, surface, notes
 
 
 def _measure(
@@ -234,7 +236,7 @@ def _context(
     objects: PointObjects,
     scheduler: Scheduler,
     prediction: Prediction,
-    agreement: tuple[float, ...] | None,
+    agreement: Agreement | None,
     lossless: LosslessResult,
 ) -> SummaryContext:
     target = objects.target
@@ -252,37 +254,3 @@ def _context(
         slo=point.slo,
         seed=point.seed,
     )
-
-
-def _facts(point: PointConfig, objects: PointObjects, identity: Identity) -> dict[str, Any]:
-    """Identity and settings of a row of summary.csv."""
-    drafter = objects.drafter
-    return {
-        "target_hash": identity.target_hash,
-        "drafter_hash": identity.drafter_hash,
-        "prompts_hash": identity.prompts_hash,
-        "dtype": str(objects.target.dtype).removeprefix("torch."),
-        "device": objects.target.device.type,
-        "threads": torch.get_num_threads(),
-        "concurrency": objects.load.max_concurrency,
-        "rate": point.load.arguments.get("rate"),
-        "gamma_trained": None if drafter is None else drafter.spec.max_gamma,
-        "train_seed": _train_seed(point),
-        "verification": verification_path(point, identity).name,
-        "num_target_weight_bytes": objects.target.num_weight_bytes,
-    }
-
-
-def _train_seed(point: PointConfig) -> int | None:
-    """Seed that the drafter was trained with, where its manifest says so."""
-    path = None if point.drafter_dir is None else point.drafter_dir / "manifest.json"
-    if path is None or not path.is_file():
-        return None
-    seed = read_json(path).get("seed")
-    return seed if isinstance(seed, int) else None
-
-
-def _peak_memory_bytes() -> int:
-    """Largest resident size of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -18,6 +18,7 @@ from dspark_bench.experiment.point_config import PointConfig
 from dspark_bench.experiment.turns import TurnResult, garbage_kept, repeat_seed
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.metrics.frames import BASELINE
+from dspark_bench.metrics.positions import Agreement
 from dspark_bench.metrics.theory import CostProfile
 from dspark_bench.schedulers.fixed import FixedScheduler
 
@@ -194,7 +195,7 @@ def row_length(point: PointConfig, requests: Sequence[Request]) -> int:
 
 def agreement_curve(
     point: PointConfig, objects: PointObjects, done: Sequence[TurnResult], num_requests: int
-) -> tuple[float, ...] | None:
+) -> Agreement | None:
     """1 - TV per position along the baseline's outputs; None without a drafter.
 
     Allocates the drafter's cache anew: call it when nothing is left to be timed.
@@ -202,8 +203,9 @@ def agreement_curve(
     if objects.drafter is None or num_requests == 0:
         return None
     sequences = _baseline_outputs(objects.prompts.requests, done)[:num_requests]
-    return measure_agreement(
-        objects.target, objects.drafter, sequences, point.gamma, point.sampling
+    sampling = point.sampling
+    return Agreement(
+        *measure_agreement(objects.target, objects.drafter, sequences, point.gamma, sampling)
     )
 
 

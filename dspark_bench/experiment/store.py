@@ -10,7 +10,7 @@ import shutil
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from dspark_bench.experiment.point import PointResult
 from dspark_bench.experiment.point_config import PointConfig
 
 POINTS = "points"
+COST_SURFACE = "cost_surface.json"
 _ASIDE = ".aside"
 
 
@@ -57,6 +58,11 @@ class PointStore:
                 **result.summary.as_json(),
             }
             write_json(folder / "metrics.json", metrics)
+            for name, table in result.summary.tables.items():
+                table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+            if result.surface is not None:
+                text = json.dumps({"surface": asdict(result.surface)})
+                replace_text(folder / COST_SURFACE, text + "\n")
 
         self._write(point, identity, result.environment, fill)
 

@@ -13,6 +13,9 @@ from dspark_bench.metrics.sums import FloatArray, ratio
 
 IntArray = npt.NDArray[np.int64]
 NUM_BINS = 15
+STAGES = {"before": "confidence", "after": "calibrated"}
+"""Column of the cycles that holds the estimates, by stage."""
+TABLE_COLUMNS = ("stage", "position", "bin", "count", "num_survived", "mean_predicted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,29 @@ def reliability(
         for values in (predicted, outcome)
     ]
     return Reliability(tuple(counts.tolist()), tuple(means[0].tolist()), tuple(means[1].tolist()))
+
+
+def reliability_table(rows: pd.DataFrame, gamma: int) -> pd.DataFrame:
+    """`reliability.csv`: the reliability diagrams of survival at every position, bins with trials.
+
+    rows: see `collect_trials`. Columns: stage (`before` or `after` calibration), position, bin
+    (of `NUM_BINS`), count, num_survived, mean_predicted (6 digits). Empty without confidences.
+    """
+    found = []
+    for stage, column in STAGES.items():
+        if column not in rows.columns:
+            continue
+        trials = collect_trials(rows, gamma, column)
+        for position in range(1, gamma + 1):
+            predicted, outcome = trials.pairs(position)
+            diagram = reliability(predicted, outcome)
+            survived = np.bincount(_bins(predicted, NUM_BINS), outcome, NUM_BINS)
+            for place in np.flatnonzero(diagram.counts):
+                mean = float(f"{diagram.mean_predicted[place]:.6g}")
+                found.append(
+                    (stage, position, place, diagram.counts[place], int(survived[place]), mean)
+                )
+    return pd.DataFrame(found, columns=list(TABLE_COLUMNS))
 
 
 @dataclass(frozen=True, slots=True)

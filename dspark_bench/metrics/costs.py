@@ -10,6 +10,12 @@ def baseline_step_s(sums: Sums) -> FloatArray:
     return ratio(sums.baseline_step_s, sums.baseline_steps)
 
 
+def cycle_s(sums: Sums) -> FloatArray:
+    """Mean duration of a speculative cycle, seconds: all of its stages."""
+    parts = sums.draft_s + sums.schedule_s + sums.verify_s + sums.accept_s + sums.engine_s
+    return ratio(parts, sums.steps)
+
+
 def draft_cost_ratio(sums: Sums, gamma: int) -> FloatArray:
     """c = t_draft(gamma)/(gamma * t_1), from cycles whose longest draft was gamma.
 

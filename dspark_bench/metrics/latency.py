@@ -6,7 +6,7 @@ Of requests that were served: hand in `frames.served`, since one without tokens 
 import numpy as np
 import pandas as pd
 
-from dspark_bench.metrics.sums import FloatArray
+from dspark_bench.metrics.units import FloatArray
 
 
 def ttft_s(requests: pd.DataFrame) -> FloatArray:
@@ -27,15 +27,17 @@ def tpot_s(requests: pd.DataFrame) -> FloatArray:
     return np.asarray(decode_s[several] / following[several])
 
 
-def tok_s_per_user(requests: pd.DataFrame) -> float:
-    """Mean over requests of 1/tpot, tokens per second: an axis of the paper's Figure 7.
+def user_rates(requests: pd.DataFrame) -> FloatArray:
+    """[n] 1/tpot, tokens per second as one user sees them; 0 where there is no tpot.
 
-    A mean of ratios by definition: it describes users, not the machine. Requests with a tpot of 0
-    (all tokens in one cycle after the first) are left out. NaN if none is left.
+    That is a request of one token, or one whose later tokens all came in the first's cycle.
     """
-    values = tpot_s(requests)
-    values = values[values > 0]
-    return float((1 / values).mean()) if values.size else float("nan")
+    following = requests["output_tokens"].map(len).to_numpy(dtype=np.float64) - 1
+    decode_s = (requests["finished_s"] - requests["first_token_s"]).to_numpy(dtype=np.float64)
+    rates = np.zeros(len(requests))
+    has_rate = (following > 0) & (decode_s > 0)
+    rates[has_rate] = following[has_rate] / decode_s[has_rate]
+    return rates
 
 
 def percentile(values: FloatArray, percent: float) -> float:

@@ -4,11 +4,12 @@ Curves that condition on the past look at survivors, which are the easy contexts
 (measured along recorded continuations elsewhere) is the uncensored one to judge drafters by.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
+from dspark_bench.metrics.intervals import Interval, bootstrap_ratios
 from dspark_bench.metrics.sums import FloatArray, ratio
 
 
@@ -25,6 +26,41 @@ class PositionCounts:
     rejected: FloatArray
     overlaps: FloatArray
     num_overlaps: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Target against drafter along recorded continuations, R of them.
+
+    overlaps [R, gamma]: sum over anchors of sum_v min(target_probs, draft_probs); anchors [R]: how
+    many anchors each continuation had.
+    """
+
+    overlaps: FloatArray
+    anchors: FloatArray
+
+    def mean(self) -> FloatArray:
+        """[gamma] 1 - TV over all anchors; NaN without one."""
+        total = np.full(self.overlaps.shape[1], float(self.anchors.sum()))
+        return ratio(self.overlaps.sum(axis=0), total)
+
+    def intervals(self, seed: int) -> list[Interval]:
+        """The same with 95 % intervals, bootstrap over continuations."""
+        anchors = np.broadcast_to(self.anchors[:, None], self.overlaps.shape)
+        return bootstrap_ratios(self.overlaps, anchors, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class PositionSummary:
+    """Curves [gamma] by name, with what they rest on; None where a position has no figure.
+
+    intervals: `low` and `high` [gamma] and `n` resampling units, where there is more than one;
+    counts: `PositionCounts`, and the anchors behind `agreement`.
+    """
+
+    curves: dict[str, list[float | None]]
+    intervals: dict[str, dict[str, object]]
+    counts: dict[str, list[float]]
 
 
 def count_positions(rows: pd.DataFrame, gamma: int) -> PositionCounts:
@@ -74,3 +110,53 @@ def _sum_overlaps(
         sums[: values.size] += values
         counts[: values.size] += 1
     return sums, counts
+
+
+def summarise_positions(
+    rows: pd.DataFrame, gamma: int, num_units: int, agreement: Agreement | None, seed: int
+) -> PositionSummary:
+    """Everything about acceptance by position.
+
+    rows: decode cycles that may speak about the drafter, labelled by `unit` in [0, num_units).
+    """
+    total = count_positions(rows, gamma)
+    curves = {
+        "conditional_acceptance": conditional_acceptance(total),
+        "expected_acceptance": expected_acceptance(total),
+        "survival": survival(total),
+        "agreement": np.zeros(0) if agreement is None else agreement.mean(),
+    }
+    counts = {name: list(map(float, values)) for name, values in asdict(total).items()}
+    if agreement is not None:
+        counts["agreement"] = [float(agreement.anchors.sum())] * gamma
+    return PositionSummary(
+        {
+            name: [None if np.isnan(v) else float(v) for v in values]
+            for name, values in curves.items()
+        },
+        _intervals(rows, gamma, num_units, agreement, seed),
+        counts,
+    )
+
+
+def _intervals(
+    rows: pd.DataFrame, gamma: int, num_units: int, agreement: Agreement | None, seed: int
+) -> dict[str, dict[str, object]]:
+    found: dict[str, list[Interval]] = {}
+    if num_units > 1 and gamma > 0:
+        units = [count_positions(rows[rows["unit"] == unit], gamma) for unit in range(num_units)]
+        accepted = np.stack([unit.accepted for unit in units])
+        decided = accepted + np.stack([unit.rejected for unit in units])
+        verified = np.stack([unit.verified for unit in units])
+        found["conditional_acceptance"] = bootstrap_ratios(accepted, decided, seed)
+        found["survival"] = bootstrap_ratios(accepted, verified, seed)
+    if agreement is not None:
+        found["agreement"] = agreement.intervals(seed)
+    return {
+        name: {
+            "low": [figure.low for figure in figures],
+            "high": [figure.high for figure in figures],
+            "n": figures[0].n,
+        }
+        for name, figures in found.items()
+    }

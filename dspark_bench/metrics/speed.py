@@ -24,6 +24,19 @@ def baseline_tok_s(sums: Sums) -> FloatArray:
     return ratio(sums.baseline_tokens, sums.baseline_time_s)
 
 
+def tok_s_per_user(sums: Sums) -> FloatArray:
+    """Mean over answered requests of 1/tpot, tokens per second: an axis of the paper's Figure 7.
+
+    A mean of ratios by definition: it describes users, not the machine.
+    """
+    return ratio(sums.user_tok_s, sums.users)
+
+
+def baseline_tok_s_per_user(sums: Sums) -> FloatArray:
+    """`tok_s_per_user` of the paired baseline."""
+    return ratio(sums.baseline_user_tok_s, sums.baseline_users)
+
+
 def speedup_closed(sums: Sums) -> FloatArray:
     """S = throughput_tok_s / baseline_tok_s, both over the steady part of a closed loop."""
     return ratio(throughput_tok_s(sums), baseline_tok_s(sums))

@@ -1,26 +1,20 @@
 """All metrics of one point: a row of summary.csv and the whole of metrics.json."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
 from dspark_bench.metrics import acceptance, costs, speed, theory
-from dspark_bench.metrics.calibration import collect_trials
+from dspark_bench.metrics.calibration import STAGES, collect_trials, reliability_table
 from dspark_bench.metrics.frames import SPECULATIVE, decode_cycles, measured, served
 from dspark_bench.metrics.gap import SpeedupGap, speedup_gap
+from dspark_bench.metrics.headline import headline_formulas
 from dspark_bench.metrics.intervals import Bootstrap, Interval
-from dspark_bench.metrics.latency import e2e_s, percentile, tok_s_per_user, tpot_s, ttft_s
+from dspark_bench.metrics.latency import e2e_s, percentile, tpot_s, ttft_s
 from dspark_bench.metrics.lossless import LosslessResult
 from dspark_bench.metrics.output import degenerate_share
-from dspark_bench.metrics.positions import (
-    PositionCounts,
-    conditional_acceptance,
-    count_positions,
-    expected_acceptance,
-    survival,
-)
+from dspark_bench.metrics.positions import Agreement, PositionSummary, summarise_positions
 from dspark_bench.metrics.serving import machine_values, queue_curves, unserved_values
 from dspark_bench.metrics.slo import Slo
 from dspark_bench.metrics.sums import (
@@ -30,9 +24,10 @@ from dspark_bench.metrics.sums import (
     collect_sums,
     trial_cycles,
 )
+from dspark_bench.metrics.timeline import turn_timeline
+from dspark_bench.metrics.units import label_units
 
 Cell = float | int | str | None
-Formula = Callable[[Sums], FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +37,8 @@ class SummaryContext:
     gamma: 0 for `drafter=none`; load: `closed` or another load's name (then S is a ratio of times
     per token); is_selective: the scheduler chooses verify lengths by confidence; profile,
     model_survival, model_mean_output_tokens: for `speedup_model`, from other prompts than the
-    run's; floor_step_s: bandwidth floor of one baseline step; agreement [gamma]: 1 - TV along
-    recorded continuations; slo: what a good answer is; seed: of the bootstrap.
+    run's; floor_step_s: bandwidth floor of one baseline step; agreement: 1 - TV along recorded
+    continuations; slo: what a good answer is; seed: of the bootstrap.
     """
 
     gamma: int
@@ -55,7 +50,7 @@ class SummaryContext:
     model_mean_output_tokens: float | None = None
     floor_step_s: float | None = None
     lossless: LosslessResult | None = None
-    agreement: tuple[float, ...] | None = None
+    agreement: Agreement | None = None
     slo: Slo = Slo()
     seed: int = 0
 
@@ -70,23 +65,23 @@ class SummaryContext:
 class PointSummary:
     """Figures of one point. Whatever does not exist for it is None.
 
-    headline: figures with intervals; values: the other numbers of the row; positions: lists
-    [gamma] by curve; counts: sums that every ratio can be recomputed from; model_inputs: what
+    headline: figures with intervals; values: the other numbers of the row; positions: curves along
+    the draft; counts: sums that every ratio can be recomputed from; model_inputs: what
     `speedup_model` was predicted from; queue: requests waiting over time, by arm; calibration:
     `ece`, `auc`, `brier` and `n` of survival by position, `before` and `after` calibration, empty
-    without confidences.
+    without confidences; tables: frames with files of their own, by name, none of them empty.
     """
 
     headline: dict[str, Interval]
     values: dict[str, Cell]
     gap: SpeedupGap
-    positions: dict[str, list[float | None]]
-    position_counts: dict[str, list[float]]
+    positions: PositionSummary
     counts: dict[str, float]
     lossless: LosslessResult
     model_inputs: dict[str, object]
     queue: dict[str, list[float]]
     calibration: dict[str, dict[str, list[float | None]]]
+    tables: dict[str, pd.DataFrame]
 
     def as_row(self) -> dict[str, Cell]:
         """Columns of summary.csv that come from the data."""
@@ -110,8 +105,9 @@ class PointSummary:
                 "stages": [_finite(stage) for stage in self.gap.stages],
                 "terms": {name: _finite(value) for name, value in self.gap.terms.items()},
             },
-            "positions": self.positions,
-            "position_counts": self.position_counts,
+            "positions": self.positions.curves,
+            "position_intervals": self.positions.intervals,
+            "position_counts": self.positions.counts,
             "counts": self.counts,
             "lossless": self.lossless.as_json(),
             "model_inputs": self.model_inputs,
@@ -133,11 +129,10 @@ def summarise(
     basis, speedup = speed.speedup_formula(context.pooling.is_closed)
     headline = {
         name: bootstrap.interval(formula)
-        for name, formula in _headline_formulas(context, speedup).items()
+        for name, formula in headline_formulas(context.gamma, context.slo, speedup).items()
     }
-    rows = decode_cycles(cycles)
-    trials = trial_cycles(rows, context.is_selective)
-    by_position = count_positions(trials, context.gamma)
+    labelled, _, _ = label_units(measured(cycles), measured(requests), context.pooling.is_by_prompt)
+    trials = trial_cycles(decode_cycles(labelled), context.is_selective)
     total = bootstrap.total
     values = _ratios(total, context) | _request_values(requests) | unserved_values(requests)
     values |= {name: _finite(value) for name, value in machine_values(cycles).items()}
@@ -150,8 +145,9 @@ def summarise(
         gap=speedup_gap(
             cycles, total, context.gamma, np.nan if measured_speedup is None else measured_speedup
         ),
-        positions=_curves(by_position, context.agreement),
-        position_counts={name: list(map(float, v)) for name, v in asdict(by_position).items()},
+        positions=summarise_positions(
+            trials, context.gamma, sums.num_units, context.agreement, context.seed
+        ),
         counts=sums.as_counts(),
         lossless=context.lossless or LosslessResult(),
         model_inputs={
@@ -161,47 +157,16 @@ def summarise(
         },
         queue=queue_curves(cycles),
         calibration=_calibration(trials, context.gamma),
+        tables=_tables(cycles, trials, context.gamma),
     )
-
-
-def _headline_formulas(context: SummaryContext, speedup: Formula) -> dict[str, Formula]:
-    gamma = context.gamma
-
-    def with_slo(formula: Formula) -> Formula:
-        """The formula where there is an objective, else NaN."""
-        return formula if context.slo.is_set else lambda sums: np.full_like(sums.met, np.nan)
-
-    def speedup_theory(sums: Sums) -> FloatArray:
-        if gamma < 1:
-            return np.full_like(sums.cycles, np.nan)
-        cost = costs.draft_cost_ratio(sums, gamma)
-        return theory.speedup_theory(acceptance.alpha(sums), gamma, cost)
-
-    return {
-        "accepted_length": acceptance.accepted_length,
-        "acceptance_rate": acceptance.acceptance_rate,
-        "alpha": acceptance.alpha,
-        "draft_cost_ratio": lambda sums: costs.draft_cost_ratio(sums, gamma),
-        "speedup": speedup,
-        "speedup_theory": speedup_theory,
-        "goodput_req_s": with_slo(speed.goodput_req_s),
-        "slo_attainment": with_slo(speed.slo_attainment),
-        "baseline_goodput_req_s": with_slo(speed.baseline_goodput_req_s),
-        "baseline_slo_attainment": with_slo(speed.baseline_slo_attainment),
-    }
 
 
 def _ratios(total: Sums, context: SummaryContext) -> dict[str, Cell]:
     formulas: dict[str, FloatArray] = {
         "emitted_length": acceptance.emitted_length(total),
         "alpha_scheduled": acceptance.alpha_scheduled(total),
-        "acceptance_rate_scheduled": acceptance.acceptance_rate_scheduled(total),
-        "verify_budget": acceptance.verify_budget(total),
         "verified_waste": acceptance.verified_waste(total),
-        "throughput_tok_s": speed.throughput_tok_s(total),
-        "baseline_tok_s": speed.baseline_tok_s(total),
         "speedup_e2e": speed.speedup_e2e(total),
-        "baseline_step_s": costs.baseline_step_s(total),
         "baseline_floor_ratio": costs.baseline_floor_ratio(total, context.floor_step_s),
     }
     values: dict[str, Cell] = {name: _finite(float(value)) for name, value in formulas.items()}
@@ -220,7 +185,6 @@ def _request_values(requests: pd.DataFrame) -> dict[str, Cell]:
         for percent in (50, 90, 99)
     }
     values["n_requests"] = len(rows)
-    values["tok_s_per_user"] = _finite(tok_s_per_user(rows))
     values["degenerate_share"] = _finite(degenerate_share(rows))
     prompt_tokens = rows["num_prompt_tokens"].to_numpy(dtype=np.float64)
     values["prompt_tokens_p50"] = _finite(percentile(prompt_tokens, 50))
@@ -237,22 +201,19 @@ def _speedup_model(context: SummaryContext) -> float | None:
     return theory.speedup_model(context.profile, context.model_survival, context.gamma, length)
 
 
-def _curves(
-    counts: PositionCounts, agreement: tuple[float, ...] | None
-) -> dict[str, list[float | None]]:
-    curves = {
-        "conditional_acceptance": conditional_acceptance(counts),
-        "expected_acceptance": expected_acceptance(counts),
-        "survival": survival(counts),
-        "agreement": np.asarray(agreement or (), dtype=np.float64),
+def _tables(cycles: pd.DataFrame, trials: pd.DataFrame, gamma: int) -> dict[str, pd.DataFrame]:
+    """`timeline` where requests shared a batch or waited, `reliability` with confidences."""
+    tables = {
+        "timeline": turn_timeline(cycles),
+        "reliability": reliability_table(trials, gamma),
     }
-    return {name: [_finite(float(v)) for v in values] for name, values in curves.items()}
+    return {name: table for name, table in tables.items() if len(table)}
 
 
 def _calibration(trials: pd.DataFrame, gamma: int) -> dict[str, dict[str, list[float | None]]]:
     """Scores of the raw confidences and of the calibrated ones, over the same cycles."""
     found = {}
-    for name, column in (("before", "confidence"), ("after", "calibrated")):
+    for name, column in STAGES.items():
         if column in trials.columns and gamma > 0:
             scores = collect_trials(trials, gamma, column).scores()
             if any(score.n for score in scores):

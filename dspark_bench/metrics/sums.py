@@ -1,17 +1,13 @@
 """Records pooled to sums per resampling unit: the numerators and denominators of every ratio.
 
-A unit is what the bootstrap draws as a whole. In a closed loop of concurrency 1 it is a prompt with
-both arms and all repeats; otherwise it is an A-B block (repeat, block), since requests that share
-a batch share its times.
+A unit (`units.label_units`) is what the bootstrap draws as a whole.
 """
 
 from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.frames import (
     BASELINE,
     SPECULATIVE,
@@ -19,11 +15,14 @@ from dspark_bench.metrics.frames import (
     batch_cycles,
     decode_cycles,
     measured,
+    served,
     served_by_both,
 )
+from dspark_bench.metrics.latency import user_rates
 from dspark_bench.metrics.slo import Slo, has_arrived, meets
+from dspark_bench.metrics.units import FloatArray, label_units
 
-FloatArray = NDArray[np.float64]
+__all__ = ["FloatArray", "Pooling", "Sums", "collect_sums", "ratio", "trial_cycles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,8 @@ class Sums:
     `full_width` ones under a selective scheduler); tokens, time_s: steady part of the speculative
     arm, prefills included; steps .. engine_s: its steady cycles without prefill work; full_drafts:
     those of them whose longest draft was gamma; requests .. e2e_s: requests that both arms served,
-    their tokens after the first and the time those took, and their latencies; arrived, met, span_s:
+    their tokens after the first and the time those took, and their latencies; users, user_tok_s:
+    answered requests that have a time per token, and the sum of its inverses; arrived, met, span_s:
     requests that fell due, those served within the objective, and the time from the first cycle of
     a turn to its last. baseline_*: the other arm.
     """
@@ -84,6 +84,8 @@ class Sums:
     decode_tokens: FloatArray
     decode_s: FloatArray
     e2e_s: FloatArray
+    users: FloatArray
+    user_tok_s: FloatArray
     arrived: FloatArray
     met: FloatArray
     span_s: FloatArray
@@ -95,6 +97,8 @@ class Sums:
     baseline_decode_tokens: FloatArray
     baseline_decode_s: FloatArray
     baseline_e2e_s: FloatArray
+    baseline_users: FloatArray
+    baseline_user_tok_s: FloatArray
     baseline_arrived: FloatArray
     baseline_met: FloatArray
     baseline_span_s: FloatArray
@@ -129,15 +133,18 @@ def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
 
 def collect_sums(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling) -> Sums:
     """Pool the measured records of a point. Raises ResultsError if a cycle has no request."""
-    cycles, requests, num_units = _label_units(measured(cycles), measured(requests), pooling)
+    cycles, requests, num_units = label_units(
+        measured(cycles), measured(requests), pooling.is_by_prompt
+    )
     batches = batch_cycles(cycles)
     tally = _Tally(num_units)
     sums = _acceptance_sums(decode_cycles(cycles), pooling, tally)
-    paired = served_by_both(requests)
+    paired, answered = served_by_both(requests), served(requests)
     for arm, prefix in ((SPECULATIVE, ""), (BASELINE, "baseline_")):
         own = batches[batches["arm"] == arm]
         speed = _speed_sums(own, pooling, tally)
         speed |= _latency_sums(paired[paired["arm"] == arm], tally)
+        speed |= _user_sums(answered[answered["arm"] == arm], tally)
         speed |= _slo_sums(requests[requests["arm"] == arm], pooling.slo, tally)
         speed["span_s"] = tally.sum(_spans(own), "span_s")
         sums |= {prefix + name: value for name, value in speed.items()}
@@ -160,32 +167,6 @@ class _Tally:
     def sum(self, rows: pd.DataFrame, column: str) -> FloatArray:
         values = rows[column].to_numpy(dtype=np.float64)
         return np.bincount(rows["unit"].to_numpy(), values, self.num_units).astype(np.float64)
-
-
-def _label_units(
-    cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling
-) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """Both frames with a column `unit` [0, U), and U."""
-    if pooling.is_by_prompt:
-        key = [*TURN_KEY, "request_id"]
-        known = requests[[*key, "prompt_id"]].drop_duplicates()
-        labels = cycles[key].merge(known, on=key, how="left", validate="many_to_one")["prompt_id"]
-        if labels.isna().any():
-            lost = cycles["request_id"].to_numpy()[labels.isna().to_numpy()][0]
-            raise ResultsError(f"request {lost} has cycles but no request record")
-        own = requests["prompt_id"]
-    else:
-        labels, own = _block_labels(cycles), _block_labels(requests)
-    units = pd.Index(pd.unique(pd.concat([labels, own], ignore_index=True)))
-    return (
-        cycles.assign(unit=units.get_indexer(pd.Index(labels))),
-        requests.assign(unit=units.get_indexer(pd.Index(own))),
-        len(units),
-    )
-
-
-def _block_labels(frame: pd.DataFrame) -> "pd.Series[str]":
-    return frame["repeat"].astype(str) + "/" + frame["block"].astype(str)
 
 
 def _acceptance_sums(rows: pd.DataFrame, pooling: Pooling, tally: _Tally) -> dict[str, FloatArray]:
@@ -214,6 +195,12 @@ def _speed_sums(batches: pd.DataFrame, pooling: Pooling, tally: _Tally) -> dict[
         }
     spans = _spans(steady)
     return {"tokens": tally.sum(steady, "num_emitted"), "time_s": tally.sum(spans, "span_s")}
+
+
+def _user_sums(requests: pd.DataFrame, tally: _Tally) -> dict[str, FloatArray]:
+    rows = requests.assign(rate=user_rates(requests))
+    rows = rows[rows["rate"] > 0]
+    return {"users": tally.count(rows), "user_tok_s": tally.sum(rows, "rate")}
 
 
 def _spans(batches: pd.DataFrame) -> pd.DataFrame:

@@ -1,201 +1,105 @@
-"""What the S curve shows, as data: panels of comparable points, one curve per drafter.
+"""Curves with 95 % intervals, and axes for draft lengths and loads."""
 
-Points are comparable if they differ in drafter and gamma alone; every other setting that varies
-opens a panel of its own.
-"""
-
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from dspark_bench.core.errors import ResultsError
-from dspark_bench.plots.results import Results, SkippedPoint
-
-SETTINGS = (
-    "target target_hash workload prompts_hash temperature top_p top_k load concurrency rate "
-    "scheduler acceptance max_new_tokens num_requests seed dtype device threads speedup_basis"
-).split()
-SHARED_SETTINGS = "workload temperature load concurrency rate scheduler dtype device".split()
-DRAFTER_SETTINGS = ("drafter", "drafter_hash", "train_seed")
-
-FloatArray = NDArray[np.float64]
+from dspark_bench.plots.style import Mark
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Speedups of one drafter, [P] each, by rising gamma; NaN where a figure does not exist.
+def draw_curve(
+    axes: Axes, data: pd.DataFrame, x: str, y: str, mark: Mark, shift: float = 0.0, **look: Any
+) -> None:
+    """`y` against `x` with error bars from `y`_ci_low and `y`_ci_high where they are known.
 
-    low, high: 95 % interval of `measured`; n: resampling units behind it; n_requests: requests.
+    shift: of x, so that the bars of several curves stand side by side.
     """
-
-    label: str
-    gamma: FloatArray
-    measured: FloatArray
-    low: FloatArray
-    high: FloatArray
-    theory: FloatArray
-    model: FloatArray
-    n: FloatArray
-    n_requests: FloatArray
-
-    @property
-    def best(self) -> int:
-        """Index of the measured optimum."""
-        return int(np.nanargmax(self.measured))
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """Comparable curves.
-
-    title: the settings that set it apart from the other panels; shared: those that all have.
-    """
-
-    title: str
-    shared: str
-    basis: str
-    curves: tuple[Curve, ...]
-
-
-def build_panels(results: Results) -> tuple[tuple[Panel, ...], tuple[SkippedPoint, ...]]:
-    """Panels in order of appearance, and rows that have no place on an S curve.
-
-    Raises ResultsError if no row is left, or if two points of a panel claim one place.
-    """
-    rows, skipped = _placeable(results.rows)
-    if rows.empty:
-        reasons = "; ".join(map(str, skipped))
-        raise ResultsError(f"no speedup against gamma in {results.path}: {reasons}")
-    drafter_keys = _varying(rows, _drafter_columns(rows))
-    keys = _varying(rows, _panel_columns(rows))
-    if rows.duplicated([*keys, *drafter_keys, "gamma"]).any():
-        keys = [*_varying(rows, ["sweep"]), *keys]
-    places = [*keys, *drafter_keys, "gamma"]
-    if rows.duplicated(places).any():
-        twins = rows[rows.duplicated(places, keep=False)]["point_id"]
-        raise ResultsError(f"points {', '.join(twins)} differ in no known setting")
-    shared = _shared(rows)
-    panels = []
-    for _, group in _split(rows, keys):
-        title = ", ".join(_shown(key, group[key].iloc[0]) for key in keys)
-        title = _marked(title, group)
-        panels.append(Panel(title, shared, _basis(group), _curves(group, results)))
-    return tuple(panels), skipped
-
-
-def _placeable(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[SkippedPoint, ...]]:
-    gamma = pd.to_numeric(rows["gamma"], errors="coerce")
-    speedup = pd.to_numeric(rows["speedup"], errors="coerce")
-    reasons = pd.Series("", index=rows.index)
-    reasons[speedup.isna()] = "no measured speedup (no steady part)"
-    reasons[~(gamma >= 1) | (rows["drafter"] == "none")] = "no draft length to plot against"
-    skipped = tuple(
-        SkippedPoint(str(sweep), str(point), str(reason))
-        for sweep, point, reason in zip(rows["sweep"], rows["point_id"], reasons, strict=True)
-        if reason
+    rows = data.sort_values(x)
+    values = rows[y].to_numpy(dtype=np.float64)
+    below, above = (
+        np.nan_to_num(np.abs(_column(rows, f"{y}_ci_{end}") - values)) for end in ("low", "high")
     )
-    return rows.assign(gamma=gamma, speedup=speedup)[reasons == ""], skipped
-
-
-def _panel_columns(rows: pd.DataFrame) -> list[str]:
-    """Known settings, and swept keys (`a.b`) that are not a known setting under another name."""
-    dotted = [name for name in map(str, rows.columns) if "." in name]
-    swept = [name for name in dotted if not name.startswith("drafter.")]
-    return [*SETTINGS, *(name for name in swept if name.split(".")[-1] not in SETTINGS)]
-
-
-def _drafter_columns(rows: pd.DataFrame) -> list[str]:
-    swept = [name for name in map(str, rows.columns) if name.startswith("drafter.")]
-    return [*DRAFTER_SETTINGS, *swept]
-
-
-def _varying(rows: pd.DataFrame, columns: list[str]) -> list[str]:
-    """Columns that exist and differ somewhere; a column that only splits as another does is left
-    out, so that titles name workloads and not the hashes of their prompts.
-    """
-    kept: list[str] = []
-    count = 1
-    for name in columns:
-        if name in rows.columns:
-            groups = len(rows.drop_duplicates([*kept, name]))
-            if groups > count:
-                kept.append(name)
-                count = groups
-    return kept
-
-
-def _split(rows: pd.DataFrame, keys: list[str]) -> list[tuple[object, pd.DataFrame]]:
-    if not keys:
-        return [((), rows)]
-    return list(rows.groupby(keys, sort=False, dropna=False))
-
-
-def _curves(rows: pd.DataFrame, results: Results) -> tuple[Curve, ...]:
-    curves = []
-    for _, group in _split(rows, _varying(rows, _drafter_columns(rows))):
-        curves.append(_curve(group.sort_values("gamma"), rows, results))
-    return tuple(curves)
-
-
-def _curve(group: pd.DataFrame, panel: pd.DataFrame, results: Results) -> Curve:
-    first = group.iloc[0]
-    own = panel[panel["drafter"] == first["drafter"]]
-    extra = [name for name in _varying(own, _drafter_columns(own)) if name != "drafter"]
-    label = " ".join([str(first["drafter"]), *(_shown(name, first[name]) for name in extra)])
-    sizes = [
-        _num_units(results.metrics[str(sweep), str(point)])
-        for sweep, point in zip(group["sweep"], group["point_id"], strict=True)
-    ]
-    return Curve(
-        label=label,
-        gamma=_numbers(group, "gamma"),
-        measured=_numbers(group, "speedup"),
-        low=_numbers(group, "speedup_ci_low"),
-        high=_numbers(group, "speedup_ci_high"),
-        theory=_numbers(group, "speedup_theory"),
-        model=_numbers(group, "speedup_model"),
-        n=np.asarray(sizes, dtype=np.float64),
-        n_requests=_numbers(group, "n_requests"),
+    style: dict[str, Any] = {"linewidth": 1.9, "markersize": 5.5, "zorder": 3} | look
+    axes.errorbar(
+        rows[x].to_numpy(dtype=np.float64) + shift,
+        values,
+        yerr=np.stack([below, above]),
+        color=mark.color,
+        marker=mark.marker,
+        capsize=3,
+        elinewidth=1.2,
+        **style,
     )
 
 
-def _num_units(metrics: dict[str, object]) -> float:
-    """`intervals.speedup.n` of a metrics.json; NaN if it is not there."""
-    intervals = metrics.get("intervals")
-    figure = intervals.get("speedup") if isinstance(intervals, dict) else None
-    n = figure.get("n") if isinstance(figure, dict) else None
-    return float(n) if isinstance(n, (int, float)) else float("nan")
+def shift_step(xs: "pd.Series[float]") -> float:
+    """A hundredth of an axis over these values."""
+    return 0.012 * max(0.3, float(xs.max() - xs.min()))
 
 
-def _numbers(rows: pd.DataFrame, column: str) -> FloatArray:
-    if column not in rows.columns:
+def shifts(xs: "pd.Series[float]", labels: Sequence[str]) -> dict[str, float]:
+    """Small shifts of x by label, a hundredth of the axis apart and centred."""
+    step = shift_step(xs)
+    middle = (len(labels) - 1) / 2
+    return {label: step * (place - middle) for place, label in enumerate(labels)}
+
+
+def _column(rows: pd.DataFrame, name: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    if name not in rows.columns:
         return np.full(len(rows), np.nan)
-    return pd.to_numeric(rows[column], errors="coerce").to_numpy(dtype=np.float64)
+    return rows[name].to_numpy(dtype=np.float64)
 
 
-def _shown(name: str, value: object) -> str:
-    short = str(value)[:8] if name.endswith("_hash") else value
-    if isinstance(short, float) and short.is_integer():
-        short = int(short)
-    return f"{name.removesuffix('_hash')}={'-' if pd.isna(value) else short}"  # type: ignore[call-overload]
+def in_milliseconds(axis: Axis) -> None:
+    """Label an axis of seconds in milliseconds."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 1e3:g}"))
 
 
-def _shared(rows: pd.DataFrame) -> str:
-    """The main settings that have one value throughout."""
-    known = [name for name in SHARED_SETTINGS if name in rows.columns]
-    constant = [name for name in known if rows[name].nunique(dropna=False) == 1]
-    filled = [name for name in constant if not rows[name].isna().any()]
-    return ", ".join(_shown(name, rows[name].iloc[0]) for name in filled)
+def ticks_at(axes: Axes, values: Sequence[float], is_log: bool = False) -> None:
+    """Ticks at the measured values only; on a log axis each doubling takes the same room.
+
+    Of values that lie too close to be read, only some are labelled.
+    """
+    if is_log:
+        axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    places = sorted(set(values))
+    kept = _readable(places, is_log)
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:g}" if value in kept else "")
+    )
 
 
-def _marked(title: str, group: pd.DataFrame) -> str:
-    """Acceptance by a stated profile is simulated, and says so wherever it is shown."""
-    if "acceptance" not in group.columns or group["acceptance"].iloc[0] != "forced":
-        return title
-    return f"{title} (simulated acceptance)".strip()
+def _readable(places: Sequence[float], is_log: bool) -> set[float]:
+    """Values at least a twentieth of the axis apart."""
+    where = np.log2(places) if is_log else np.asarray(places, dtype=np.float64)
+    gap = (where[-1] - where[0]) / 20
+    kept: list[int] = []
+    for place in range(len(places)):
+        if not kept or where[place] - where[kept[-1]] >= gap:
+            kept.append(place)
+    return {places[place] for place in kept}
 
 
-def _basis(group: pd.DataFrame) -> str:
-    return str(group["speedup_basis"].iloc[0]) if "speedup_basis" in group.columns else ""
+def plain_curve(axes: Axes, data: pd.DataFrame, x: str, y: str, mark: Mark, **look: Any) -> None:
+    """`y` against `x` in the order of the rows, with the intervals of both."""
+    known = data[data[x].notna() & data[y].notna()]
+    if known.empty:
+        return
+    bars = []
+    for name in (x, y):
+        values = known[name].to_numpy(dtype=np.float64)
+        ends = (_column(known, f"{name}_ci_{end}") for end in ("low", "high"))
+        bars.append(np.stack([np.nan_to_num(np.abs(end - values)) for end in ends]))
+    style: dict[str, Any] = {"linewidth": 1.9, "markersize": 5.5, "zorder": 3} | look
+    axes.errorbar(
+        known[x], known[y], xerr=bars[0], yerr=bars[1], color=mark.color, marker=mark.marker,
+        capsize=2, elinewidth=0.9, **style,
+    )  # fmt: skip

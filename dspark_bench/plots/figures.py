@@ -1,53 +1,132 @@
-"""`dspark-bench plot`: read a results folder, draw its figures, say what was left out."""
+"""Figures from results: drawn where the data supports them, skipped with the reason elsewhere."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
 
 from dspark_bench.core.errors import ResultsError, UsageError
-from dspark_bench.plots.curves import Panel, build_panels
-from dspark_bench.plots.results import SkippedPoint, load_results
-from dspark_bench.plots.s_curve import draw_s_curve
-from dspark_bench.plots.style import RC
+from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
+from dspark_bench.plots.kinds import choose_kinds
+from dspark_bench.plots.results import Results
+from dspark_bench.plots.style import Look, find_look
 
 FORMATS = ("png", "svg", "pdf")
 
 
 @dataclass(frozen=True, slots=True)
-class PlotReport:
-    """Files written, the data they show, and the points left out with their reasons."""
+class Figure:
+    """One figure that the results support.
 
-    written: tuple[Path, ...]
-    panels: tuple[Panel, ...]
-    skipped: tuple[SkippedPoint, ...]
-
-
-def plot(
-    path: Path, out: Path | None = None, formats: Sequence[str] = ("png", "svg")
-) -> PlotReport:
-    """Draw the figures of `path` (a sweep, or a folder of sweeps) into `out`.
-
-    out: `path`/figures by default; created if missing. Raises UsageError for an unknown format,
-    ResultsError for results that cannot be read or files that cannot be written.
+    data: exactly what is shown; caption: its lines; canvas: None for a table; texts: the same as
+    text by file suffix (`md`, `tex`).
     """
+
+    kind: str
+    title: str
+    caption: tuple[str, ...]
+    data: pd.DataFrame
+    look: Look
+    canvas: Canvas | None = None
+    texts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def stem(self) -> str:
+        """File name without suffix; a dark figure can lie beside its light one."""
+        return self.kind if self.look.name == "light" else f"{self.kind}-{self.look.name}"
+
+    def save(self, target: object, suffix: str) -> None:
+        """Write the picture to a path or a binary file: png, svg or pdf."""
+        assert self.canvas is not None
+        undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
+        with mpl.rc_context(self.look.rc):
+            self.canvas.savefig(target, format=suffix, metadata=undated)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A kind that the results do not support, and why."""
+
+    kind: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}"
+
+
+def draw_all(
+    results: Results, style: str = "light", kinds: Sequence[str] = ()
+) -> list[Figure | Skipped]:
+    """Every kind (or those named) in the order of a report, drawn or skipped with the reason.
+
+    Pure: writes nothing. Raises UsageError for an unknown style or kind.
+    """
+    look = find_look(style)
+    return [_draw(kind, results, look) for kind in choose_kinds(tuple(kinds))]
+
+
+def _draw(kind: Kind, results: Results, look: Look) -> Figure | Skipped:
+    try:
+        plotted = kind.collect(results)
+    except NotSupportedError as error:
+        return Skipped(kind.name, str(error))
+    return make_figure(kind, plotted, look)
+
+
+def make_figure(kind: Kind, plotted: Plotted, look: Look) -> Figure:
+    """The figure of what has been collected."""
+    canvas = None
+    if kind.draw is not None:
+        with mpl.rc_context(look.rc):
+            canvas = kind.draw(plotted, look)
+    texts = {} if kind.texts is None else kind.texts(plotted)
+    return Figure(kind.name, kind.title, plotted.caption, plotted.data, look, canvas, texts)
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise UsageError for a format that is not among `FORMATS`."""
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"format {name!r} is unknown; valid: {', '.join(FORMATS)}")
-    results = load_results(path)
-    panels, unplaced = build_panels(results)
-    folder = path / "figures" if out is None else out
-    written = []
-    with mpl.rc_context(RC):
-        figure = draw_s_curve(panels)
+
+
+def write_figures(
+    figures: Iterable[Figure],
+    folder: Path,
+    formats: Sequence[str] = ("png", "svg"),
+    on_written: Callable[[Path], None] = lambda path: None,
+) -> tuple[Path, ...]:
+    """Write pictures and texts into `folder`, the plotted data beside each as CSV.
+
+    Raises UsageError for an unknown format, ResultsError if a file cannot be written.
+    """
+    check_formats(formats)
+    written: list[Path] = []
+    for figure in figures:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name in formats:
-                file = folder / f"s_curve.{name}"
-                undated = {"Date": None} if name == "svg" else None
-                figure.savefig(file, format=name, metadata=undated)
-                written.append(file)
+            files = list(_write(figure, folder, formats))
         except OSError as error:
             raise ResultsError(f"cannot write figures to {folder}: {error}") from error
-    return PlotReport(tuple(written), panels, (*results.skipped, *unplaced))
+        written += files
+        for file in files:
+            on_written(file)
+    return tuple(written)
+
+
+def _write(figure: Figure, folder: Path, formats: Sequence[str]) -> Iterable[Path]:
+    if figure.canvas is not None:
+        for suffix in formats:
+            path = folder / f"{figure.stem}.{suffix}"
+            figure.save(path, suffix)
+            yield path
+    for suffix, text in figure.texts.items():
+        path = folder / f"{figure.kind}.{suffix}"
+        path.write_text(text, encoding="utf-8")
+        yield path
+    path = folder / f"{figure.kind}.csv"
+    figure.data.to_csv(path, index=False)
+    yield path

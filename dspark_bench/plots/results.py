@@ -1,74 +1,86 @@
 """Read-only view of `results/`: one sweep's folder, or a folder that holds several.
 
-A file of the sweep that cannot be read is an error; a point that cannot be used is left out and
-named. Plots, reports and gates start here.
+A point that cannot be used is left out and named; so is a sweep that cannot be read, if others can.
+Plots, reports and gates start here.
 """
 
-import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.plots.points import point_columns, read_json
 
 UNUSABLE_STATUS = ("failed", "stale", "running", "pending", "interrupted")
+_IDENTIFIERS = ("point_id", "target_hash", "drafter_hash", "prompts_hash")
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedPoint:
-    """A point that is not shown, and why."""
+    """A point that is not shown, or a whole sweep (no point_id), and why."""
 
     sweep: str
     point_id: str
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.sweep}/{self.point_id}: {self.reason}"
+        name = f"{self.sweep}/{self.point_id}" if self.point_id else self.sweep
+        return f"{name}: {self.reason}"
+
+
+PointKey = tuple[str, str]
+"""Sweep (folder name) and point_id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
     """What a folder holds.
 
-    rows: summary.csv of every sweep in one frame, with the column `sweep` (folder name); metrics:
-    metrics.json by (sweep, point_id); skipped: points without usable figures.
+    rows: summary.csv of every sweep in one frame, with the columns that `points.point_columns` adds
+    and `sweep` (folder name), `machine_id` and `code_hash`; metrics: metrics.json by point;
+    folders: of the points; skipped: points and sweeps without usable figures.
     """
 
     path: Path
     rows: pd.DataFrame
-    metrics: dict[tuple[str, str], dict[str, Any]]
+    metrics: dict[PointKey, dict[str, Any]]
     skipped: tuple[SkippedPoint, ...]
+    folders: dict[PointKey, Path] = field(default_factory=dict)
 
 
-def load_results(path: Path) -> Results:
-    """Read a sweep's folder, or every sweep below a folder.
+@dataclass(slots=True)
+class _Reading:
+    """What has been read so far."""
 
-    Raises ResultsError if there is none, if a sweep.json or summary.csv cannot be read, or if no
-    point is usable.
+    records: list[dict[str, Any]] = field(default_factory=list)
+    metrics: dict[PointKey, dict[str, Any]] = field(default_factory=dict)
+    folders: dict[PointKey, Path] = field(default_factory=dict)
+    skipped: list[SkippedPoint] = field(default_factory=list)
+
+
+def load_results(path: Path | Sequence[Path]) -> Results:
+    """Read a sweep's folder, every sweep below a folder, or several such folders.
+
+    Raises ResultsError if there is none, or if no point is usable.
     """
-    frames: list[pd.DataFrame] = []
-    metrics: dict[tuple[str, str], dict[str, Any]] = {}
-    skipped: list[SkippedPoint] = []
-    for folder in find_sweeps(path):
-        name = _sweep_name(folder, path)
-        _read_json(folder / "sweep.json")
-        rows = _read_summary(folder / "summary.csv")
-        usable = []
-        for row in rows.to_dict(orient="records"):
-            found = _read_point(folder, {str(key): value for key, value in row.items()})
-            usable.append(not isinstance(found, str))
-            if isinstance(found, str):
-                skipped.append(SkippedPoint(name, str(row["point_id"]), found))
-            else:
-                metrics[name, str(row["point_id"])] = found
-        frames.append(rows[usable].assign(sweep=name))
-    if not metrics:
-        reasons = "; ".join(map(str, skipped)) or "summary.csv has no rows"
-        raise ResultsError(f"no usable point in {path}: {reasons}")
-    used = [frame for frame in frames if len(frame)]
-    return Results(path, pd.concat(used, ignore_index=True), metrics, tuple(skipped))
+    paths = [path] if isinstance(path, Path) else list(path)
+    found = _Reading()
+    for root in paths:
+        for folder in find_sweeps(root):
+            name = _sweep_name(folder, root, is_alone=len(paths) == 1)
+            try:
+                _read_sweep(folder, name, found)
+            except ResultsError as error:
+                found.skipped.append(SkippedPoint(name, "", str(error)))
+    where = ", ".join(map(str, paths))
+    if not found.metrics:
+        reasons = "; ".join(map(str, found.skipped)) or "summary.csv has no rows"
+        raise ResultsError(f"no usable point in {where}: {reasons}")
+    rows = pd.DataFrame(found.records)
+    return Results(paths[0], rows, found.metrics, tuple(found.skipped), found.folders)
 
 
 def find_sweeps(path: Path) -> list[Path]:
@@ -81,47 +93,69 @@ def find_sweeps(path: Path) -> list[Path]:
     return found
 
 
-def _sweep_name(folder: Path, root: Path) -> str:
-    return folder.resolve().name if folder == root else folder.relative_to(root).as_posix()
+def _read_sweep(folder: Path, name: str, found: _Reading) -> None:
+    sweep = read_json(folder / "sweep.json")
+    rows = _read_summary(folder / "summary.csv")
+    shared = {key: sweep.get(key) for key in ("machine_id", "code_hash")} | {"sweep": name}
+    for row in rows.to_dict(orient="records"):
+        values = {str(key): value for key, value in row.items() if not pd.isna(value)}
+        key = (name, str(values["point_id"]))
+        point = folder / "points" / key[1]
+        content = _read_point(point, values)
+        if isinstance(content, str):
+            found.skipped.append(SkippedPoint(*key, content))
+            continue
+        found.metrics[key], found.folders[key] = content, point
+        empty = dict.fromkeys(map(str, rows.columns))
+        found.records.append(empty | point_columns(values, content) | values | shared)
+    known = set(map(str, rows["point_id"]))
+    listed = [entry for entry in _entries(sweep) if str(entry.get("point_id")) not in known]
+    if listed:
+        reason = f"{len(listed)} of {len(listed) + len(known)} points not measured yet"
+        found.skipped.append(SkippedPoint(name, "", reason))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf8"))
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"cannot read {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise ResultsError(f"cannot read {path}: expected a JSON object")
-    return content
+def _entries(sweep: dict[str, Any]) -> list[dict[str, Any]]:
+    points = sweep.get("points")
+    entries = points if isinstance(points, list) else []
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def _sweep_name(folder: Path, root: Path, is_alone: bool) -> str:
+    """Path below the root, which names itself where it is the sweep or one of several roots."""
+    below = folder.relative_to(root)
+    if not below.parts:
+        return folder.resolve().name
+    return below.as_posix() if is_alone else (Path(root.resolve().name) / below).as_posix()
 
 
 def _read_summary(path: Path) -> pd.DataFrame:
-    identifiers = dict.fromkeys(("point_id", "target_hash", "drafter_hash"), str)
+    identifiers = dict.fromkeys(_IDENTIFIERS, str)
     try:
         rows = pd.read_csv(path, dtype=identifiers, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise ResultsError(f"cannot read {path}: {error}") from error
-    missing = {"point_id", "drafter", "gamma", "speedup"} - set(rows.columns)
+    missing = {"point_id", "drafter", "gamma"} - set(rows.columns)
     if missing:
         raise ResultsError(f"cannot read {path}: no column {', '.join(sorted(missing))}")
-    return rows
+    return rows if "speedup" in rows.columns else rows.assign(speedup=float("nan"))
 
 
 def _read_point(folder: Path, row: dict[str, Any]) -> dict[str, Any] | str:
     """metrics.json of a row's point, or why the point cannot be used."""
     if str(row.get("status")) in UNUSABLE_STATUS:
-        return _failure(folder / "points" / str(row["point_id"]), f"status {row['status']}")
+        return _failure(folder, f"status {row['status']}")
     if str(row.get("timing_invalid")).lower() == "true":
         return "timing invalid: another run shared the machine"
     try:
-        return _read_json(folder / "points" / str(row["point_id"]) / "metrics.json")
+        return read_json(folder / "metrics.json")
     except ResultsError as error:
         return str(error)
 
 
 def _failure(point: Path, status: str) -> str:
     try:
-        message = _read_json(point / "error.json").get("message")
+        message = read_json(point / "error.json").get("message")
     except ResultsError:
         return status
     return f"{status}: {message}" if message else status

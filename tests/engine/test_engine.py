@@ -113,10 +113,13 @@ def test_agreement_is_a_probability_per_position_and_prefix_dependent() -> None:
     requests = tiny.requests(5, 30)
     outputs = tiny.outputs(tiny.serve(requests, None))
     sequences = [(r, outputs[r.request_id]) for r in requests]
-    curve = measure_agreement(
+    sequences.append((requests[0], (1, 2)))  # too short for a block of 6
+    overlaps, anchors = measure_agreement(
         tiny.target(), tiny.drafter("semi_ar_vanilla"), sequences, 6, SamplingParams()
     )
-    assert len(curve) == 6 and all(0 < value < 1 for value in curve)
+    assert anchors[-1] == 0 and (anchors[:-1] > 0).any()
+    curve = overlaps.sum(0) / anchors.sum()
+    assert curve.shape == (6,) and ((curve > 0) & (curve < 1)).all()
 
 
 def test_agreement_equals_expected_acceptance_of_the_training_forward() -> None:
@@ -131,7 +134,7 @@ def test_agreement_equals_expected_acceptance_of_the_training_forward() -> None:
     anchors = torch.arange(len(request.prompt_tokens), tokens.shape[1] - 5, STRIDE)
     gamma = 5
     for name in tiny.DRAFTERS:
-        curve = measure_agreement(
+        overlaps, num_anchors = measure_agreement(
             tiny.target(), tiny.drafter(name), [(request, output)], gamma, SamplingParams()
         )
         model = tiny.trainable(name)
@@ -142,7 +145,9 @@ def test_agreement_equals_expected_acceptance_of_the_training_forward() -> None:
         with torch.no_grad():
             probs = torch.softmax(model.scores(batch).logits, -1)
         expected = overlap(batch.target_probs, probs)[0].mean(0)
-        assert torch.allclose(torch.tensor(curve), expected, atol=1e-4), name
+        assert num_anchors.tolist() == [anchors.shape[0]]
+        curve = torch.tensor(overlaps[0] / num_anchors[0], dtype=expected.dtype)
+        assert torch.allclose(curve, expected, atol=1e-4), name
 
 
 def _stored(name: str) -> dict[str, torch.Tensor]:

@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 
 from dspark_bench import cli
+from dspark_bench.plots.figures import Figure, draw_all
+from dspark_bench.plots.results import load_results
+from tests.plots.folders import assert_from_summary
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
 
@@ -31,9 +34,25 @@ def test_a_sweep_over_schedulers_and_concurrency(tiny_zoo: TinyZoo, tmp_path: Pa
         cycles = pd.read_parquet(folder / "points" / row["point_id"] / "cycles.parquet")
         decode = cycles[(cycles["arm"] == "speculative") & ~cycles["is_prefill"]]
         assert (decode["verify_len"] <= decode["num_drafted"]).all()
+        point = folder / "points" / row["point_id"]
+        assert (point / "cost_surface.json").is_file() == (scheduler != "fixed")
+        assert (point / "timeline.csv").is_file() == (row["concurrency"] == "3")
         if scheduler == "oracle":
             assert (decode["num_accepted"] == decode["verify_len"]).all()
-    assert len(list((tmp_path / "results" / ".costs").glob("*.json"))) == 2
+    kept = list((tmp_path / "results" / ".costs").glob("*.json"))
+    assert len(kept) == 2
+    stored = folder / "points" / rows["oracle", "3"]["point_id"] / "cost_surface.json"
+    assert json.loads(stored.read_text()) in [json.loads(path.read_text()) for path in kept]
+    busy = ("load", "frontier", "cost_curve", "timeline", "reliability")
+    figures = {figure.kind: figure for figure in draw_all(load_results(folder), kinds=busy)}
+    for kind, names in (
+        ("load", ("throughput_tok_s", "throughput_tok_s_ci_low", "verify_budget")),
+        ("frontier", ("tok_s_per_user", "baseline_tok_s_per_user", "baseline_tok_s_ci_high")),
+    ):
+        figure = figures[kind]
+        assert isinstance(figure, Figure) and len(figure.data) == 6
+        assert_from_summary(figure.data, folder, *names)
+    assert all(isinstance(figure, Figure) for figure in figures.values())
 
 
 def test_exploration_marks_cycles_that_no_confidence_chose(

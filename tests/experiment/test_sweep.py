@@ -73,8 +73,11 @@ def test_writes_what_the_contract_lists_and_nothing_else(
             "cycles.parquet",
             "environment.json",
             "metrics.json",
+            "reliability.csv",
             "requests.parquet",
         ]
+        assert (row["drafter_class"], row["drafter_head"]) == ("semi_ar", "vanilla")
+        assert int(row["drafter_layers"]) >= 1
 
 
 def test_records_are_flagged_and_complete(tiny_zoo: TinyZoo, tmp_path: Path) -> None:

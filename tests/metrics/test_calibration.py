@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from dspark_bench.metrics.calibration import auc, brier, ece, reliability, score, survival_pairs
+from dspark_bench.metrics.calibration import (
+    auc,
+    brier,
+    ece,
+    reliability,
+    reliability_table,
+    score,
+    survival_pairs,
+)
 from tests.metrics.records import drafted, numbered
 
 
@@ -35,6 +43,24 @@ def test_reliability_holds_what_ece_sums() -> None:
     assert found.mean_predicted[13] == pytest.approx(0.91)
     assert found.mean_observed[13] == 0.5
     assert math.isnan(found.mean_observed[0])
+
+
+def test_the_reliability_table_has_bins_with_trials_only() -> None:
+    after = {"calibrated": (0.5, 0.5)}
+    rows = [
+        drafted(2, 1, True, confidence=(0.9, 0.5), **after),
+        drafted(2, 0, True, confidence=(0.92, 0.5), **after),
+        drafted(1, 0, True, confidence=(0.1,), calibrated=(0.5,)),
+    ]
+    table = reliability_table(numbered(rows), 2)
+    assert list(table.itertuples(index=False, name=None)) == [
+        ("before", 1, 1, 1, 0, 0.1),
+        ("before", 1, 13, 2, 1, 0.91),
+        ("before", 2, 6, 2, 0, 0.455),  # 0.45 and 0.46; the third draft ended before
+        ("after", 1, 7, 3, 1, 0.5),
+        ("after", 2, 3, 2, 0, 0.25),
+    ]
+    assert reliability_table(numbered([drafted(2, 0, True)]), 2).empty
 
 
 def test_brier_and_empty_case() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dspark_bench.metrics.latency import e2e_s, percentile, tok_s_per_user, tpot_s, ttft_s
+from dspark_bench.metrics.latency import e2e_s, percentile, tpot_s, ttft_s, user_rates
 from dspark_bench.metrics.output import degenerate_share
 from tests.metrics.records import request
 
@@ -21,13 +21,8 @@ def test_latencies_count_from_the_scheduled_arrival() -> None:
     np.testing.assert_allclose(ttft_s(rows), [0.5, 2.0])
     np.testing.assert_allclose(e2e_s(rows), [2.5, 2.0])
     np.testing.assert_allclose(tpot_s(rows), [1.0])  # 2 s for 2 tokens; one token has none
-    assert tok_s_per_user(rows) == 1.0
+    np.testing.assert_allclose(user_rates(rows), [1.0, 0.0])
     assert percentile(ttft_s(rows), 50) == pytest.approx(1.25)
-
-
-def test_tok_s_per_user_is_a_mean_over_users() -> None:
-    rows = pd.DataFrame([request(finished_s=3.0), request(finished_s=2.0)])
-    assert tok_s_per_user(rows) == pytest.approx((1 + 2) / 2)  # 1/1.0 and 1/0.5
 
 
 def test_degenerate_share() -> None:
@@ -42,6 +37,5 @@ def test_degenerate_share() -> None:
 
 def test_nothing_is_nan() -> None:
     rows = pd.DataFrame([request(output_tokens=(7,))])
-    assert math.isnan(tok_s_per_user(rows))
     assert math.isnan(percentile(tpot_s(rows), 99))
     assert math.isnan(degenerate_share(rows.iloc[:0]))

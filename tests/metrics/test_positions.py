@@ -3,9 +3,11 @@
 import numpy as np
 
 from dspark_bench.metrics.positions import (
+    Agreement,
     conditional_acceptance,
     count_positions,
     expected_acceptance,
+    summarise_positions,
     survival,
 )
 from tests.metrics.records import drafted, numbered
@@ -44,3 +46,26 @@ def test_nothing_recorded_is_nan() -> None:
     counts = count_positions(numbered([drafted(2, 1, True, expected_acceptance=None)]), 2)
     assert np.isnan(expected_acceptance(counts)).all()
     assert count_positions(numbered([drafted(2, 1, True)]), 0).accepted.size == 0
+
+
+def test_intervals_resample_units_and_agreement_resamples_continuations() -> None:
+    rows = [
+        drafted(2, 2),
+        drafted(2, 0, True),
+        drafted(2, 2),
+        drafted(2, 0, True),
+    ]
+    frame = numbered(rows)
+    frame["unit"] = [0, 0, 1, 1]
+    agreement = Agreement(np.array([[1.0, 0.5], [2.0, 1.0]]), np.array([1.0, 4.0]))
+    found = summarise_positions(frame, 2, 2, agreement, seed=0)
+    # Both units hold one draft of two and one of none, so every resample gives the same ratio.
+    assert found.curves["conditional_acceptance"] == [0.5, 1.0]
+    expected = {"low": [0.5, 1.0], "high": [0.5, 1.0], "n": 2}
+    assert found.intervals["conditional_acceptance"] == expected
+    assert found.intervals["survival"] == {"low": [0.5, 0.5], "high": [0.5, 0.5], "n": 2}
+    # 3 over 5 anchors; resamples reach from 2/4 (the second twice) to 1/1 (the first twice).
+    assert found.curves["agreement"] == [0.6, 0.3]
+    assert found.counts["agreement"] == [5.0, 5.0]
+    assert found.intervals["agreement"] == {"low": [0.5, 0.25], "high": [1.0, 0.5], "n": 2}
+    assert summarise_positions(frame, 2, 1, None, seed=0).intervals == {}

@@ -96,3 +96,28 @@ def test_open_loop_compares_times_per_token() -> None:
 def test_no_steady_cycle_is_nan() -> None:
     total = total_of([drafted(4, 4), cycle(arm="baseline")], concurrency=8)
     assert math.isnan(speed.speedup_closed(total))
+
+
+def test_speed_per_user_is_a_mean_over_answered_requests() -> None:
+    requests = pd.DataFrame(
+        [
+            request(finished_s=3.0),  # 2 tokens in 2 s
+            request(finished_s=2.0),  # 2 tokens in 1 s
+            request(output_tokens=(1,), finished_s=1.0),  # one token has no rate
+            request(output_tokens=(), finish_reason="rejected"),
+            request(arm="baseline", finished_s=5.0),  # 2 tokens in 4 s
+        ]
+    )
+    cycles = numbered([drafted(4, 4), cycle(arm="baseline")])
+    total = collect_sums(cycles, requests, Pooling(4)).total()
+    assert speed.tok_s_per_user(total) == pytest.approx((1 + 2) / 2)
+    assert speed.baseline_tok_s_per_user(total) == pytest.approx(0.5)
+
+
+def test_a_cycle_is_all_of_its_stages() -> None:
+    rows = [
+        drafted(4, 4, t_schedule_s=0.1, t_accept_s=0.2, t_engine_s=0.3),
+        drafted(4, 4),
+        drafted(4, 4, has_prefill=True, t_verify_s=9.0),
+    ]
+    assert costs.cycle_s(total_of(rows)) == pytest.approx((2.0 + 1.4) / 2)

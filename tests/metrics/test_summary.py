@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from dspark_bench.metrics.lossless import check_greedy
+from dspark_bench.metrics.positions import Agreement
 from dspark_bench.metrics.summary import SummaryContext, summarise
 from dspark_bench.metrics.theory import CostProfile
 from tests.metrics.records import both_arms, cycle, drafted, numbered
@@ -44,7 +46,7 @@ def test_row_and_json() -> None:
         model_mean_output_tokens=41.0,
         floor_step_s=0.5,
         lossless=check_greedy(requests),
-        agreement=(0.9, 0.85, 0.8, 0.75),
+        agreement=Agreement(np.array([[1.8, 1.7, 1.6, 1.5]]), np.array([2.0])),
     )
     summary = summarise(cycles, requests, context)
     row = summary.as_row()

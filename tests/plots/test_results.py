@@ -57,6 +57,34 @@ def test_corrupt_sweep_is_one_line(tmp_path: Path, broken: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_one_corrupt_sweep_does_not_hide_the_others(tmp_path: Path) -> None:
+    write_sweep(tmp_path / "good", [row("p")])
+    bad = write_sweep(tmp_path / "bad", [row("q")])
+    (bad / "sweep.json").write_text("{")
+    results = load_results(tmp_path)
+    assert results.rows["point_id"].tolist() == ["p"]
+    (skipped,) = results.skipped
+    assert str(skipped).startswith("bad: cannot read")
+
+
+def test_settings_that_only_the_point_names_become_columns(tmp_path: Path) -> None:
+    keys = {"target": "zoo", "target.path": "models/big", "scheduler.min_gain": 0.1}
+    keys |= {"scheduler._target_": "a.B", "scheduler.table": [[1, 7]], "max_new_tokens": 48}
+    folder = write_sweep(tmp_path / "s", [row("p")], point={"keys": keys})
+    found = load_results(folder).rows.iloc[0]
+    assert (found["target"], found["scheduler.min_gain"]) == ("big", 0.1)
+    assert found["max_new_tokens"] == 48
+    assert not {"scheduler._target_", "scheduler.table"} & set(found.index)
+
+
+def test_several_folders_keep_their_names(tmp_path: Path) -> None:
+    first = write_sweep(tmp_path / "x" / "a", [row("p")])
+    write_sweep(tmp_path / "y" / "a", [row("p")])
+    results = load_results([first, tmp_path / "y"])
+    assert results.rows["sweep"].tolist() == ["a", "y/a"]
+    assert results.folders["a", "p"] == first / "points" / "p"
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="no sweep in"):
         load_results(tmp_path)

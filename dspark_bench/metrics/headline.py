@@ -1,0 +1,46 @@
+"""The figures of a point that carry a 95 % interval, each a formula over its pooled sums."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dspark_bench.metrics import acceptance, costs, speed, theory
+from dspark_bench.metrics.slo import Slo
+from dspark_bench.metrics.sums import FloatArray, Sums
+
+Formula = Callable[[Sums], FloatArray]
+
+
+def headline_formulas(gamma: int, slo: Slo, speedup: Formula) -> dict[str, Formula]:
+    """By name of the column. speedup: S on the point's basis; gamma 0: no drafter, no theory."""
+
+    def with_slo(formula: Formula) -> Formula:
+        """The formula where there is an objective, else NaN."""
+        return formula if slo.is_set else lambda sums: np.full_like(sums.met, np.nan)
+
+    def speedup_theory(sums: Sums) -> FloatArray:
+        if gamma < 1:
+            return np.full_like(sums.cycles, np.nan)
+        cost = costs.draft_cost_ratio(sums, gamma)
+        return theory.speedup_theory(acceptance.alpha(sums), gamma, cost)
+
+    return {
+        "accepted_length": acceptance.accepted_length,
+        "acceptance_rate": acceptance.acceptance_rate,
+        "alpha": acceptance.alpha,
+        "draft_cost_ratio": lambda sums: costs.draft_cost_ratio(sums, gamma),
+        "speedup": speedup,
+        "speedup_theory": speedup_theory,
+        "goodput_req_s": with_slo(speed.goodput_req_s),
+        "slo_attainment": with_slo(speed.slo_attainment),
+        "baseline_goodput_req_s": with_slo(speed.baseline_goodput_req_s),
+        "baseline_slo_attainment": with_slo(speed.baseline_slo_attainment),
+        "acceptance_rate_scheduled": acceptance.acceptance_rate_scheduled,
+        "verify_budget": acceptance.verify_budget,
+        "throughput_tok_s": speed.throughput_tok_s,
+        "baseline_tok_s": speed.baseline_tok_s,
+        "tok_s_per_user": speed.tok_s_per_user,
+        "baseline_tok_s_per_user": speed.baseline_tok_s_per_user,
+        "cycle_s": costs.cycle_s,
+        "baseline_step_s": costs.baseline_step_s,
+    }

@@ -1,0 +1,121 @@
+"""Throughput and verify budget against load (the paper's Figure 8)."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+
+from dspark_bench.plots.curves import draw_curve, ticks_at
+from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
+from dspark_bench.plots.results import Results
+from dspark_bench.plots.selection import (
+    caption,
+    columns,
+    each_panel,
+    each_series,
+    limit_panels,
+    name_places,
+    numbers,
+    require,
+    speculative_rows,
+    with_interval,
+)
+from dspark_bench.plots.settings import LOAD_SETTINGS, drafter_columns, panel_columns
+from dspark_bench.plots.sheet import Grid, curve_handles, from_zero, sheet, title
+from dspark_bench.plots.style import Look, Mark
+
+BASELINE = "baseline of each point"
+_ROWS = (
+    ("throughput_tok_s", "throughput (tokens/s)"),
+    ("verify_budget", "verify budget\n(tokens per request and cycle)"),
+)
+_AXIS_LABELS = {"concurrency": "requests at once", "rate": "arrival rate (requests/s)"}
+_PANEL_SETTINGS = (
+    *("target", "target_hash", "workload", "temperature", "top_p", "top_k", "acceptance"),
+    *("max_new_tokens", "lengths", "seed", "dtype", "device", "threads", "machine_id"),
+)
+
+
+def load_rows(results: Results, *needed: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Points at several loads, with `load_axis` (concurrency, or rate in an open loop) and `level`.
+
+    A curve is whatever was configured, a panel the conditions it ran under. Raises
+    NotSupportedError if no configuration ran at several loads.
+    """
+    rows = numbers(require(speculative_rows(results), *needed), "concurrency", "rate")
+    is_open = rows["rate"].notna()
+    rows = rows.assign(
+        load_axis=is_open.map({True: "rate", False: "concurrency"}),
+        level=rows["rate"].where(is_open, rows["concurrency"]),
+    )
+    rows = rows[rows["level"].notna()]
+    curves = [*drafter_columns(rows), "scheduler", "gamma", "cost", "calibrator"]
+    others = panel_columns(rows, (*LOAD_SETTINGS, *_PANEL_SETTINGS, *curves))
+    curves += [name for name in others if name != "speedup_basis"]
+    rows = rows.assign(arrivals=rows["load"])
+    rows, notes = name_places(rows, ["level"], curves, (*LOAD_SETTINGS, "speedup_basis"))
+    by_load = rows["arrivals"].nunique() > 1
+    if by_load:
+        glue = rows["panel"].map(lambda text: ", " if text else "")
+        rows = rows.assign(panel="load=" + rows["arrivals"] + glue + rows["panel"])
+    levels = rows.groupby(["panel", "series"])["level"].transform("nunique")
+    rows = rows[levels > 1]
+    if rows.empty:
+        raise NotSupportedError("no configuration ran at several loads (concurrency or rate)")
+    return rows.sort_values(["panel", "series", "level"], kind="stable"), notes
+
+
+def collect(results: Results) -> Plotted:
+    """Every configuration that ran at several loads."""
+    rows, notes = load_rows(results, "throughput_tok_s", "verify_budget")
+    rows = numbers(rows, *with_interval("throughput_tok_s", "verify_budget", "baseline_tok_s"))
+    rows, further = limit_panels(rows, most=4)
+    data = columns(
+        rows, "drafter", "scheduler", "gamma", "load_axis", "level", "concurrency", "rate",
+        *with_interval("throughput_tok_s", "verify_budget", "baseline_tok_s"),
+        "n_units", "n_requests",
+    )  # fmt: skip
+    return Plotted(
+        data,
+        (*caption(rows, "throughput_tok_s", "verify_budget", "baseline_tok_s"), *notes, *further),
+    )
+
+
+def draw(plotted: Plotted, look: Look) -> Canvas:
+    """Throughput above, verify budget below; one column per group."""
+    data = plotted.data
+    marks = look.marks(data["series"])
+    panels = each_panel(data)
+    baseline = Mark(look.muted, "x")
+    keys = [*curve_handles(marks), baseline_handle(baseline)]
+    grid = Grid(2, len(panels), 6.8 if len(panels) == 1 else 4.6, 2.9, sharex="col", sharey=False)
+    figure, axes = sheet(look, grid, keys, plotted.caption)
+    for column, (name, part) in zip(axes.T, panels, strict=True):
+        for axis, (figure_name, text) in zip(column, _ROWS, strict=True):
+            for label, curve in each_series(part):
+                draw_curve(axis, curve, "level", figure_name, marks[label])
+                if figure_name == "throughput_tok_s":
+                    draw_curve(
+                        axis, curve, "level", "baseline_tok_s", baseline, linestyle=":", zorder=2
+                    )
+            axis.set_ylabel(text)
+        _level_ticks(column, part["level"].tolist())
+        title(column[0], name)
+        column[-1].set_xlabel(_AXIS_LABELS[str(part["load_axis"].iloc[0])])
+    from_zero(axes.flat)
+    return figure
+
+
+def _level_ticks(column: Iterable[Axes], levels: Sequence[float]) -> None:
+    for axis in column:
+        ticks_at(axis, levels, is_log=min(levels) > 0)
+
+
+def baseline_handle(mark: Mark) -> Line2D:
+    """Legend entry of the paired baselines."""
+    return Line2D([], [], color=mark.color, marker=mark.marker, linestyle=":", label=BASELINE)
+
+
+KIND = Kind("load", "Throughput and verify budget against load", 90, collect, draw)

@@ -1,0 +1,106 @@
+"""One run over time: queue, batch and verify budget of the speculative arm and its baseline."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+
+from dspark_bench.core.errors import ResultsError
+from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
+from dspark_bench.plots.points import read_table
+from dspark_bench.plots.results import Results
+from dspark_bench.plots.selection import numbers, speculative_rows
+from dspark_bench.plots.settings import shared_settings
+from dspark_bench.plots.sheet import Grid, sheet
+from dspark_bench.plots.style import Look
+
+FILE = "timeline.csv"
+_NEEDED = {
+    *("arm", "time_s", "duration_s", "num_cycles", "num_waiting", "batch_size", "verify_budget")
+}
+_LEAST_IDLE = 0.002
+"""Share of a run from which on a pause is shown."""
+_ROWS = (
+    ("num_waiting", "queue\n(requests)"),
+    ("batch_size", "batch\n(requests)"),
+    ("verify_budget", "verify budget\n(tokens/request)"),
+)
+
+
+def collect(results: Results) -> Plotted:
+    """The point with the longest queue, then the largest batch, then the liveliest budget."""
+    rows = numbers(speculative_rows(results), "queue_max", "concurrency").fillna(
+        {"queue_max": 0.0, "concurrency": 0.0}
+    )
+    found: list[tuple[tuple[float, ...], pd.Series[Any], pd.DataFrame]] = []
+    broken = []
+    for _, row in rows.iterrows():
+        try:
+            table = read_table(results.folders[row["sweep"], row["point_id"]] / FILE, _NEEDED)
+        except ResultsError as error:
+            broken.append(str(error))
+            continue
+        if table is not None:
+            own = table[table["arm"] == "speculative"]
+            swing = float(own["verify_budget"].std() or 0.0)
+            rank = (float(swing > 0), row["queue_max"], row["concurrency"], swing)
+            found.append((rank, row, table))
+    if not found:
+        reason = "no point has a timeline (several requests at once, or a queue)"
+        raise NotSupportedError("; ".join(broken) or reason)
+    _, row, table = max(found, key=lambda item: item[0])
+    chosen = f"{row['sweep']}/{row['point_id']}"
+    first = (
+        f"Point {chosen}, one of {len(found)} with a timeline: first measured run of each arm, "
+        f"means over stretches of {_cycles(table)}; one run, so there is no interval."
+    )
+    data = table.assign(sweep=row["sweep"], point_id=row["point_id"])
+    return Plotted(data, (first, shared_settings(pd.DataFrame([row]))))
+
+
+def _cycles(table: pd.DataFrame) -> str:
+    """How many cycles a stretch holds."""
+    low, high = int(table["num_cycles"].min()), int(table["num_cycles"].max())
+    return "one cycle" if high == 1 else f"{low} to {high} cycles"
+
+
+def draw(plotted: Plotted, look: Look) -> Canvas:
+    """Queue, batch and budget on one time axis."""
+    data = plotted.data
+    arms = {
+        "baseline": {"color": look.muted, "linestyle": "--", "linewidth": 1.3},
+        "speculative": {"color": look.colors[0], "linestyle": "-", "linewidth": 1.7},
+    }
+    keys = [Line2D([], [], label=arm, **style) for arm, style in arms.items()]  # type: ignore[arg-type]
+    figure, axes = sheet(look, Grid(3, 1, 8.6, 1.7, sharex=True), keys, plotted.caption)
+    for axis, (name, text) in zip(axes[:, 0], _ROWS, strict=True):
+        for arm, style in arms.items():
+            own = data[data["arm"] == arm]
+            if own.empty or (name == "verify_budget" and arm == "baseline"):
+                continue
+            axis.step(*_steps(own, name), where="post", **style)
+        axis.set_ylabel(text)
+        axis.set_ylim(0, max(1.0, 1.08 * float(data[name].max())))
+        axis.margins(x=0.01)
+    axes[-1, 0].set_xlabel("time since the run began (s)")
+    return figure
+
+
+def _steps(own: pd.DataFrame, name: str) -> tuple[list[float], list[float]]:
+    """Times and values of a step line; while the engine idles nothing waits and nothing runs."""
+    ends = own["time_s"] + own["duration_s"]
+    least_s = _LEAST_IDLE * float(ends.iloc[-1])
+    idle = float("nan") if name == "verify_budget" else 0.0
+    times, values = [], []
+    following = [*own["time_s"].iloc[1:], float("inf")]
+    for start, end, value, after in zip(own["time_s"], ends, own[name], following, strict=True):
+        times.append(float(start))
+        values.append(float(value))
+        if after - end > least_s:
+            times.append(float(end))
+            values.append(idle if after < float("inf") else float(value))
+    return times, values
+
+
+KIND = Kind("timeline", "One run over time: queue, batch, budget", 110, collect, draw)

@@ -1,0 +1,93 @@
+"""Which points are comparable: settings that vary open panels, or name the curves of a figure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+SETTINGS = (
+    "target workload temperature top_p top_k load concurrency rate scheduler acceptance "
+    "max_new_tokens lengths num_requests seed dtype device threads cost calibrator speedup_basis "
+    "target_hash prompts_hash machine_id"
+).split()
+DRAFTER_SETTINGS = ("drafter", "drafter_hash", "train_seed")
+SHARED_SETTINGS = (
+    "target drafter gamma workload temperature load concurrency rate scheduler dtype device threads"
+).split()
+LOAD_SETTINGS = ("load", "concurrency", "rate", "num_requests", "prompts_hash")
+"""What changes along a load axis: more users ask for more requests."""
+
+
+def panel_columns(rows: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
+    """Known settings, and dotted keys that are not a known setting under another name."""
+    dotted = [name for name in map(str, rows.columns) if "." in name]
+    others = [
+        name
+        for name in dotted
+        if not name.startswith("drafter.") and name.split(".")[-1] not in SETTINGS
+    ]
+    return [name for name in (*SETTINGS, *others) if name not in without]
+
+
+def drafter_columns(rows: pd.DataFrame) -> list[str]:
+    """What tells drafters apart, their own keys included."""
+    own = [name for name in map(str, rows.columns) if name.startswith("drafter.")]
+    return [*DRAFTER_SETTINGS, *own]
+
+
+def varying(rows: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Columns that exist and differ somewhere; a column that only splits as others do is left out,
+    so that titles name workloads and not the hashes of their prompts.
+    """
+    kept: list[str] = []
+    count = 1
+    for name in columns:
+        if name in rows.columns:
+            groups = len(rows.drop_duplicates([*kept, name]))
+            if groups > count:
+                kept.append(name)
+                count = groups
+    return kept
+
+
+def split(rows: pd.DataFrame, keys: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Groups of equal `keys`, in order of appearance."""
+    if not keys:
+        yield rows
+        return
+    for _, group in rows.groupby(list(keys), sort=False, dropna=False):
+        yield group
+
+
+def label(row: "pd.Series[Any]", keys: Sequence[str], bare: Sequence[str] = ()) -> str:
+    """`key=value, ...` of one row, without keys that it has no value of; those in `bare` by their
+    value alone.
+    """
+    known = [key for key in keys if not pd.isna(row[key])]
+    return ", ".join(str(row[key]) if key in bare else shown(key, row[key]) for key in known)
+
+
+def shown(name: str, value: Any) -> str:
+    """`name=value`, short: hashes lose their end, whole numbers their fraction."""
+    short = str(value)[:8] if name.endswith(("_hash", "_id")) else value
+    if isinstance(short, float) and short.is_integer():
+        short = int(short)
+    return f"{name.removesuffix('_hash')}={'-' if pd.isna(value) else short}"
+
+
+def shared_settings(rows: pd.DataFrame) -> str:
+    """The main settings that have one value throughout."""
+    known = [name for name in SHARED_SETTINGS if name in rows.columns]
+    constant = [
+        name
+        for name in known
+        if rows[name].nunique(dropna=False) == 1 and not rows[name].isna().any()
+    ]
+    return ", ".join(shown(name, rows[name].iloc[0]) for name in constant)
+
+
+def is_simulated(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether acceptance followed a stated profile: such figures say so wherever they appear."""
+    if "acceptance" not in rows.columns:
+        return pd.Series(False, index=rows.index)
+    return rows["acceptance"] == "forced"

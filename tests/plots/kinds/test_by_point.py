@@ -1,0 +1,94 @@
+"""Kinds that show single points: the gap, the cycle, positions, the table."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.plots.folders import (
+    GAP,
+    STAGES,
+    assert_from_summary,
+    figure_of,
+    row,
+    skipped,
+    two_drafters,
+    write_sweep,
+)
+
+
+def test_the_gap_is_shown_at_each_drafters_best_length(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "s", two_drafters())
+    data = figure_of(folder, "gap").data
+    assert data["point_id"].tolist() == ["semi_ar4", "parallel4"]
+    assert data["waterfall"].tolist() == ["semi_ar at gamma 4", "parallel at gamma 4"]
+    assert_from_summary(data, folder, *GAP, "speedup_theory", "speedup", "speedup_ci_low")
+
+
+def test_gaps_without_terms_are_skipped(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "s", [row("a", gap_truncation=None)])
+    assert skipped(folder, "gap") == "no point has gap_truncation"
+
+
+def test_a_cycle_has_its_stages_and_its_baseline(tmp_path: Path) -> None:
+    stored = row("new", gamma=8, cycle_s=0.0064, cycle_s_ci_low=0.006, cycle_s_ci_high=0.007)
+    folder = write_sweep(tmp_path / "s", [row("old"), stored])
+    data = figure_of(folder, "cycle_breakdown").data
+    assert data["point_id"].tolist() == ["old", "new"]
+    assert_from_summary(data, folder, *STAGES, "baseline_step_s", "cycle_s_ci_low")
+    assert data["cycle_s"].tolist() == pytest.approx([0.0064, 0.0064])  # the sum of the stages
+
+
+def test_positions_come_with_intervals_and_counts(tmp_path: Path) -> None:
+    rows = [
+        row("few", n_cycles=10, concurrency=8),
+        row("many", n_cycles=1000),
+        row("scheduled", n_cycles=9000, scheduler="hardware_aware"),
+        row("other", drafter="ar", drafter_hash="ar", n_cycles=5),
+        row("long", n_cycles=5000, gamma=16),
+    ]
+    figure = figure_of(write_sweep(tmp_path / "s", rows), "acceptance_by_position")
+    data = figure.data
+    # gamma 4 is what both drafters have; a scheduler that selects says nothing about drafters
+    assert set(data["point_id"]) == {"many", "other"}
+    own = data[data["point_id"] == "many"].set_index(["curve", "position"])
+    assert own["value"].to_dict() == {
+        ("agreement", 1): 0.8,
+        ("agreement", 2): 0.7,
+        ("conditional_acceptance", 1): 0.75,
+    }
+    assert own["count"].tolist() == [55, 55, 40]  # 30 accepted and 10 rejected
+    bounds = own.loc[("conditional_acceptance", 1)]
+    assert (bounds["value_ci_low"], bounds["value_ci_high"]) == (0.6, 0.9)
+    assert pd.isna(own.loc[("agreement", 1), "value_ci_low"])
+
+
+def test_old_points_say_that_they_have_no_intervals(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "s", [row("a")], position_intervals={})
+    assert (
+        figure_of(folder, "acceptance_by_position")
+        .caption[0]
+        .endswith("No point stores an interval of acceptance.")
+    )
+    bare = write_sweep(tmp_path / "bare", [row("a")], positions={})
+    assert skipped(bare, "acceptance_by_position") == "no point has acceptance by position"
+
+
+def test_the_table_has_a_row_per_drafter_and_a_column_per_workload(tmp_path: Path) -> None:
+    rows = [
+        row("m", workload="math", prompts_hash="m", accepted_length=5.25),
+        row("p", workload="prose", prompts_hash="p"),
+        row("x", workload="math", prompts_hash="m", drafter="a_b", drafter_hash="x"),
+        row("short", workload="math", prompts_hash="m", gamma=2),
+    ]
+    folder = write_sweep(tmp_path / "s", rows)
+    figure = figure_of(folder, "table1")
+    assert figure.canvas is None
+    assert set(figure.data["point_id"]) == {"m", "p", "x"}  # gamma 4 fills most cells
+    assert_from_summary(figure.data, folder, "accepted_length", "accepted_length_ci_low", "gamma")
+    lines = figure.texts["md"].splitlines()
+    assert lines[0] == "| target | drafter | gamma | math | prose |"
+    expected = "| zoo | semi_ar | 4 | 5.25 [2.40, 2.60], n 24 | 2.50 [2.40, 2.60], n 24 |"
+    assert expected in lines
+    assert "| zoo | a_b | 4 | 2.50 [2.40, 2.60], n 24 | - |" in lines
+    assert r"zoo & a\_b & 4 & 2.50 [2.40, 2.60], n 24 & - \\" in figure.texts["tex"]

@@ -1,0 +1,124 @@
+"""Kinds with a swept key on their axis: depth, draft length, threshold, load, frontier."""
+
+from pathlib import Path
+
+from tests.plots.folders import (
+    assert_from_summary,
+    figure_of,
+    row,
+    skipped,
+    two_drafters,
+    write_sweep,
+)
+
+
+def test_depth_compares_one_class_at_one_length(tmp_path: Path) -> None:
+    rows = [
+        row("d1", drafter="one", drafter_hash="1", drafter_layers=1, accepted_length=2.0),
+        row("d3", drafter_layers=3),
+        row("d3g8", drafter_layers=3, gamma=8),
+        row("p", drafter="parallel", drafter_hash="p", drafter_class="parallel", drafter_head=None),
+    ]
+    folder = write_sweep(tmp_path / "s", rows)
+    data = figure_of(folder, "depth").data
+    assert set(data["point_id"]) == {"d1", "d3", "p"}
+    assert_from_summary(data, folder, "drafter_layers", "accepted_length", "speedup_ci_high")
+    assert data.set_index("point_id")["series"].to_dict() == {
+        "d1": "semi_ar",
+        "d3": "semi_ar",
+        "p": "parallel",
+    }
+
+
+def test_depth_needs_several(tmp_path: Path) -> None:
+    reason = "no class of drafters ran at several depths"
+    assert skipped(write_sweep(tmp_path / "one", two_drafters()), "depth") == reason
+    old = [{k: v for k, v in row("a").items() if not k.startswith("drafter_l")}]
+    assert skipped(write_sweep(tmp_path / "old", old), "depth") == "no point has drafter_layers"
+
+
+def test_draft_length_shows_what_a_cycle_brings_and_takes(tmp_path: Path) -> None:
+    folder = write_sweep(
+        tmp_path / "s", [values | {"cycle_s": 0.0125} for values in two_drafters()]
+    )
+    data = figure_of(folder, "draft_length").data
+    assert len(data) == 6
+    assert_from_summary(data, folder, "gamma", "accepted_length", "cycle_s")
+    one = write_sweep(tmp_path / "one", [row("a")])
+    assert skipped(one, "draft_length") == "gamma takes one value only"
+
+
+def test_thresholds_are_a_curve_per_workload(tmp_path: Path) -> None:
+    rows = [
+        row(
+            f"{name}{level}", workload=name, prompts_hash=name, scheduler="threshold",
+            acceptance_rate_scheduled=0.5 + level / 10, **{"scheduler.threshold": level},
+        )
+        for name in ("math", "prose")
+        for level in (0.0, 0.9)
+    ]  # fmt: skip
+    folder = write_sweep(tmp_path / "s", [*rows, row("fixed")])
+    data = figure_of(folder, "threshold").data
+    assert data["series"].tolist() == ["math", "math", "prose", "prose"]
+    assert_from_summary(
+        data,
+        folder,
+        "scheduler.threshold",
+        "acceptance_rate_scheduled",
+        "accepted_length",
+        "speedup",
+    )
+    alone = write_sweep(tmp_path / "alone", [row("a", gamma=4)])
+    assert skipped(alone, "threshold") == "no point has scheduler=threshold"
+
+
+def _loads() -> list[dict[str, object]]:
+    """Two schedulers at 1 and 8 requests at once; more users send more requests."""
+    return [
+        row(
+            f"{scheduler}{users}", scheduler=scheduler, concurrency=users,
+            prompts_hash=f"of {users}", throughput_tok_s=100.0 * users,
+            verify_budget=8.0 - users / 2,
+        )
+        for scheduler in ("fixed", "hardware_aware")
+        for users in (8, 1)
+    ]  # fmt: skip
+
+
+def test_load_and_frontier_are_curves_over_loads(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "s", _loads())
+    load = figure_of(folder, "load").data
+    assert load["series"].tolist() == ["fixed"] * 2 + ["hardware_aware"] * 2
+    assert load["level"].tolist() == [1, 8, 1, 8]
+    assert set(load["panel"]) == {""}
+    assert_from_summary(load, folder, "throughput_tok_s", "verify_budget", "baseline_tok_s")
+    frontier = figure_of(folder, "frontier")
+    assert_from_summary(
+        frontier.data, folder, "tok_s_per_user", "throughput_tok_s", "baseline_tok_s_per_user"
+    )
+    assert "A-B blocks or prompts per point" in frontier.caption[0]
+
+
+def test_open_loops_are_apart_and_on_their_rate(tmp_path: Path) -> None:
+    open_loop = [
+        row(f"r{rate}", load="poisson", rate=rate, concurrency=16, speedup_basis="open")
+        for rate in (0.5, 4.0)
+    ]
+    folder = write_sweep(tmp_path / "s", [*_loads(), *open_loop])
+    data = figure_of(folder, "load").data
+    own = data[data["panel"] == "load=poisson"]
+    assert own["level"].tolist() == [0.5, 4.0]
+    assert set(own["load_axis"]) == {"rate"}
+    assert set(data["panel"]) == {"load=poisson", "load=closed"}
+
+
+def test_one_load_is_no_axis(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "s", two_drafters())
+    reason = "no configuration ran at several loads (concurrency or rate)"
+    assert skipped(folder, "load") == skipped(folder, "frontier") == reason
+
+
+def test_points_without_the_baselines_speed_per_user_say_so(tmp_path: Path) -> None:
+    rows = [values | {"baseline_tok_s_per_user": None} for values in _loads()]
+    caption = figure_of(write_sweep(tmp_path / "s", rows), "frontier").caption
+    assert "No baseline: these points do not store its speed per user." in caption
