@@ -133,6 +133,18 @@ def plot(
         typer.echo(f"left out: {skipped}", err=True)
 
 
+@app.command()
+def recommend(
+    path: Annotated[Path, typer.Argument(help="A sweep's folder, or a folder of sweeps.")] = Path(
+        "results"
+    ),
+) -> None:
+    """Name the fastest measured configuration per load and workload, and what would change it."""
+    from dspark_bench.report.terminal import print_recommendations
+
+    print_recommendations(path, typer.echo)
+
+
 @app.command(name="list")
 def list_(config_dir: ConfigDir = None) -> None:
     """List every target, drafter, scheduler, calibrator, load and workload."""
