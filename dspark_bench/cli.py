@@ -134,6 +134,20 @@ def plot(
 
 
 @app.command()
+def report(
+    path: Annotated[Path, typer.Argument(help="A sweep's folder, or a folder of sweeps.")] = Path(
+        "results"
+    ),
+    out: Annotated[Path | None, typer.Option(help="Folder; by default PATH.")] = None,
+) -> None:
+    """Write one self-contained HTML page and its Markdown twin: answer, tables, figures."""
+    from dspark_bench.report.page import write_report
+
+    for file in write_report(path, out):
+        typer.echo(file)
+
+
+@app.command()
 def recommend(
     path: Annotated[Path, typer.Argument(help="A sweep's folder, or a folder of sweeps.")] = Path(
         "results"
