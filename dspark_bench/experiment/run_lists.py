@@ -60,7 +60,7 @@ def run_sweep_list(found: SweepList, request: SweepRequest, console: Console) ->
         if num_copied:
             console.print(f"{num_copied} points were measured for another exhibit")
         try:
-            run_planned(part.sweep, console)
+            run_planned(part.sweep, console, environment)
         except PointsFailedError as error:
             failures.append(f"{part.exhibit}: {error}")
             console.print(f"error: {error}", soft_wrap=True)

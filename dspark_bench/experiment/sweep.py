@@ -149,10 +149,14 @@ def plan_request(request: SweepRequest, hashes: HashCache) -> PlannedSweep:
     return PlannedSweep(request, overrides, plan, tuple(points))
 
 
-def run_planned(sweep: PlannedSweep, console: Console) -> list[Row]:
+def run_planned(
+    sweep: PlannedSweep, console: Console, environment: Environment | None = None
+) -> list[Row]:
     """Measure the points of a checked sweep that are not there yet; print and return its rows.
 
-    Raises ResultsError if nothing can be written, PointsFailedError at the end.
+    environment: as seen before the first of several sweeps, whose own load would show in a later
+    look; None to look now. Raises ResultsError if nothing can be written, PointsFailedError at the
+    end.
     """
     plan, points = sweep.plan, sweep.points
     folder = points[0].config.folder
@@ -161,7 +165,7 @@ def run_planned(sweep: PlannedSweep, console: Console) -> list[Row]:
     store.sweep_up()
     if sweep.request.is_fresh:
         store.forget(point.identity.point_id for point in points)
-    environment = read_environment()
+    environment = environment or read_environment()
     write_tables(folder, plan, environment)
     wanted = list(dict.fromkeys(point.identity.point_id for point in points))
     num_pending = sum(not store.is_finished(point_id) for point_id in wanted)

@@ -89,6 +89,8 @@ def _verified_shares(point: Point) -> tuple[float, ...]:
     verified = positions.get("verified") if isinstance(positions, dict) else None
     if not cycles or not isinstance(verified, list):
         return ()
+    if isinstance(counts, dict) and counts.get("cycles", cycles) != cycles:
+        return ()  # only some cycles speak about alpha, and their lengths are not those of all
     return tuple(float(count) / float(cycles) for count in verified)
 
 
