@@ -72,17 +72,22 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One sweep's folder. description: sweep.json, empty if unreadable."""
+    """One sweep's folder.
+
+    description: sweep.json, empty if unreadable; unlisted: ids of finished points that summary.csv
+    does not hold, because the sweep is still running or was cut off.
+    """
 
     name: str
     folder: Path
     description: Mapping[str, Any]
     points: tuple[Point, ...]
+    unlisted: tuple[str, ...] = ()
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """Ids of points that were asked for and have no folder."""
-        known = {point.point_id for point in self.points}
+        """Ids of points that were asked for and have not been measured."""
+        known = {*(point.point_id for point in self.points), *self.unlisted}
         entries = self.description.get("points")
         planned = entries if isinstance(entries, list) else []
         ids = [str(entry.get("point_id")) for entry in planned if isinstance(entry, dict)]
@@ -123,7 +128,10 @@ def gather(path: Path) -> Gathered:
             description = {}
         points = [_read_point(name, folder, row) for row in rows]
         problems += [problem for _, found in points for problem in found]
-        sweeps.append(Sweep(name, folder, description, tuple(point for point, _ in points)))
+        listed = {row["point_id"] for row in rows}
+        finished = sorted(path.parent.name for path in folder.glob("points/[!.]*/metrics.json"))
+        unlisted = tuple(name for name in finished if name not in listed)
+        sweeps.append(Sweep(name, folder, description, tuple(p for p, _ in points), unlisted))
     gathered = Gathered(path, tuple(sweeps), tuple(problems))
     if not any(point.is_measured for point in gathered.points):
         raise ResultsError(_nothing_measured(gathered))
@@ -134,6 +142,9 @@ def _nothing_measured(gathered: Gathered) -> str:
     num_failed = sum(point.status == FAILED for point in gathered.points)
     num_pending = sum(len(sweep.pending) for sweep in gathered.sweeps)
     state = f"{num_failed} points failed, {num_pending} were never run"
+    num_unlisted = sum(len(sweep.unlisted) for sweep in gathered.sweeps)
+    if num_unlisted:
+        state += f", {num_unlisted} are not in summary.csv yet (the sweep's own command adds them)"
     return "; ".join([f"no measured point in {gathered.path}: {state}", *gathered.problems])
 
 

@@ -39,6 +39,12 @@ def _states(gathered: Gathered) -> list[str]:
     num_pending = sum(len(sweep.pending) for sweep in gathered.sweeps)
     if num_pending:
         found.append(f"{num_pending} points were asked for and have not been measured yet")
+    num_unlisted = sum(len(sweep.unlisted) for sweep in gathered.sweeps)
+    if num_unlisted:
+        found.append(
+            f"{num_unlisted} measured points are not in summary.csv yet and not shown: the sweep "
+            "is running or was cut off, and its own command adds them"
+        )
     return found
 
 

@@ -10,6 +10,7 @@ from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.report.reading import gather
 from dspark_bench.report.recommend import left_out, recommend, unpaired_ratio
+from dspark_bench.report.warnings import find_warnings
 from dspark_bench.report.wording import headline, lines
 from tests.report.folders import cells, write_sweep, write_times
 
@@ -174,6 +175,17 @@ def test_the_command_and_its_errors(tmp_path: Path, capsys: pytest.CaptureFixtur
     none = write_sweep(tmp_path / "none", [cells("n", drafter="none")])
     with pytest.raises(ResultsError, match="two baselines"):
         recommend(gather(none))
+
+
+def test_points_that_a_cut_off_sweep_has_not_listed_are_counted(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "s", [cells("a")], pending=("later", "done"))
+    (folder / "points" / "done").mkdir()
+    (folder / "points" / "done" / "metrics.json").write_text("{}")
+    (sweep,) = gather(folder).sweeps
+    assert (sweep.unlisted, sweep.pending) == (("done",), ("later",))
+    assert any(
+        "1 measured points are not in summary.csv" in w for w in find_warnings(gather(folder))
+    )
 
 
 @pytest.mark.parametrize("name", ["sweep.json", "summary.csv", "metrics.json", "environment.json"])
