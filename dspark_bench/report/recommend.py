@@ -4,17 +4,13 @@ Nothing is extrapolated: only measured points are ranked, by their measured S. L
 ranking, by name: points whose timing is invalid, and those whose output is not the target's.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.metrics.comparison import speed_by_prompt, speedup_ratio
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.report.changes import Change, changes_to_reach
+from dspark_bench.report.ratios import SpeedCache, measured_speedup
 from dspark_bench.report.reading import STALE, TIMING_INVALID, UNREADABLE, Gathered, Point
 from dspark_bench.report.settings import (
     NO_DRAFTER,
@@ -27,7 +23,6 @@ from dspark_bench.report.settings import (
 )
 
 MIN_UNITS = 8
-_Z = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +87,7 @@ def recommend(gathered: Gathered) -> tuple[Recommendation, ...]:
         groups.setdefault(tuple(setting_of(point).items()), []).append(point)
     ordered = sorted(groups, key=lambda key: order_of(dict(key)))
     told_apart = varying([dict(key) for key in ordered])
-    speeds = _SpeedCache()
+    speeds = SpeedCache()
     labels = varying([configuration_of(point) for point in usable])
     return tuple(
         _recommend_one(setting_label(dict(key), told_apart), groups[key], labels, speeds)
@@ -124,7 +119,7 @@ def _obstacle(point: Point) -> str | None:
 
 
 def _recommend_one(
-    setting: str, points: Sequence[Point], told_apart: Sequence[str], speeds: "_SpeedCache"
+    setting: str, points: Sequence[Point], told_apart: Sequence[str], speeds: SpeedCache
 ) -> Recommendation:
     kept, repeated = _one_per_configuration(points)
     candidates = [_candidate(point, told_apart) for point in kept]
@@ -133,7 +128,7 @@ def _recommend_one(
     challengers = []
     for place, item in enumerate(candidates[1:]):
         is_next = place == 0 or _is_first_of_another_drafter(candidates, place + 1)
-        ratio, is_paired = _ratio(winner, item, speeds)
+        ratio, is_paired = speeds.ratio(winner.point, item.point)
         changes = changes_to_reach(item.point, winner.speedup.value or 0.0) if is_next else ()
         challengers.append(Challenger(item, ratio, is_paired, changes))
     found = Recommendation(setting, winner, tuple(challengers), ())
@@ -149,13 +144,9 @@ def _is_first_of_another_drafter(candidates: Sequence[Candidate], place: int) ->
 
 def _candidate(point: Point, told_apart: Sequence[str]) -> Candidate:
     chosen = configuration_of(point)
-    speedup = Interval(
-        point.number("speedup"),
-        point.number("speedup_ci_low"),
-        point.number("speedup_ci_high"),
-        point.num_units("speedup") or 0,
+    return Candidate(
+        configuration_label(chosen, told_apart), chosen["drafter"], point, measured_speedup(point)
     )
-    return Candidate(configuration_label(chosen, told_apart), chosen["drafter"], point, speedup)
 
 
 def _one_per_configuration(points: Sequence[Point]) -> tuple[list[Point], list[str]]:
@@ -177,55 +168,6 @@ def _one_per_configuration(points: Sequence[Point]) -> tuple[list[Point], list[s
                 f"{same[0].sweep}/{same[0].point_id}"
             )
     return kept, notes
-
-
-def _ratio(winner: Candidate, other: Candidate, speeds: "_SpeedCache") -> tuple[Interval, bool]:
-    """Paired by prompt where both points kept their times, otherwise from their intervals."""
-    ours, theirs = speeds.of(winner.point), speeds.of(other.point)
-    if ours is not None and theirs is not None and set(ours.index) == set(theirs.index):
-        return speedup_ratio(ours, theirs), True
-    return unpaired_ratio(winner.speedup, other.speedup), False
-
-
-def unpaired_ratio(first: Interval, second: Interval) -> Interval:
-    """first / second from their 95 % intervals, taken as independent and log-normal."""
-    assert first.value is not None and second.value is not None
-    value, n = first.value / second.value, min(first.n, second.n)
-    ours, theirs = _log_width(first), _log_width(second)
-    if ours is None or theirs is None:
-        return Interval(value, None, None, n)
-    spread = math.exp(_Z * math.hypot(ours, theirs))
-    return Interval(value, value / spread, value * spread, n)
-
-
-def _log_width(interval: Interval) -> float | None:
-    """Standard error of the logarithm."""
-    if not interval.low or not interval.high:
-        return None
-    return math.log(interval.high / interval.low) / (2 * _Z)
-
-
-class _SpeedCache:
-    """Tokens and seconds by prompt, read once per point; None where a prompt is no unit."""
-
-    def __init__(self) -> None:
-        self._found: dict[Path, pd.DataFrame | None] = {}
-
-    def of(self, point: Point) -> pd.DataFrame | None:
-        """`speed_by_prompt` of a closed loop of one request whose records kept their times."""
-        if point.folder not in self._found:
-            self._found[point.folder] = self._read(point)
-        return self._found[point.folder]
-
-    def _read(self, point: Point) -> pd.DataFrame | None:
-        if (point.text("load"), point.text("concurrency")) != ("closed", "1"):
-            return None
-        try:
-            cycles = pd.read_parquet(point.folder / "cycles.parquet")
-            requests = pd.read_parquet(point.folder / "requests.parquet")
-            return speed_by_prompt(cycles, requests)
-        except (OSError, ValueError, KeyError, ResultsError):
-            return None
 
 
 def _doubts(found: Recommendation, points: Sequence[Point]) -> list[str]:

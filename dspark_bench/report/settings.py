@@ -18,7 +18,8 @@ SETTINGS = (
 )
 _GIVEN_GROUPS = ("load", "lengths", "workload", "acceptance", "slo")
 _ALWAYS_SAID = ("workload", "load", "concurrency", "rate")
-_UNSAID = ("_target_", "path")
+_TWICE_SAID = ("drafter.path", "workload.path", "load.concurrency", "load.rate")
+"""Keys that a hash or a column says better."""
 
 Values = dict[str, str]
 
@@ -28,7 +29,7 @@ def setting_of(point: Point) -> Values:
     values = {name: _value(point, name) for name in SETTINGS}
     for key, value in sorted(point.keys.items()):
         group, _, rest = key.partition(".")
-        if rest and group in _GIVEN_GROUPS and rest not in (*_UNSAID, "concurrency", "rate"):
+        if rest and group in _GIVEN_GROUPS and not _is_unsaid(key):
             values[key] = _plain(value)
     return values
 
@@ -38,8 +39,8 @@ def configuration_of(point: Point) -> Values:
     values = {"drafter": point.text("drafter"), "gamma": point.text("gamma")}
     values["drafter_hash"] = point.text("drafter_hash")
     for key, value in point.keys.items():
-        group, _, rest = key.partition(".")
-        if group in CONFIGURED and key != "drafter" and rest not in _UNSAID:
+        group = key.partition(".")[0]
+        if group in CONFIGURED and key != "drafter" and not _is_unsaid(key):
             values[key] = _plain(value)
     values.setdefault("scheduler", point.text("scheduler"))
     return values
@@ -93,6 +94,10 @@ def order_of(setting: Mapping[str, str]) -> tuple[str, str, float, float]:
         _number(setting.get("concurrency", "")),
         _number(setting.get("rate", "")),
     )
+
+
+def _is_unsaid(key: str) -> bool:
+    return key in _TWICE_SAID or key.endswith("._target_")
 
 
 def _value(point: Point, name: str) -> str:

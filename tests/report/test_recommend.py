@@ -8,8 +8,9 @@ import pytest
 from dspark_bench import cli
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.intervals import Interval
+from dspark_bench.report.ratios import unpaired_ratio
 from dspark_bench.report.reading import gather
-from dspark_bench.report.recommend import left_out, recommend, unpaired_ratio
+from dspark_bench.report.recommend import left_out, recommend
 from dspark_bench.report.warnings import find_warnings
 from dspark_bench.report.wording import headline, lines
 from tests.report.folders import cells, write_sweep, write_times
