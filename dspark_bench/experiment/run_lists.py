@@ -47,7 +47,10 @@ def run_sweep_list(found: SweepList, request: SweepRequest, console: Console) ->
     parts = plan_sweep_list(found, request)
     wanted = {(part.folder, point_id) for part in parts for point_id in part.point_ids}
     folders = list(dict.fromkeys(part.folder for part in parts))
-    console.print(f"{found.name}: {len(wanted)} points in {len(folders)} folders")
+    num_distinct = len({point_id for _, point_id in wanted})
+    console.print(
+        f"{found.name}: {len(wanted)} points in {len(folders)} folders, {num_distinct} distinct"
+    )
     for folder in folders:
         check_writable(folder)
         if request.is_fresh:

@@ -21,6 +21,7 @@ from dspark_bench.report.paper_points import (
 )
 from dspark_bench.report.paper_serving import serving_rows
 from dspark_bench.report.reading import Gathered, Point, gather
+from dspark_bench.report.runs import lead_sentence
 
 Row = tuple[str, str, str, str, str]
 """Exhibit, quantity, domain, ours, the paper's."""
@@ -60,7 +61,7 @@ def paper_page(gathered: Gathered) -> Page:
     return Page(
         "Beside the paper",
         f"{len(rows)} figures beside those of the paper.",
-        "Small models on one machine against large ones on many: compare directions and ratios.",
+        f"{lead_sentence(gathered)} Ours are small models: compare directions and ratios.",
         (Section("Figures", blocks),),
     )
 
@@ -177,9 +178,10 @@ def _reliability(points: PaperPoints, numbers: dict[str, Any]) -> Iterable[Row]:
     for place, position in enumerate(known["positions"]):
         before, after = (_at(scores[part], "ece", position) for part in ("before", "after"))
         auc, n = (_at(scores["after"], name, position) for name in ("auc", "n"))
-        if None in (before, after, auc, n):
+        if None in (before, after, n):
             continue
-        ours = f"{before:.3f} to {after:.3f}; AUC {auc:.3f}; n = {n:.0f}"
+        ranked = "-" if auc is None else f"{auc:.3f}"
+        ours = f"{before:.3f} to {after:.3f}; AUC {ranked}; n = {n:.0f}"
         theirs = (
             f"{known['ece_before'][place]:.3f} to {known['ece_after'][place]:.3f}; "
             f"AUC {known['auc'][place]:.3f}"

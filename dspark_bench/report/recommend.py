@@ -158,6 +158,8 @@ def _one_per_configuration(points: Sequence[Point]) -> tuple[list[Point], list[s
         groups.setdefault(tuple(sorted(configuration_of(point).items())), []).append(point)
     kept, notes = [], []
     for same in groups.values():
+        # an exhibit may hold a copy of another one's point
+        same = list({(point.point_id, point.text("speedup")): point for point in same}.values())
         same.sort(key=lambda p: (p.status == STALE, -(p.num_units("speedup") or 0), p.sweep))
         kept.append(same[0])
         if len(same) > 1:

@@ -35,11 +35,14 @@ def setting_of(point: Point) -> Values:
 
 
 def configuration_of(point: Point) -> Values:
-    """What is chosen, by name."""
+    """What is chosen, by name. `fixed` reads neither costs nor calibrated confidences."""
     values = {"drafter": point.text("drafter"), "gamma": point.text("gamma")}
     values["drafter_hash"] = point.text("drafter_hash")
+    is_fixed = point.text("scheduler") == "fixed"
     for key, value in point.keys.items():
         group = key.partition(".")[0]
+        if is_fixed and group in ("cost", "calibrator"):
+            continue
         if group in CONFIGURED and key != "drafter" and not _is_unsaid(key):
             values[key] = _plain(value)
     values.setdefault("scheduler", point.text("scheduler"))

@@ -16,7 +16,7 @@ TERM_NAMES = {
     "overhead": "overhead",
     "prefill_and_batching": "prefill and batching",
 }
-_ALSO_SHOWN = 5
+_ALSO_SHOWN = 2
 
 
 def headline(found: Sequence[Recommendation]) -> str:
@@ -110,4 +110,6 @@ def lines(found: Recommendation) -> list[str]:
 def _few(labels: Sequence[str]) -> str:
     shown = ", ".join(labels[:_ALSO_SHOWN])
     rest = len(labels) - _ALSO_SHOWN
-    return f"{shown} and {rest} others" if rest > 0 else shown
+    if rest > 0:
+        return f"{shown} and {rest} other{'s' if rest > 1 else ''}"
+    return shown

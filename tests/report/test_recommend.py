@@ -139,6 +139,17 @@ def test_the_same_configuration_twice_counts_once_and_not_by_its_luck(tmp_path: 
     assert "measured 2 times (S 1.25, 1.88)" in found.notes[-1]
 
 
+def test_copies_and_what_fixed_does_not_read_are_no_further_measurements(tmp_path: Path) -> None:
+    write_sweep(tmp_path / "r" / "one", [cells("a")], keys={"calibrator": "checkpoint"})
+    write_sweep(tmp_path / "r" / "two", [cells("a")], keys={"calibrator": "checkpoint"})
+    (found,) = recommend(gather(tmp_path / "r"))
+    assert found.challengers == () and not any("measured" in note for note in found.notes[:-1])
+    write_sweep(tmp_path / "r" / "three", [cells("b", speedup=1.3)], keys={"calibrator": "none"})
+    (found,) = recommend(gather(tmp_path / "r"))
+    assert found.challengers == ()
+    assert any("was measured 2 times (S 1.30, 1.25)" in note for note in found.notes)
+
+
 def test_thin_and_stale_data_is_said(tmp_path: Path) -> None:
     rows = [cells("a", concurrency=8, status="stale")]
     (found,) = recommend(gather(write_sweep(tmp_path / "s", rows, n=3)))
