@@ -9,7 +9,7 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv sweep plot test test-slow check format train-zoo calibrate-zoo reference clean
-.PHONY: bench-engine bench-schedulers bench-neighbour bench-calibration
+.PHONY: paper paper-quick bench-engine bench-schedulers bench-neighbour bench-calibration
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,14 @@ sweep: $(STAMP) ## The main job: speedup against draft length, on the embedded m
 
 plot: $(STAMP) ## Figures of everything under results/
 	$(BIN)/dspark-bench plot results/
+
+paper: $(STAMP) ## Every exhibit of the paper on the embedded models, with figures and report (about 4 hours; resumes)
+	$(BIN)/dspark-bench sweep +experiment=paper
+	$(BIN)/dspark-bench report results/paper
+
+paper-quick: $(STAMP) ## The same at a small size (about 12 minutes on 4 cores; resumes)
+	$(BIN)/dspark-bench sweep +experiment=paper --quick
+	$(BIN)/dspark-bench report results/paper-quick
 
 test: $(STAMP) ## The fast tests: CPU, no downloads
 	$(BIN)/python -m pytest

@@ -66,9 +66,32 @@ def common(
 
 
 @app.command(context_settings=_PASS_THROUGH)
-def sweep(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh = False) -> None:
-    """Run every combination of the swept values against its paired baseline."""
-    _run_points(overrides or [], config_dir, fresh, is_single=False)
+def sweep(
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+    fresh: Fresh = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The small size of an experiment that has sizes.")
+    ] = False,
+) -> None:
+    """Run every combination of the swept values against its paired baseline.
+
+    +experiment=paper runs every exhibit of the DSpark paper, each into a folder of its own.
+    """
+    from dspark_bench.experiment.hydra_flags import split_arguments
+    from dspark_bench.experiment.sweep_lists import read_sweep_list
+
+    split = split_arguments(overrides or [])
+    found = read_sweep_list(split.overrides, quick, config_dir)
+    if found is None:
+        _run_points(overrides or [], config_dir, fresh, is_single=False)
+        return
+    if split.flags:
+        raise UsageError(f"{split.flags[0]} shows one point, but {found.name} is a list of sweeps")
+    from dspark_bench.experiment.run_lists import run_sweep_list
+    from dspark_bench.experiment.sweep import SweepRequest
+
+    run_sweep_list(found, SweepRequest(split.overrides, config_dir, fresh), _wide_console())
 
 
 @app.command(context_settings=_PASS_THROUGH)
@@ -145,6 +168,32 @@ def plot(
         typer.echo(f"left out: {skipped}", err=True)
 
 
+@app.command()
+def report(
+    path: Annotated[Path, typer.Argument(help="A sweep's folder, or a folder of sweeps.")] = Path(
+        "results"
+    ),
+    out: Annotated[Path | None, typer.Option(help="Folder; by default PATH.")] = None,
+) -> None:
+    """Write one self-contained HTML page and its Markdown twin: answer, tables, figures."""
+    from dspark_bench.report.page import write_report
+
+    for file in write_report(path, out):
+        typer.echo(file)
+
+
+@app.command()
+def recommend(
+    path: Annotated[Path, typer.Argument(help="A sweep's folder, or a folder of sweeps.")] = Path(
+        "results"
+    ),
+) -> None:
+    """Name the fastest measured configuration per load and workload, and what would change it."""
+    from dspark_bench.report.terminal import print_recommendations
+
+    print_recommendations(path, typer.echo)
+
+
 @app.command(name="list")
 def list_(config_dir: ConfigDir = None) -> None:
     """List every target, drafter, scheduler, calibrator, load and workload."""
@@ -182,15 +231,17 @@ def _request(arguments: Sequence[str], config_dir: Path | None) -> "SweepRequest
 def _run_points(
     arguments: Sequence[str], config_dir: Path | None, is_fresh: bool, is_single: bool
 ) -> None:
-
-    from dspark_bench.experiment.hydra_flags import show, split_arguments
+    from dspark_bench.experiment.hydra_flags import Arguments, show, split_arguments
     from dspark_bench.experiment.sweep import SweepRequest, run_sweep
+    from dspark_bench.experiment.sweep_lists import refuse_sweep_list, with_plain_group
 
     split = split_arguments(arguments)
+    refuse_sweep_list(split.overrides, config_dir)
+    overrides = with_plain_group(split.overrides)
     if split.flags:
-        show(split, config_dir)
+        show(Arguments(overrides, split.flags), config_dir)
         return
-    run_sweep(SweepRequest(split.overrides, config_dir, is_fresh, is_single), _wide_console())
+    run_sweep(SweepRequest(overrides, config_dir, is_fresh, is_single), _wide_console())
 
 
 def _wide_console() -> "Console":

@@ -40,7 +40,7 @@ def split_arguments(arguments: Sequence[str]) -> Arguments:
         elif name in _ALONE:
             flags.append(argument)
         elif name not in _IGNORED:
-            valid = ", ".join(("--fresh", "--config-dir", *_WITH_VALUE, *_ALONE))
+            valid = ", ".join(("--fresh", "--quick", "--config-dir", *_WITH_VALUE, *_ALONE))
             raise UsageError(f"unknown option {argument}; valid: {valid}, or overrides key=value")
     for override in overrides:
         if "=" not in override and not override.startswith("~"):

@@ -110,6 +110,16 @@ class PointStore:
         for point_id in point_ids:
             shutil.rmtree(self._points / point_id, ignore_errors=True)
 
+    def copy_from(self, source: Path) -> None:
+        """Take over a point's folder from another sweep, whole."""
+        aside = self._points / f"{_ASIDE}-{source.name}-{os.getpid()}"
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.copytree(source, aside)
+        final = self._points / source.name
+        if final.exists():
+            shutil.rmtree(final)
+        aside.rename(final)
+
     def sweep_up(self) -> None:
         """Delete what killed runs left half written."""
         for path in self._points.glob(f"{_ASIDE}-*"):

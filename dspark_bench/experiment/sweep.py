@@ -37,6 +37,7 @@ from dspark_bench.experiment.point import RunMemory, run_point
 from dspark_bench.experiment.point_config import PointConfig, to_point_config
 from dspark_bench.experiment.schema import GROUPS
 from dspark_bench.experiment.store import PointStore, StoredPoint, flatten
+from dspark_bench.experiment.sweep_lists import refuse_sweep_list, with_plain_group
 from dspark_bench.experiment.tables import (
     FAILED,
     FINISHED,
@@ -67,6 +68,16 @@ class PlannedPoint:
 
     config: PointConfig
     identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSweep:
+    """A sweep whose every point has been checked. overrides: typed ones with the search path."""
+
+    request: SweepRequest
+    overrides: tuple[str, ...]
+    plan: SweepPlan
+    points: tuple[PlannedPoint, ...]
 
 
 class PointTask:
@@ -124,19 +135,37 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
 
     Raises UsageError before anything runs, PointsFailedError at the end.
     """
-    extra = search_path_override(request.config_dir)
-    overrides = (*request.overrides, *extra)
-    plan, points = plan_sweep(overrides, HashCache())
+    return run_planned(plan_request(request, HashCache()), console)
+
+
+def plan_request(request: SweepRequest, hashes: HashCache) -> PlannedSweep:
+    """Check every point of a command line. Raises UsageError for the first mistake."""
+    overrides = (*request.overrides, *search_path_override(request.config_dir))
+    overrides = with_plain_group(overrides)
+    plan, points = plan_sweep(overrides, hashes)
     if request.is_single and len(points) > 1:
         keys = ", ".join(plan.swept_keys)
         raise UsageError(f"run takes one point, but {keys} has several values; use sweep")
+    return PlannedSweep(request, overrides, plan, tuple(points))
+
+
+def run_planned(
+    sweep: PlannedSweep, console: Console, environment: Environment | None = None
+) -> list[Row]:
+    """Measure the points of a checked sweep that are not there yet; print and return its rows.
+
+    environment: as seen before the first of several sweeps, whose own load would show in a later
+    look; None to look now. Raises ResultsError if nothing can be written, PointsFailedError at the
+    end.
+    """
+    plan, points = sweep.plan, sweep.points
     folder = points[0].config.folder
     check_writable(folder)
     store = PointStore(folder)
     store.sweep_up()
-    if request.is_fresh:
+    if sweep.request.is_fresh:
         store.forget(point.identity.point_id for point in points)
-    environment = read_environment()
+    environment = environment or read_environment()
     write_tables(folder, plan, environment)
     wanted = list(dict.fromkeys(point.identity.point_id for point in points))
     num_pending = sum(not store.is_finished(point_id) for point_id in wanted)
@@ -144,7 +173,7 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
     try:
         if num_pending:
             task = PointTask(plan.name, display, environment, plan.swept_keys)
-            launch(task, [*overrides, f"name={_quoted(plan.name)}"])
+            launch(task, [*sweep.overrides, f"name={_quoted(plan.name)}"])
     finally:
         display.close()
         remove_job_folders(folder)
@@ -154,8 +183,9 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
 
 def single_point(request: SweepRequest, verb: str) -> PlannedPoint:
     """The one point that the overrides name. Raises UsageError if they name several."""
+    refuse_sweep_list(request.overrides, request.config_dir)
     overrides = (*request.overrides, *search_path_override(request.config_dir))
-    plan, points = plan_sweep(overrides, HashCache())
+    plan, points = plan_sweep(with_plain_group(overrides), HashCache())
     if len(points) > 1:
         keys = ", ".join(plan.swept_keys)
         raise UsageError(f"{verb} takes one point, but {keys} has several values")

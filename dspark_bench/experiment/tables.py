@@ -64,6 +64,7 @@ def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> lis
             "schema_version": SCHEMA_VERSION,
             "name": plan.name,
             "overrides": list(plan.overrides),
+            "commands": _commands(before, plan),
             "swept_keys": swept,
             "git_revision": environment.git_revision,
             "is_dirty": environment.is_dirty,
@@ -80,6 +81,13 @@ def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> lis
         },
     )
     return rows
+
+
+def _commands(before: dict[str, Any], plan: SweepPlan) -> list[list[str]]:
+    """Overrides of every command line that has written here, each once, in order."""
+    earlier = before.get("commands", [before["overrides"]] if "overrides" in before else [])
+    mine = list(plan.overrides)
+    return earlier if mine in earlier else [*earlier, mine]
 
 
 def point_row(

@@ -1,10 +1,17 @@
 """The paired ratio by hand, and what cannot be paired."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.metrics.comparison import accepted_length_ratio
+from dspark_bench.metrics.comparison import (
+    accepted_length_ratio,
+    speed_by_prompt,
+    speedup_ratio,
+)
+from tests.report.folders import write_times
 
 
 def sums(**prompts: tuple[int, int]) -> pd.DataFrame:
@@ -34,3 +41,18 @@ def test_pairing_removes_what_prompts_share() -> None:
 def test_other_prompts_are_refused() -> None:
     with pytest.raises(ResultsError, match="different prompts"):
         accepted_length_ratio(sums(a=(1, 1)), sums(b=(1, 1)))
+
+
+def test_speed_is_paired_by_prompt_over_both_arms(tmp_path: Path) -> None:
+    write_times(tmp_path, {"p": (2.0, 5.0), "q": (4.0, 5.0)})
+    cycles = pd.read_parquet(tmp_path / "cycles.parquet")
+    requests = pd.read_parquet(tmp_path / "requests.parquet")
+    first = speed_by_prompt(cycles, requests)
+    assert first.loc["p"].tolist() == [10.0, 2.0, 10.0, 5.0]
+    second = first.assign(time_s=first["time_s"] * 2)
+    ratio = speedup_ratio(first, second)
+    assert (ratio.value, ratio.low, ratio.high, ratio.n) == pytest.approx((2.0, 2.0, 2.0, 2))
+    with pytest.raises(ResultsError, match="different prompts"):
+        speedup_ratio(first, second.drop("p"))
+    with pytest.raises(ResultsError, match="shared a batch"):
+        speed_by_prompt(cycles.assign(batch_size=2), requests)

@@ -1,0 +1,1 @@
+"""Reads results only: what they recommend, and a page that shows them."""

@@ -1,0 +1,106 @@
+"""Puts a report together, and writes it: `report.html` and its twin `report.md`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dspark_bench.core.errors import ResultsError
+from dspark_bench.report.content import Block, Figure, Items, Page, Paragraph, Section
+from dspark_bench.report.figures import draw_figures
+from dspark_bench.report.html import render_html
+from dspark_bench.report.markdown import render_markdown
+from dspark_bench.report.reading import Gathered, gather
+from dspark_bench.report.recommend import Recommendation, left_out, recommend
+from dspark_bench.report.runs import (
+    environment_table,
+    how_to_reproduce,
+    lead_sentence,
+    shown_path,
+    what_was_run,
+)
+from dspark_bench.report.tables import answer_table, failed_table, gap_tables, place, result_tables
+from dspark_bench.report.warnings import find_warnings
+from dspark_bench.report.wording import headline, lines
+
+_READ_SPEEDUP = (
+    "S is the measured speedup over the paired baseline with its 95 % interval (low, high) from n "
+    "resampling units (prompts at one request at a time, otherwise A-B blocks); tau is the "
+    "accepted length, bonus token included; c the cost of one draft token in baseline steps. Never "
+    "rank draft lengths by acceptance rate: it falls with gamma by arithmetic."
+)
+_READ_GAP = (
+    "From the formula (1 - alpha^(gamma+1)) / ((1 - alpha)(gamma c + 1)) to the measured S, one "
+    "replacement at a time; the terms of a row add up, and may be negative."
+)
+
+
+def write_report(path: Path, out: Path | None = None) -> tuple[Path, Path]:
+    """Write the report on `path` into `out` (default: `path` itself); returns HTML and Markdown.
+
+    Raises ResultsError if there is nothing measured to report, or if `out` cannot be written.
+    """
+    gathered = gather(path)
+    folder = path if out is None else out
+    files = folder / "report.html", folder / "report.md"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        page = build_page(gathered, *draw_figures(path, folder))
+        files[0].write_text(render_html(page), encoding="utf-8")
+        files[1].write_text(render_markdown(page), encoding="utf-8")
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write the report to {folder}: {error.strerror or error}; name a writable "
+            "folder with --out"
+        ) from error
+    return files
+
+
+def build_page(gathered: Gathered, figures: Sequence[Figure], skipped: Sequence[str]) -> Page:
+    """The whole report as content. skipped: why figures are missing."""
+    answers: tuple[Block, ...]
+    try:
+        found = recommend(gathered)
+    except ResultsError as error:
+        sentence, answers = f"No configuration can be recommended: {error}.", ()
+    else:
+        sentence, answers = headline(found), _answer_blocks(found, gathered)
+    failed = failed_table(gathered)
+    machine = environment_table(gathered)
+    sections = [
+        Section("Answer", answers),
+        Section("Warnings", (_warnings(gathered),)),
+        Section("Figures", (*figures, *_skipped(skipped))),
+        Section("Results", (Paragraph(_READ_SPEEDUP), *result_tables(gathered))),
+        Section("Why theory is not reached", _gap_blocks(gathered)),
+        Section("Failed points", () if failed is None else (failed,)),
+        Section("What was run", what_was_run(gathered)),
+        Section("Environment", () if machine is None else (machine,)),
+        Section("How to reproduce", how_to_reproduce(gathered)),
+    ]
+    title = f"dspark-bench report: {shown_path(gathered.path)}"
+    filled = tuple(section for section in sections if section.blocks)
+    return Page(title, sentence, lead_sentence(gathered), filled)
+
+
+def _answer_blocks(found: Sequence[Recommendation], gathered: Gathered) -> tuple[Block, ...]:
+    blocks: list[Block] = [answer_table(found)]
+    for item in found:
+        setting, *rest = lines(item)
+        blocks += [Paragraph(f"{setting}:"), Items(tuple(line.strip() for line in rest))]
+    unranked = [f"not ranked: {place(point)}: {reason}" for point, reason in left_out(gathered)]
+    return (*blocks, Items(tuple(unranked))) if unranked else tuple(blocks)
+
+
+def _warnings(gathered: Gathered) -> Block:
+    found = find_warnings(gathered)
+    return (
+        Items(found, is_warning=True) if found else Paragraph("None of the known doubts applies.")
+    )
+
+
+def _skipped(reasons: Sequence[str]) -> tuple[Block, ...]:
+    return (Items(tuple(f"left out: {reason}" for reason in reasons)),) if reasons else ()
+
+
+def _gap_blocks(gathered: Gathered) -> tuple[Block, ...]:
+    tables = gap_tables(gathered)
+    return (Paragraph(_READ_GAP), *tables) if tables else ()

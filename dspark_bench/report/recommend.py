@@ -1,0 +1,207 @@
+"""The fastest measured configuration of every setting, how sure that is, and what would change it.
+
+Nothing is extrapolated: only measured points are ranked, by their measured S. Left out of the
+ranking, by name: points whose timing is invalid, and those whose output is not the target's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dspark_bench.core.errors import ResultsError
+from dspark_bench.metrics.intervals import Interval
+from dspark_bench.report.changes import Change, changes_to_reach
+from dspark_bench.report.ratios import SpeedCache, measured_speedup
+from dspark_bench.report.reading import STALE, TIMING_INVALID, UNREADABLE, Gathered, Point
+from dspark_bench.report.settings import (
+    NO_DRAFTER,
+    configuration_label,
+    configuration_of,
+    order_of,
+    setting_label,
+    setting_of,
+    varying,
+)
+
+MIN_UNITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A ranked point. speedup: its measured S; n is the number of resampling units."""
+
+    label: str
+    drafter: str
+    point: Point
+    speedup: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Challenger:
+    """A slower candidate. ratio: S of the winner over its own; is_paired: prompt by prompt."""
+
+    candidate: Candidate
+    ratio: Interval
+    is_paired: bool
+    changes: tuple[Change, ...]
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the winner's lead is outside of noise."""
+        return self.ratio.low is not None and self.ratio.low > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One setting's answer. challengers: by falling S, without the winner; notes: doubts."""
+
+    setting: str
+    winner: Candidate
+    challengers: tuple[Challenger, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def level(self) -> tuple[Challenger, ...]:
+        """Challengers that may be as fast as the winner."""
+        return tuple(item for item in self.challengers if not item.is_clear)
+
+    @property
+    def beats_baseline(self) -> bool | None:
+        """Whether S is above 1 outside of noise; False: below; None: not known."""
+        found = self.winner.speedup
+        if found.low is not None and found.low > 1:
+            return True
+        return False if found.high is not None and found.high < 1 else None
+
+
+def recommend(gathered: Gathered) -> tuple[Recommendation, ...]:
+    """One recommendation per setting that has a point with a measured S.
+
+    Raises ResultsError if there is none.
+    """
+    usable = [point for point in gathered.points if _obstacle(point) is None]
+    if not usable:
+        reasons = sorted({_obstacle(point) or "" for point in gathered.points})
+        raise ResultsError(f"no point of {gathered.path} can be ranked: {'; '.join(reasons)}")
+    groups: dict[tuple[tuple[str, str], ...], list[Point]] = {}
+    for point in usable:
+        groups.setdefault(tuple(setting_of(point).items()), []).append(point)
+    ordered = sorted(groups, key=lambda key: order_of(dict(key)))
+    told_apart = varying([dict(key) for key in ordered])
+    speeds = SpeedCache()
+    labels = varying([configuration_of(point) for point in usable])
+    return tuple(
+        _recommend_one(setting_label(dict(key), told_apart), groups[key], labels, speeds)
+        for key in ordered
+    )
+
+
+def left_out(gathered: Gathered) -> tuple[tuple[Point, str], ...]:
+    """Measured points that are not ranked, each with the reason."""
+    found = ((point, _obstacle(point)) for point in gathered.points if point.is_measured)
+    return tuple((point, reason) for point, reason in found if reason is not None)
+
+
+def _obstacle(point: Point) -> str | None:
+    """Why a point cannot be ranked."""
+    if not point.is_measured:
+        return point.status
+    if point.status == UNREADABLE:
+        return "its metrics.json cannot be read"
+    if point.status == TIMING_INVALID:
+        return "timing_invalid: another timed run shared the machine"
+    if point.text("drafter") == NO_DRAFTER:
+        return "drafter=none: two baselines, which show the noise"
+    if point.text("lossless") == "false":
+        return "its output is not the target's (lossless is false)"
+    if point.number("speedup") is None:
+        return "no measured speedup (no steady part)"
+    return None
+
+
+def _recommend_one(
+    setting: str, points: Sequence[Point], told_apart: Sequence[str], speeds: SpeedCache
+) -> Recommendation:
+    kept, repeated = _one_per_configuration(points)
+    candidates = [_candidate(point, told_apart) for point in kept]
+    candidates.sort(key=lambda item: -(item.speedup.value or 0.0))
+    winner = candidates[0]
+    challengers = []
+    for place, item in enumerate(candidates[1:]):
+        is_next = place == 0 or _is_first_of_another_drafter(candidates, place + 1)
+        ratio, is_paired = speeds.ratio(winner.point, item.point)
+        changes = changes_to_reach(item.point, winner.speedup.value or 0.0) if is_next else ()
+        challengers.append(Challenger(item, ratio, is_paired, changes))
+    found = Recommendation(setting, winner, tuple(challengers), ())
+    notes = (*_doubts(found, kept), *repeated)
+    return Recommendation(setting, winner, tuple(challengers), notes)
+
+
+def _is_first_of_another_drafter(candidates: Sequence[Candidate], place: int) -> bool:
+    before = {item.drafter for item in candidates[1:place]}
+    own = candidates[place].drafter
+    return own != candidates[0].drafter and own not in before
+
+
+def _candidate(point: Point, told_apart: Sequence[str]) -> Candidate:
+    chosen = configuration_of(point)
+    return Candidate(
+        configuration_label(chosen, told_apart), chosen["drafter"], point, measured_speedup(point)
+    )
+
+
+def _one_per_configuration(points: Sequence[Point]) -> tuple[list[Point], list[str]]:
+    """The best supported measurement of each configuration (never the fastest), and a note on
+    the others.
+    """
+    groups: dict[tuple[tuple[str, str], ...], list[Point]] = {}
+    for point in points:
+        groups.setdefault(tuple(sorted(configuration_of(point).items())), []).append(point)
+    kept, notes = [], []
+    for same in groups.values():
+        # an exhibit may hold a copy of another one's point
+        same = list({(point.point_id, point.text("speedup")): point for point in same}.values())
+        same.sort(key=lambda p: (p.status == STALE, -(p.num_units("speedup") or 0), p.sweep))
+        kept.append(same[0])
+        if len(same) > 1:
+            label = configuration_label(configuration_of(same[0]), ())
+            speeds = ", ".join(f"{point.number('speedup'):.2f}" for point in same)
+            notes.append(
+                f"{label} was measured {len(same)} times (S {speeds}); ranked by "
+                f"{same[0].sweep}/{same[0].point_id}"
+            )
+    return kept, notes
+
+
+def _doubts(found: Recommendation, points: Sequence[Point]) -> list[str]:
+    notes = []
+    n, unit = found.winner.speedup.n, _unit(found.winner.point)
+    if found.winner.speedup.low is None or n < MIN_UNITS:
+        more = "num_requests" if unit == "prompts" else "measure.repeats"
+        notes.append(
+            f"too little data: the winner rests on {n} {unit}; {more}={MIN_UNITS} or more gives "
+            "intervals that mean something"
+        )
+    if not found.challengers:
+        notes.append("only one configuration was measured here, so there is nothing to compare")
+    if len(found.level) > 1:
+        notes.append(
+            f"{len(found.level)} others are within noise of it; the fastest of so many looks "
+            "faster than it is"
+        )
+    revisions = {str(point.environment.get("code_hash")) for point in points}
+    if len(revisions) > 1:
+        notes.append(f"its points come from {len(revisions)} revisions of the code")
+    num_stale = sum(point.status == STALE for point in points)
+    if num_stale:
+        notes.append(
+            f"{num_stale} of its {len(points)} points were stale (other code or another machine) "
+            "when the table was written"
+        )
+    if any(point.keys.get("acceptance") == "forced" for point in points):
+        notes.append("acceptance is simulated (acceptance=forced)")
+    return notes
+
+
+def _unit(point: Point) -> str:
+    is_by_prompt = (point.text("load"), point.text("concurrency")) == ("closed", "1")
+    return "prompts" if is_by_prompt else "A-B blocks"

@@ -1,0 +1,168 @@
+"""The tables of a report; every number is a cell of summary.csv or of the point's metrics.json."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+from dspark_bench.metrics.gap import GAP_TERMS
+from dspark_bench.report.content import Cell, Table
+from dspark_bench.report.reading import FAILED, Gathered, Point, Sweep
+from dspark_bench.report.recommend import Candidate, Recommendation
+from dspark_bench.report.wording import lead
+
+_NAMES = ("drafter", "gamma", "scheduler", "workload", "concurrency", "rate")
+_FIGURES: tuple[tuple[str, str, str], ...] = (
+    ("S", "speedup", ".2f"),
+    ("low", "speedup_ci_low", ".2f"),
+    ("high", "speedup_ci_high", ".2f"),
+    ("n", "intervals.speedup.n", ".0f"),
+    ("S theory", "speedup_theory", ".2f"),
+    ("S model", "speedup_model", ".2f"),
+    ("tau", "accepted_length", ".2f"),
+    ("alpha", "alpha", ".3f"),
+    ("c", "draft_cost_ratio", ".3f"),
+    ("tok/s", "throughput_tok_s", ".1f"),
+    ("tok/s per user", "tok_s_per_user", ".1f"),
+    ("TTFT p50, s", "ttft_p50_s", ".4f"),
+    ("TPOT p50, s", "tpot_p50_s", ".5f"),
+    ("TPOT p99, s", "tpot_p99_s", ".5f"),
+    ("verify budget", "verify_budget", ".2f"),
+    ("baseline over floor", "baseline_floor_ratio", ".2f"),
+    ("requests", "n_requests", ".0f"),
+)
+_GAP_FIGURES: tuple[tuple[str, str, str], ...] = (
+    ("S theory", "speedup_theory", ".2f"),
+    *((name.replace("_", " "), f"gap_{name}", "+.2f") for name in GAP_TERMS),
+    ("S", "speedup", ".2f"),
+)
+
+
+def answer_table(found: Sequence[Recommendation]) -> Table:
+    """One row per setting: the winner, the next, and whether that is more than noise."""
+    heads = (
+        *("setting", "fastest", "S", "low", "high", "n", "S theory"),
+        *("next", "its S", "its low", "its high", "difference"),
+    )
+    return Table(
+        "The fastest measured configuration per workload and load (95 % intervals)",
+        heads,
+        tuple(_answer_row(item) for item in found),
+    )
+
+
+def _answer_row(found: Recommendation) -> tuple[Cell, ...]:
+    winner, theory = found.winner, ("S theory", "speedup_theory", ".2f")
+    cells = (
+        Cell(found.setting),
+        Cell(winner.label),
+        *_speedup_cells(winner),
+        figure_cell(winner.point, "intervals.speedup.n", ".0f"),
+        figure_cell(winner.point, *theory[1:]),
+    )
+    if not found.challengers:
+        return (*cells, Cell("nothing else measured"), *(Cell("-"),) * 4)
+    first = found.challengers[0]
+    other = first.candidate
+    return (*cells, Cell(other.label), *_speedup_cells(other), Cell(lead(first)))
+
+
+def _speedup_cells(candidate: Candidate) -> tuple[Cell, ...]:
+    names = ("speedup", "speedup_ci_low", "speedup_ci_high")
+    return tuple(figure_cell(candidate.point, name, ".2f") for name in names)
+
+
+def result_tables(gathered: Gathered) -> tuple[Table, ...]:
+    """One table of measured points per sweep."""
+    return tuple(
+        _table(sweep, f"{sweep.name}: what each point measured", _FIGURES, has_status=True)
+        for sweep in gathered.sweeps
+        if any(point.is_measured for point in sweep.points)
+    )
+
+
+def gap_tables(gathered: Gathered) -> tuple[Table, ...]:
+    """From S theory to S measured; each row adds up. Points without the terms are left out."""
+    tables = []
+    for sweep in gathered.sweeps:
+        known = [p for p in sweep.points if p.is_measured and p.number("gap_overhead") is not None]
+        if known:
+            part = Sweep(sweep.name, sweep.folder, sweep.description, tuple(known))
+            caption = f"{sweep.name}: what each difference adds to the theoretical S"
+            tables.append(_table(part, caption, _GAP_FIGURES, has_status=False))
+    return tuple(tables)
+
+
+def failed_table(gathered: Gathered) -> Table | None:
+    """Points that failed, with the message of each."""
+    failed = [point for point in gathered.points if point.status == FAILED]
+    if not failed:
+        return None
+    rows = [(Cell(place(p)), Cell(p.message or "no message was kept")) for p in failed]
+    return Table("Failed points", ("point", "what went wrong"), tuple(rows))
+
+
+def _table(
+    sweep: Sweep, caption: str, figures: Sequence[tuple[str, str, str]], has_status: bool
+) -> Table:
+    points = [point for point in sweep.points if point.is_measured]
+    points.sort(key=_order)
+    names = _shown_names(sweep, points)
+    shown = [item for item in figures if any(_text(point, item[1]) for point in points)]
+    marks = ("lossless", "status", "point") if has_status else ("point",)
+    rows = []
+    for point in points:
+        cells = [Cell(point.text(name) or "-") for name in names]
+        cells += [figure_cell(point, column, form) for _, column, form in shown]
+        cells += [Cell(_lossless(point)), Cell(point.status)] if has_status else []
+        rows.append((*cells, Cell(point.point_id)))
+    heads = (*names, *(head for head, _, _ in shown), *marks)
+    return Table(caption, heads, tuple(rows), num_heads=len(names))
+
+
+def figure_cell(point: Point, column: str, form: str) -> Cell:
+    """A number with its exact text in the results; a dash where there is none."""
+    value = _text(point, column)
+    try:
+        text = format(float(value), form)
+    except ValueError:
+        return Cell("-")
+    return Cell(text, place(point), column, value)
+
+
+def place(point: Point) -> str:
+    """`sweep/point_id`."""
+    return f"{point.sweep}/{point.point_id}"
+
+
+def _text(point: Point, column: str) -> str:
+    if column == "intervals.speedup.n":
+        n = point.num_units("speedup")
+        return "" if n is None else str(n)
+    return point.text(column)
+
+
+def _shown_names(sweep: Sweep, points: Sequence[Point]) -> list[str]:
+    """Drafter and gamma, swept keys, and other names that differ or are not the default."""
+    swept = sweep.description.get("swept_keys")
+    wanted = dict.fromkeys(chain(_NAMES, map(str, swept if isinstance(swept, list) else ())))
+    columns = {key for point in points for key in point.row}
+    hidden = {name for name in ("rate",) if not any(point.text(name) for point in points)}
+    twins = {"load.concurrency": "concurrency", "load.rate": "rate"}
+    return [n for n in wanted if n in columns and n not in hidden and n not in twins]
+
+
+def _order(point: Point) -> tuple[str, str, float, float, str]:
+    return (
+        point.text("workload"),
+        point.text("drafter"),
+        point.number("concurrency") or 0.0,
+        point.number("gamma") or 0.0,
+        point.text("scheduler"),
+    )
+
+
+def _lossless(point: Point) -> str:
+    """The evidence; for sampled output, the verdict of the distribution checks."""
+    evidence, verdict = point.text("lossless_evidence") or "-", point.text("lossless")
+    if evidence == "untested" and verdict:
+        return "verified" if verdict == "true" else "violated"
+    return evidence

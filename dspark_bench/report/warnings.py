@@ -1,0 +1,153 @@
+"""What a reader must know before believing the figures."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from dspark_bench.report.reading import FAILED, STALE, TIMING_INVALID, Gathered, Point
+from dspark_bench.report.settings import NO_DRAFTER
+
+WIDE_SHARE = 0.1
+DEGENERATE_SHARE = 0.05
+FEW_UNITS = 8
+_NAMED = 3
+
+
+def find_warnings(gathered: Gathered) -> tuple[str, ...]:
+    """One line per doubt, the gravest first; empty if there is none."""
+    points = [point for point in gathered.points if point.is_measured]
+    return (
+        *gathered.problems,
+        *_states(gathered),
+        *_environments(points),
+        *_losslessness(points),
+        *_noise(points),
+        *_output(points),
+        *_notes(points),
+    )
+
+
+def _states(gathered: Gathered) -> list[str]:
+    meanings = {
+        FAILED: "failed; the reasons are in the section on failed points",
+        TIMING_INVALID: "timing_invalid: another timed run shared the machine; not ranked",
+        STALE: "stale: from other code or another machine than the sweep's last run",
+    }
+    found = []
+    for status, meaning in meanings.items():
+        meant = [point for point in gathered.points if point.status == status]
+        found += _line(meant, gathered.points, meaning)
+    num_pending = sum(len(sweep.pending) for sweep in gathered.sweeps)
+    if num_pending:
+        found.append(f"{num_pending} points were asked for and have not been measured yet")
+    num_unlisted = sum(len(sweep.unlisted) for sweep in gathered.sweeps)
+    if num_unlisted:
+        found.append(
+            f"{num_unlisted} measured points are not in summary.csv yet and not shown: the sweep "
+            "is running or was cut off, and its own command adds them"
+        )
+    return found
+
+
+def _environments(points: Sequence[Point]) -> list[str]:
+    found = []
+    for name, meaning in (
+        ("machine_id", "machines; their times are never compared with one another"),
+        ("code_hash", "revisions of the code"),
+    ):
+        values = {str(point.environment.get(name)) for point in points if point.environment}
+        if len(values) > 1:
+            found.append(f"the points come from {len(values)} different {meaning}")
+    found += _about(
+        points,
+        lambda p: bool(p.environment.get("is_dirty")),
+        "measured with uncommitted changes in the code",
+    )
+    found += _about(
+        points, _was_busy, "begun while the machine was busy (load above half its cores)"
+    )
+    return found
+
+
+def _was_busy(point: Point) -> bool:
+    load, cores = point.environment.get("load_average_1m"), point.environment.get("num_cores")
+    return bool(load and cores and load > cores / 2)
+
+
+def _losslessness(points: Sequence[Point]) -> list[str]:
+    drafted = [point for point in points if point.text("drafter") != NO_DRAFTER]
+    return [
+        *_about(
+            drafted,
+            lambda p: p.text("lossless") == "false",
+            "not lossless: output differs from the target's, or the scheduler looks ahead",
+        ),
+        *_about(
+            drafted,
+            lambda p: p.text("lossless") == "" and p.text("lossless_evidence") == "untested",
+            "untested: whether sampled output follows the target's law is what "
+            "`dspark-bench verify` checks",
+        ),
+        *_about(
+            drafted,
+            lambda p: p.text("lossless_evidence") == "near_tie",
+            "greedy output that parts from the baseline's where two logits nearly tie",
+        ),
+    ]
+
+
+def _noise(points: Sequence[Point]) -> list[str]:
+    def is_thin(point: Point) -> bool:
+        n = point.num_units("speedup")
+        return n is not None and n < FEW_UNITS
+
+    def is_wide(point: Point) -> bool:
+        low, high = point.number("speedup_ci_low"), point.number("speedup_ci_high")
+        speedup = point.number("speedup")
+        return bool(low and high and speedup and (high - low) / 2 > WIDE_SHARE * speedup)
+
+    return [
+        *_about(points, is_thin, f"an interval of S that rests on fewer than {FEW_UNITS} units"),
+        *_about(points, is_wide, f"an interval of S wider than +-{WIDE_SHARE:.0%}: noisy"),
+        *_about(points, lambda p: p.number("speedup") is None, "no measured S (no steady part)"),
+    ]
+
+
+def _output(points: Sequence[Point]) -> list[str]:
+    return [
+        *_about(
+            points,
+            lambda p: (p.number("degenerate_share") or 0.0) > DEGENERATE_SHARE,
+            f"degenerate output: more than {DEGENERATE_SHARE:.0%} of the tokens repeat one token, "
+            "which inflates acceptance",
+        ),
+        *_about(
+            points,
+            lambda p: p.keys.get("acceptance") == "forced",
+            "simulated acceptance (acceptance=forced)",
+        ),
+        *_about(points, lambda p: (p.number("n_unserved") or 0) > 0, "requests left unserved"),
+    ]
+
+
+def _notes(points: Sequence[Point]) -> list[str]:
+    """What the points noted themselves, each once."""
+    notes: Counter[str] = Counter()
+    for point in points:
+        own = point.metrics.get("notes")
+        notes.update(str(note) for note in own) if isinstance(own, list) else None
+    return [f"{note} ({count} of {len(points)} points)" for note, count in notes.items()]
+
+
+def _about(points: Sequence[Point], is_meant: Callable[[Point], bool], meaning: str) -> list[str]:
+    return _line([point for point in points if is_meant(point)], points, meaning)
+
+
+def _line(meant: Sequence[Point], points: Sequence[Point], meaning: str) -> list[str]:
+    """One line that counts and names the points meant; none if there are none."""
+    if not meant:
+        return []
+    names = ", ".join(f"{point.sweep}/{point.point_id}" for point in meant[:_NAMED])
+    more = f" and {len(meant) - _NAMED} more" if len(meant) > _NAMED else ""
+    whole = len(meant) == len(points)
+    which = f"all {len(points)} points" if whole else f"{len(meant)} of {len(points)} points"
+    return [f"{which}: {meaning}" if whole else f"{which}: {meaning} ({names}{more})"]

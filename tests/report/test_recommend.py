@@ -1,0 +1,220 @@
+"""Who wins, how sure that is, and what would change it, by hand-computed figures."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from dspark_bench import cli
+from dspark_bench.core.errors import ResultsError
+from dspark_bench.metrics.intervals import Interval
+from dspark_bench.report.ratios import unpaired_ratio
+from dspark_bench.report.reading import gather
+from dspark_bench.report.recommend import left_out, recommend
+from dspark_bench.report.warnings import find_warnings
+from dspark_bench.report.wording import headline, lines
+from tests.report.folders import cells, write_sweep, write_times
+
+
+def _faster(point_id: str, factor: float, **values: object) -> dict[str, object]:
+    own = {"speedup": 1.25 * factor, "speedup_ci_low": 1.2 * factor}
+    return cells(point_id, **(own | {"speedup_ci_high": 1.3 * factor} | values))
+
+
+def test_the_fastest_wins_and_the_next_is_told_what_it_lacks(tmp_path: Path) -> None:
+    rows = [cells("a"), _faster("b", 1.6, gamma=7, drafter="parallel")]
+    (found,) = recommend(gather(write_sweep(tmp_path / "s", rows)))
+    assert found.winner.label == "parallel at gamma 7 with fixed"
+    assert found.winner.speedup == Interval(2.0, 1.92, 2.08, 24)
+    (other,) = found.challengers
+    assert other.ratio.value == pytest.approx(1.6)
+    assert other.is_clear and not other.is_paired and found.level == ()
+    needed = {change.term: change.needed for change in other.changes}
+    assert needed["tokens per cycle"] == pytest.approx(2.0 * 1.6)
+    # a cycle of 1.6 steps has to become one of 1.0: verify 1.1 -> 0.5; drafts are only 0.4 of it
+    assert needed["verify cost"] == pytest.approx(0.5)
+    assert needed["draft cost"] is None
+    best = {change.term: change.best for change in other.changes}
+    assert best["draft cost"] == pytest.approx(1.25 * 1.6 / 1.2)
+    # alpha: emitted 2.0 -> 3.2, beyond the formula's sum as now
+    alpha = needed["alpha"]
+    assert alpha is not None
+
+    def expected(rate: float) -> float:
+        return sum(rate**power for power in range(5))
+
+    assert expected(alpha) - expected(0.55) == pytest.approx(1.2, abs=1e-6)
+
+
+def test_alpha_that_cannot_suffice_is_said(tmp_path: Path) -> None:
+    rows = [cells("a", gamma=1), _faster("b", 1.6, gamma=7)]
+    (found,) = recommend(gather(write_sweep(tmp_path / "s", rows)))
+    (alpha,) = [c for c in found.challengers[0].changes if c.term == "alpha"]
+    assert alpha.needed is None
+    assert alpha.best == pytest.approx(1.25 * (2.0 - 0.55 + 1.0) / 2.0)
+    assert "alpha alone does not suffice" in "\n".join(lines(found))
+
+
+def test_each_load_and_workload_has_its_own_winner(tmp_path: Path) -> None:
+    rows = [
+        cells("a", workload="prose", prompts_hash="p"),
+        _faster("b", 1.1, workload="prose", prompts_hash="p", gamma=7),
+        _faster("c", 1.2, concurrency=16),
+        _faster("d", 1.1, concurrency=16, gamma=7),
+        _faster("e", 1.3, concurrency=2),
+        _faster("f", 1.3, load="poisson", rate=4.0, concurrency=64),
+    ]
+    found = recommend(gather(write_sweep(tmp_path / "s", rows)))
+    assert [(item.setting, item.winner.point.point_id) for item in found] == [
+        ("math, 2 requests at once", "e"),
+        ("math, 16 requests at once", "c"),
+        ("math, poisson at 4 requests/s", "f"),
+        ("prose, 1 request at a time", "b"),
+    ]
+    assert "in 3 of 4 settings" in headline(found)
+    assert "only one configuration" in found[0].notes[-1]
+
+
+def test_intervals_decide_what_is_clear() -> None:
+    ratio = unpaired_ratio(Interval(2.0, 1.9, 2.1, 24), Interval(1.6, 1.5, 1.7, 10))
+    width = math.hypot(math.log(2.1 / 1.9) / 2, math.log(1.7 / 1.5) / 2)
+    assert (ratio.value, ratio.n) == (1.25, 10)
+    assert ratio.low == pytest.approx(1.25 * math.exp(-width))
+    assert ratio.high == pytest.approx(1.25 * math.exp(width))
+    assert unpaired_ratio(Interval(2.0, None, None, 1), Interval(1.0, 0.9, 1.1, 9)).low is None
+
+
+def test_prompts_are_paired_where_times_were_kept(tmp_path: Path) -> None:
+    """Prompts differ tenfold; by prompt, the winner is always a tenth ahead."""
+    rows = [cells("a", speedup_ci_low=0.9, speedup_ci_high=1.6), _faster("b", 1.1, gamma=7)]
+    folder = write_sweep(tmp_path / "s", rows)
+    seconds = {f"p{n}": (1.0 + n, 1.25 * (1.0 + n)) for n in range(10)}
+    write_times(folder / "points" / "a", seconds)
+    write_times(folder / "points" / "b", {p: (s / 1.1, t) for p, (s, t) in seconds.items()})
+    (found,) = recommend(gather(folder))
+    (other,) = found.challengers
+    assert other.is_paired and other.is_clear
+    assert other.ratio.low == pytest.approx(1.1) == other.ratio.high
+    write_times(folder / "points" / "b", {"elsewhere": (1.0, 1.0)})
+    (found,) = recommend(gather(folder))
+    assert not found.challengers[0].is_paired and not found.challengers[0].is_clear
+    assert "may be as fast" in headline([found])
+
+
+def test_what_cannot_be_believed_is_not_ranked(tmp_path: Path) -> None:
+    rows = [
+        cells("a"),
+        _faster("b", 2.0, timing_invalid="true", gamma=2),
+        _faster("c", 3.0, lossless="false", scheduler="oracle"),
+        cells("d", drafter="none"),
+        cells("e", status="failed", speedup="", gamma=3),
+        cells("f", speedup="", gamma=5),
+    ]
+    gathered = gather(write_sweep(tmp_path / "s", rows))
+    (found,) = recommend(gathered)
+    assert found.winner.point.point_id == "a" and found.challengers == ()
+    reasons = {point.point_id: reason for point, reason in left_out(gathered)}
+    assert set(reasons) == {"b", "c", "d", "f"}
+    assert "lossless" in reasons["c"] and "timing_invalid" in reasons["b"]
+
+
+def test_machines_are_never_compared_and_revisions_are_said(tmp_path: Path) -> None:
+    write_sweep(tmp_path / "r" / "one", [cells("a")])
+    write_sweep(
+        tmp_path / "r" / "two", [_faster("b", 1.1, gamma=7)], environment={"code_hash": "x"}
+    )
+    other = {"machine_id": "m1"}
+    write_sweep(tmp_path / "r" / "three", [_faster("c", 1.2, gamma=8)], environment=other)
+    found = recommend(gather(tmp_path / "r"))
+    assert sorted(item.winner.point.point_id for item in found) == ["b", "c"]
+    (mixed,) = [item for item in found if item.winner.point.point_id == "b"]
+    assert "its points come from 2 revisions of the code" in mixed.notes
+
+
+def test_the_same_configuration_twice_counts_once_and_not_by_its_luck(tmp_path: Path) -> None:
+    write_sweep(tmp_path / "r" / "one", [_faster("a", 1.5)], n=10)
+    write_sweep(tmp_path / "r" / "two", [cells("a")], n=20)
+    (found,) = recommend(gather(tmp_path / "r"))
+    assert (found.winner.point.sweep, found.challengers) == ("two", ())
+    assert "measured 2 times (S 1.25, 1.88)" in found.notes[-1]
+
+
+def test_copies_and_what_fixed_does_not_read_are_no_further_measurements(tmp_path: Path) -> None:
+    write_sweep(tmp_path / "r" / "one", [cells("a")], keys={"calibrator": "checkpoint"})
+    write_sweep(tmp_path / "r" / "two", [cells("a")], keys={"calibrator": "checkpoint"})
+    (found,) = recommend(gather(tmp_path / "r"))
+    assert found.challengers == () and not any("measured" in note for note in found.notes[:-1])
+    write_sweep(tmp_path / "r" / "three", [cells("b", speedup=1.3)], keys={"calibrator": "none"})
+    (found,) = recommend(gather(tmp_path / "r"))
+    assert found.challengers == ()
+    assert any("was measured 2 times (S 1.30, 1.25)" in note for note in found.notes)
+
+
+def test_thin_and_stale_data_is_said(tmp_path: Path) -> None:
+    rows = [cells("a", concurrency=8, status="stale")]
+    (found,) = recommend(gather(write_sweep(tmp_path / "s", rows, n=3)))
+    assert "rests on 3 A-B blocks; measure.repeats=8" in found.notes[0]
+    assert any("1 of its 1 points were stale" in note for note in found.notes)
+
+
+def test_slower_than_the_baseline_is_said(tmp_path: Path) -> None:
+    rows = [_faster("a", 0.6), _faster("b", 0.5, gamma=7)]
+    (found,) = recommend(gather(write_sweep(tmp_path / "s", rows)))
+    assert found.beats_baseline is False
+    assert "slower than no speculation" in headline([found])
+
+
+def test_keys_of_a_chosen_part_tell_configurations_apart(tmp_path: Path) -> None:
+    for threshold in (0.3, 0.6):
+        keys = {"scheduler.threshold": threshold}
+        row = _faster(f"t{threshold}", 1 + threshold, scheduler="threshold")
+        write_sweep(tmp_path / "r" / str(threshold), [row], keys=keys)
+    (found,) = recommend(gather(tmp_path / "r"))
+    assert found.winner.label == "semi_ar at gamma 4 with threshold (scheduler.threshold=0.6)"
+
+
+def test_the_command_and_its_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [cells("a"), _faster("b", 1.6, gamma=7), cells("c", status="failed", gamma=9)]
+    folder = write_sweep(tmp_path / "s", rows, pending=("later",))
+    assert cli.execute(["recommend", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("semi_ar at gamma 7 with fixed is fastest here: 2.00x")
+    assert "warning: 1 of 3 points: failed" in shown
+    assert "1 points were asked for" in shown
+    empty = write_sweep(tmp_path / "empty", [], pending=("x",))
+    assert cli.execute(["recommend", str(empty)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    none = write_sweep(tmp_path / "none", [cells("n", drafter="none")])
+    with pytest.raises(ResultsError, match="two baselines"):
+        recommend(gather(none))
+
+
+def test_points_that_a_cut_off_sweep_has_not_listed_are_counted(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "s", [cells("a")], pending=("later", "done"))
+    (folder / "points" / "done").mkdir()
+    (folder / "points" / "done" / "metrics.json").write_text("{}")
+    (sweep,) = gather(folder).sweeps
+    assert (sweep.unlisted, sweep.pending) == (("done",), ("later",))
+    assert any(
+        "1 measured points are not in summary.csv" in w for w in find_warnings(gather(folder))
+    )
+
+
+@pytest.mark.parametrize("name", ["sweep.json", "summary.csv", "metrics.json", "environment.json"])
+def test_a_damaged_file_is_named_and_the_rest_is_read(tmp_path: Path, name: str) -> None:
+    write_sweep(tmp_path / "r" / "good", [cells("a")])
+    bad = write_sweep(tmp_path / "r" / "bad", [_faster("b", 1.1, gamma=7)])
+    place = bad if name in ("sweep.json", "summary.csv") else bad / "points" / "b"
+    (place / name).write_bytes(b"\xff\x00{not")
+    gathered = gather(tmp_path / "r")
+    assert len(gathered.problems) == 1 and f"cannot read {name}" in gathered.problems[0]
+    winners = [item.winner.point.point_id for item in recommend(gathered)]
+    assert "a" in winners or winners == ["b"]
+
+
+def test_only_damaged_sweeps_are_one_clear_line(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "s", [cells("a")])
+    (folder / "summary.csv").write_text("what,is\nthis,1\n")
+    with pytest.raises(ResultsError, match=r"no measured point .*no column point_id") as caught:
+        gather(folder)
+    assert "\n" not in str(caught.value)
