@@ -49,7 +49,7 @@ GAMMA = 7
 SCHEDULERS = ("hardware_aware",)
 NUM_RESAMPLES = 2000
 NEW_TOKENS = 96
-FEW = 24
+FEW = 16
 """Turns of each arm at one request at once, half as many at two: their turns are short."""
 
 
