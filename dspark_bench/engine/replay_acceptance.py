@@ -30,14 +30,12 @@ class ReplayAcceptance:
 
     follows_record = True
 
-    def __init__(self, seed: int = 0, path: str | None = None) -> None:
-        """seed: of the recorded outputs and of the draws; path: folder of recorded outputs, for
-        who makes them.
-        """
-        if seed < 0:
-            raise UsageError(f"acceptance.seed is {seed}; valid: 0 or more")
+    def __init__(self, seed: int = 0, recording: int = 0, path: str | None = None) -> None:
+        """seed: of the draws; recording, path: which recorded outputs, for who makes them."""
+        for name, value in (("seed", seed), ("recording", recording)):
+            if value < 0:
+                raise UsageError(f"acceptance.{name} is {value}; valid: 0 or more")
         self.seed = seed
-        self.path = path
         self._exact = ExactAcceptance()
 
     def decide(

@@ -62,14 +62,14 @@ def recorded(
 ) -> Continuations:
     """Read the recording of these requests; make it first where there is none."""
     arguments = point.acceptance.arguments
-    seed = int(arguments.get("seed") or 0)
+    seed = int(arguments.get("recording") or 0)
     longer = _longer(requests, point.gamma, objects.target.config.max_position_embeddings)
     key = {
         "format": FORMAT,
         "target": identity.target_hash,
         "dtype": str(objects.target.dtype),
         "sampling": asdict(point.sampling),
-        "seed": seed,
+        "recording": seed,
         "prompts": [[list(r.prompt_tokens), r.max_new_tokens] for r in longer],
     }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
