@@ -128,13 +128,13 @@ def repetition(
     seeds: tuple[int, int],
     rng: np.random.Generator,
 ) -> list[Pair]:
-    """One simulated check: prompts drawn with replacement, each side with draws of its own."""
+    """One simulated check: prompts drawn with replacement, each side and copy with own draws."""
     size = len(theirs[0].request_ids)
     chosen = rng.integers(size, size=size)
     return [
         Pair(
-            walk(mine, 0, seeds[0]).take(chosen),
-            walk(known, 0, seeds[1]).take(chosen),
+            walk(mine.resampled(chosen), 0, seeds[0]),
+            walk(known.resampled(chosen), 0, seeds[1]),
             is_replay=True,
             is_coupled=False,
         )

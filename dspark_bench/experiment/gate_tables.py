@@ -38,6 +38,17 @@ class ReplayTables:
     ends: "np.ndarray[tuple[int], np.dtype[np.int64]]"
     num_places: "np.ndarray[tuple[int], np.dtype[np.int64]]"
 
+    def resampled(self, chosen: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> "ReplayTables":
+        """Requests drawn with replacement; a copy has an id, and so draws, of its own."""
+        return ReplayTables(
+            tuple(range(len(chosen))),
+            self.target_at[chosen],
+            self.draft_at[chosen],
+            self.overlaps[chosen],
+            self.ends[chosen],
+            self.num_places[chosen],
+        )
+
 
 def score_replay(
     target: TargetModel,
@@ -98,22 +109,28 @@ def walk(tables: ReplayTables, turn_seed: int, seed: int) -> Counts:
     length = np.where(is_ended, to_end, gamma)
     is_rejected = ~is_ended & (drafted < gamma)
     is_begun = _visited(drafted, tables.num_places)
+    rows, begun = np.nonzero(is_begun)
+    length, accepted = length[rows, begun][:, None], accepted[rows, begun][:, None]
+    is_rejected = is_rejected[rows, begun][:, None]
+    overlaps = tables.overlaps[rows, begun]
     slots = np.arange(1, gamma + 1)
-    is_verified = length[..., None] >= slots
-    is_reached = is_verified & (slots <= accepted[..., None] + 1)
+    is_verified = length >= slots
+    is_reached = is_verified & (slots <= accepted + 1)
     counted = (
         is_verified,
-        accepted[..., None] >= slots,
-        is_rejected[..., None] & (accepted[..., None] == slots - 1),
-        is_reached * tables.overlaps,
+        accepted >= slots,
+        is_rejected & (accepted == slots - 1),
+        is_reached * overlaps,
         is_reached,
-        is_verified * tables.overlaps,
+        is_verified * overlaps,
     )
-    weights = is_begun[..., None]
-    return Counts(
-        is_begun.sum(axis=1).astype(np.float64),
-        *((weights * table).sum(axis=1).astype(np.float64) for table in counted),
-    )
+    cycles = is_begun.sum(axis=1)
+    has_any = cycles > 0
+    starts = np.concatenate([[0], np.cumsum(cycles[has_any])[:-1]])
+    sums = np.zeros((len(cycles), len(counted) * gamma))
+    table = np.concatenate(counted, axis=1).astype(np.float64)
+    sums[has_any] = np.add.reduceat(table, starts, axis=0)
+    return Counts(cycles.astype(np.float64), *np.split(sums, len(counted), axis=1))
 
 
 def _visited(

@@ -111,14 +111,14 @@ def run_plan(baseline: Path, margin: float, console: Console) -> None:
     rows = plan(read_side(baseline), margin)
     console.print(plan_table(rows, margin))
     for name, counts in (
-        ("the same records, other seeds", [row.paired for row in rows]),
-        ("nothing shared", [row.unpaired for row in rows]),
+        ("same prompts, other seeds", [row.paired for row in rows]),
+        ("other prompts (never compared, an upper bound)", [row.unpaired for row in rows]),
     ):
         known = [count for count in counts if count is not None]
         if known and len(known) == len(counts):
             console.print(f"{name}: {max(known)} requests")
         else:
-            console.print(f"{name}: unknown; it takes a replay baseline of 2 repeats or more")
+            console.print(f"{name}: unknown; it takes a baseline with measure.repeats=2 or more")
     console.print("replay with the baseline's seeds: unchanged code differs by exactly zero")
 
 

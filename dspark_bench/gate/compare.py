@@ -23,6 +23,7 @@ from dspark_bench.gate.statistics import (
     quantile,
     resampling_weights,
 )
+from dspark_bench.metrics.sums import FloatArray
 
 MIN_REQUESTS: Final = 20
 """Fewer prompts than this carry no bootstrap: the check is inconclusive whatever they show."""
@@ -148,45 +149,62 @@ def figures_of(
     fail (they see a broken acceptance rule). Along records positions must pass as well; elsewhere
     the contexts differ from run to run, and positions can only fail.
     """
-    weights = resampling_weights(len(pair.ours.cycles), seed)
-    has_expected = has_overlaps(pair.ours.total()) and has_overlaps(pair.theirs.total())
+    sides = _Sides.of(pair, resampling_weights(len(pair.ours.cycles), seed))
+    has_expected = has_overlaps(sides.totals[0]) and has_overlaps(sides.totals[1])
     kinds: tuple[Evidence, ...] = ("expected", "counts") if has_expected else ("counts",)
     figures: list[Figure] = []
     left_out: list[str] = []
     for evidence in kinds:
-        found, omitted = _figures(pair, evidence, weights, margin, evidence == kinds[0])
+        found, omitted = _figures(sides, evidence, margin, evidence == kinds[0])
         figures += found
         left_out += omitted
     return tuple(figures), tuple(dict.fromkeys(left_out))
 
 
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Ours and theirs: totals, and resampled sums [N, ...] in step."""
+
+    totals: tuple[Counts, Counts]
+    resampled: tuple[Counts, Counts]
+    num_units: int
+    is_replay: bool
+
+    @classmethod
+    def of(cls, pair: Pair, weights: FloatArray) -> "_Sides":
+        return cls(
+            (pair.ours.total(), pair.theirs.total()),
+            (pair.ours.weighted(weights), pair.theirs.weighted(weights)),
+            len(pair.ours.cycles),
+            pair.is_replay,
+        )
+
+
 def _figures(
-    pair: Pair, evidence: Evidence, weights: np.ndarray, margin: float, is_main: bool
+    sides: _Sides, evidence: Evidence, margin: float, is_main: bool
 ) -> tuple[list[Figure], list[str]]:
-    totals = [estimate(side.total(), evidence, pair.is_replay) for side in (pair.ours, pair.theirs)]
-    drawn = [
-        estimate(side.weighted(weights), evidence, pair.is_replay)
-        for side in (pair.ours, pair.theirs)
-    ]
-    errors = log_ratio_errors(*drawn)
-    counted = trials(pair.theirs.total(), evidence, pair.is_replay)
+    is_replay = sides.is_replay
+    values = [estimate(side, evidence, is_replay) for side in sides.totals]
+    drawn = [estimate(side, evidence, is_replay) for side in sides.resampled]
+    errors = log_ratio_errors(drawn[0], drawn[1])
+    counted = trials(sides.totals[1], evidence, is_replay)
     figures, left_out = [], []
-    for index, name in enumerate((*AGGREGATES, *["acceptance"] * pair.theirs.gamma)):
+    for index, name in enumerate((*AGGREGATES, *["acceptance"] * sides.totals[1].gamma)):
         position = index - len(AGGREGATES) + 1 if index >= len(AGGREGATES) else None
         n = int(counted.sum() if position is None else counted[position - 1])
         if position is not None and n < MIN_TRIALS:
             left_out.append(f"acceptance[{position}] ({n} trials in the baseline)")
             continue
         if position is not None:
-            must_pass = is_main and evidence == "expected" and pair.is_replay
+            must_pass = is_main and evidence == "expected" and is_replay
         else:
             must_pass = is_main
         figures.append(
             _figure(
                 (name, position, evidence),
-                (float(totals[0][index]), float(totals[1][index])),
+                (float(values[0][index]), float(values[1][index])),
                 float(errors[index]),
-                len(pair.ours.cycles),
+                sides.num_units,
                 margin,
                 must_pass,
                 n,

@@ -40,7 +40,9 @@ class Counts:
 
     def weighted(self, weights: FloatArray) -> "Counts":
         """Sums over prompts [U, ...] with weights [N, U] or [U]."""
-        return Counts(weights @ self.cycles, *(weights @ getattr(self, name) for name in FIELDS))
+        tables = [getattr(self, name) for name in FIELDS]
+        sums = weights @ np.concatenate([self.cycles[:, None], *tables], axis=1)
+        return Counts(sums[..., 0], *np.split(sums[..., 1:], len(FIELDS), axis=-1))
 
     def total(self) -> "Counts":
         """Sums over prompts."""

@@ -1,6 +1,5 @@
 """Which point answers for which, and the set-up errors that are no pass (exit 2)."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,46 +24,49 @@ def match_points(points: Sequence[GatePoint], baseline: Sequence[GatePoint]) -> 
     """
     check_unique(baseline, "the baseline")
     check_unique(points, "the results")
-    found = {_key(point): point for point in points}
-    missing = [known for known in baseline if _key(known) not in found]
+    found = [[point for point in points if not _differing(point, known)] for known in baseline]
+    missing = [known for known, mine in zip(baseline, found, strict=True) if not mine]
     if missing:
         names = ", ".join(known.label for known in missing)
         raise ResultsError(
             f"the results lack {len(missing)} of {len(baseline)} points of the baseline: {names}"
             + _closest(missing[0], points)
         )
-    return [_checked(found[_key(known)], known) for known in baseline]
+    for known, mine in zip(baseline, found, strict=True):
+        if len(mine) > 1:
+            raise ResultsError(
+                f"{known.label} of the baseline may be {mine[0].label} or {mine[1].label}: it does "
+                "not say which (--update makes a new baseline)"
+            )
+    return [_checked(mine[0], known) for known, mine in zip(baseline, found, strict=True)]
 
 
 def check_unique(points: Sequence[GatePoint], where: str) -> None:
     """Raise ResultsError if two points differ only in what does not name a point."""
-    seen: dict[str, GatePoint] = {}
-    for point in points:
-        other = seen.setdefault(_key(point), point)
-        if other is not point:
-            raise ResultsError(
-                f"{where} hold two points of {point.label} ({other.point_id}, {point.point_id}) "
-                "that differ only in paths, seeds or sizes; check one at a time"
-            )
+    for index, point in enumerate(points):
+        for other in points[:index]:
+            if point.keys == other.keys:
+                raise ResultsError(
+                    f"{where} hold two points of {point.label} ({other.point_id}, "
+                    f"{point.point_id}) that differ only in paths, seeds or sizes; check one at a "
+                    "time"
+                )
 
 
-def _key(point: GatePoint) -> str:
-    return json.dumps(point.keys, sort_keys=True, default=str)
+def _differing(point: GatePoint, known: GatePoint) -> list[str]:
+    """Keys with other values; one that only one side knows is no difference."""
+    shared = sorted(set(point.keys) & set(known.keys))
+    return [name for name in shared if point.keys[name] != known.keys[name]]
 
 
 def _closest(wanted: GatePoint, points: Sequence[GatePoint]) -> str:
     """How the nearest point differs, to show a changed key for what it is."""
-
-    def differing(point: GatePoint) -> list[str]:
-        names = sorted({*wanted.keys, *point.keys})
-        return [name for name in names if wanted.keys.get(name) != point.keys.get(name)]
-
-    nearest = min(points, key=lambda point: len(differing(point)), default=None)
-    if nearest is None or len(differing(nearest)) > 3:
+    nearest = min(points, key=lambda point: len(_differing(point, wanted)), default=None)
+    if nearest is None or len(_differing(nearest, wanted)) > 3:
         return ""
     shown = ", ".join(
         f"{name}={nearest.keys.get(name)} (baseline: {wanted.keys.get(name)})"
-        for name in differing(nearest)
+        for name in _differing(nearest, wanted)
     )
     return f"; the nearest has {shown}"
 
@@ -112,6 +114,9 @@ def _notes(point: GatePoint, baseline: GatePoint) -> tuple[str, ...]:
         notes.append("other recorded outputs: wider intervals (acceptance.path= keeps them)")
     elif ours.draws != theirs.draws:
         notes.append("other seeds: intervals are wider than with the baseline's")
+    alone = sorted(set(point.keys) ^ set(baseline.keys))
+    if alone:
+        notes.append(f"keys that only one side knows: {', '.join(alone)}")
     for name in ("dtype", "device"):
         if getattr(ours, name) != getattr(theirs, name):
             notes.append(f"{name} {getattr(theirs, name)} -> {getattr(ours, name)}")

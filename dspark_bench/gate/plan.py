@@ -19,9 +19,9 @@ POWER: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """Requests that one figure needs. paired: runs along the same records with other seeds, known
-    where the baseline has two repeats of a replay; unpaired: runs that share nothing but prompts'
-    kind. None: unknown.
+    """Requests that one figure needs. paired: same prompts, other seeds (along the same records, if
+    it is a replay), known where the baseline has two repeats; unpaired: other prompts of the same
+    kind, which no check compares, as an upper bound. None: unknown.
     """
 
     label: str
@@ -46,7 +46,7 @@ def _plan_point(point: GatePoint, margin: float) -> list[PlanRow]:
     other = resampling_weights(num_units, 1)
     alone = _errors(first, first, weights, other, evidence, is_replay)
     between = None
-    if is_replay and len(repeats) > 1:
+    if len(repeats) > 1:
         between = _errors(repeats[0], repeats[1], weights, weights, evidence, is_replay)
     rows = []
     counted = trials(first.total(), evidence, is_replay)

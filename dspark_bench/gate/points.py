@@ -15,9 +15,10 @@ from dspark_bench.plots.results import find_sweeps
 
 NO_DRAFTER: Final = "none"
 REPLAY: Final = "replay"
-_PLACES: Final = ("name", "results_dir", "num_requests", "engine.threads")
-_PLACE_GROUPS: Final = ("measure.", "slo.")
-_MODES: Final = ("acceptance", "acceptance.seed", "acceptance.recording", "seed")
+_UNNAMED: Final = ("name", "results_dir", "num_requests", "seed", "target", "experiment")
+_UNNAMED_GROUPS: Final = ("acceptance", "engine", "measure", "slo", "train")
+_SCHEDULING_GROUPS: Final = ("cost", "calibrator")
+"""What a fixed draft length does not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def _read_point(folder: Path) -> GatePoint | None:
         label=_label(keys),
         point_id=folder.name,
         gamma=gamma,
-        keys={key: value for key, value in keys.items() if _names_point(key)},
+        keys={key: value for key, value in keys.items() if _names_point(key, keys)},
         identity=identity,
         counts=counts,
         speed=speed,
@@ -127,10 +128,12 @@ def _is_selective(metrics: Mapping[str, Any]) -> bool:
     return bool(counts.get("trial_cycles", 0) < counts.get("cycles", 0))
 
 
-def _names_point(key: str) -> bool:
-    if key in _PLACES or key in _MODES or key.startswith(_PLACE_GROUPS):
+def _names_point(key: str, keys: Mapping[str, Any]) -> bool:
+    """Whether a key says which point this is: not where, how large, by what class or by chance."""
+    group = key.partition(".")[0]
+    if key in _UNNAMED or group in _UNNAMED_GROUPS or key.endswith((".path", "._target_")):
         return False
-    return not key.endswith(".path")
+    return group not in _SCHEDULING_GROUPS or keys.get("scheduler") != "fixed"
 
 
 def _label(keys: Mapping[str, Any]) -> str:

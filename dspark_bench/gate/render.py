@@ -99,7 +99,7 @@ def plan_table(rows: Sequence[PlanRow], margin: float) -> Table:
     """How many requests each figure needs; the largest decides."""
     title = f"requests for a margin of {margin:.1%} (unchanged code passes {POWER:.0%} of the time)"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for name in ("point", "figure", "measured with", "same records", "nothing shared"):
+    for name in ("point", "figure", "measured with", "other seeds", "other prompts"):
         table.add_column(name, justify="left" if name in ("point", "figure") else "right")
     for row in rows:
         known = [str(n) if n is not None else "-" for n in (row.paired, row.unpaired)]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Final
 
@@ -13,11 +14,14 @@ NUM_RESAMPLES: Final = 2000
 _NORMAL: Final = NormalDist()
 
 
+@lru_cache(maxsize=4)
 def resampling_weights(num_units: int, seed: int, num_resamples: int = NUM_RESAMPLES) -> FloatArray:
-    """[N, U]: how often each resample draws each unit."""
+    """[N, U]: how often each resample draws each unit. Read-only: the same for the same numbers."""
     shares = np.full(num_units, 1 / num_units)
     draws = np.random.default_rng(seed).multinomial(num_units, shares, num_resamples)
-    return draws.astype(np.float64)
+    weights = draws.astype(np.float64)
+    weights.flags.writeable = False
+    return weights
 
 
 def log_ratio_errors(ours: FloatArray, theirs: FloatArray) -> FloatArray:

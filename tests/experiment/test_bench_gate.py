@@ -1,5 +1,6 @@
 """Bounds against scipy, resampling that never compares a run with itself, sections that replace."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,13 +43,16 @@ def tables(chance: float, size: int = 40, places: int = 60) -> ReplayTables:
 
 def test_a_repetition_draws_the_same_prompts_for_both_sides_with_other_draws() -> None:
     known = tables(0.6)
+    known = replace(known, num_places=np.arange(20, 60))  # a prompt is told by its length
     (pair,) = repetition([known], [known], (1, 2), np.random.default_rng(0))
-    ours, theirs = walk(known, 0, 1), walk(known, 0, 2)
     chosen = np.random.default_rng(0).integers(40, size=40)
-    assert len(set(chosen)) < 40
-    assert pair.ours.accepted.tolist() == ours.accepted[chosen].tolist()
-    assert pair.theirs.accepted.tolist() == theirs.accepted[chosen].tolist()
-    assert ours.accepted.tolist() != theirs.accepted.tolist()
+    first, second = np.flatnonzero(chosen == np.bincount(chosen).argmax())[:2]
+    alike = known.resampled(chosen)
+    assert alike.num_places.tolist() == (20 + chosen).tolist()
+    assert pair.ours.accepted.tolist() == walk(alike, 0, 1).accepted.tolist()
+    assert pair.theirs.accepted.tolist() == walk(alike, 0, 2).accepted.tolist()
+    assert pair.ours.accepted.tolist() != pair.theirs.accepted.tolist()
+    assert pair.ours.accepted[first].tolist() != pair.ours.accepted[second].tolist()
 
 
 def test_noise_is_interpolated_in_its_square() -> None:

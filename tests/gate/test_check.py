@@ -259,8 +259,9 @@ def test_plan_names_sizes_for_both_kinds_of_runs(
     sizes = []
     for margin in (0.02, 0.01):
         assert check("--plan", "--baseline", tmp_path / "base", "--margin", margin) == 0
-        last = [x for x in capsys.readouterr().out.splitlines() if x.startswith("nothing shared")]
-        sizes.append(int(last[0].split()[2]))
+        shown = capsys.readouterr().out
+        assert "same prompts, other seeds: " in shown
+        sizes.append(int(shown.partition("upper bound): ")[2].split()[0]))
     assert sizes[1] == pytest.approx(4 * sizes[0], rel=0.05)
 
 
