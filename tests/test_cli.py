@@ -26,7 +26,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(_REPO)}
 
 
-@pytest.mark.parametrize("verb", ["sweep", "run", "calibrate", "plot", "list", "doctor"])
+@pytest.mark.parametrize("verb", ["sweep", "run", "calibrate", "check", "plot", "list", "doctor"])
 def test_help_names_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.execute(["--help"]) == 0
     assert verb in capsys.readouterr().out

@@ -8,11 +8,8 @@ drafter on both (A/A) or one with noise on its weights. Real: engine runs with o
 one, compared as they are, and counted against the walks. Nothing is timed.
 """
 
-import math
-import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -22,39 +19,16 @@ import typer
 from rich.console import Console
 
 from dspark_bench.core.protocols import Drafter
+from dspark_bench.experiment.bench_gate_text import Tally, replace_section, section, tally
 from dspark_bench.experiment.build import choose_threads
 from dspark_bench.experiment.gate_runs import ReplayBench, loss, noise_for
 from dspark_bench.experiment.gate_tables import ReplayTables, score_replay, walk
-from dspark_bench.gate.compare import (
-    FAIL_LEVEL,
-    Pair,
-    PointComparison,
-    Verdict,
-    adjust,
-    figures_of,
-)
+from dspark_bench.gate.compare import Pair, figures_of
 from dspark_bench.gate.counts import Counts
+from dspark_bench.gate.figures import PointComparison, Verdict, adjust
 from dspark_bench.gate.report import DEFAULT_MARGIN
 
-HEADING: Final = "## The acceptance gate"
 _PROBES: Final = (0.08, 0.16, 0.3, 0.5, 0.7)
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Verdicts of n repetitions."""
-
-    name: str
-    n: int
-    num_failed: int
-    num_open: int
-
-    def row(self) -> str:
-        """A row of the table: shares with their one-sided 95 % upper bounds."""
-        cells = [self.name, str(self.n)]
-        for count in (self.num_failed, self.num_open):
-            cells.append(f"{count / self.n:.1%} (at most {upper_bound(count, self.n):.2%})")
-        return "| " + " | ".join(cells) + " |"
 
 
 def main(
@@ -117,11 +91,6 @@ def judge(pairs: Sequence[Pair]) -> Verdict:
     return "fail" if "fail" in verdicts else "open" if "open" in verdicts else "pass"
 
 
-def tally(name: str, verdicts: Sequence[Verdict]) -> Tally:
-    """Count verdicts."""
-    return Tally(name, len(verdicts), verdicts.count("fail"), verdicts.count("open"))
-
-
 def repetition(
     ours: Sequence[ReplayTables],
     theirs: Sequence[ReplayTables],
@@ -136,68 +105,9 @@ def repetition(
             walk(mine.resampled(chosen), 0, seeds[0]),
             walk(known.resampled(chosen), 0, seeds[1]),
             is_replay=True,
-            is_coupled=False,
         )
         for mine, known in zip(ours, theirs, strict=True)
     ]
-
-
-def upper_bound(count: int, n: int, level: float = 0.05) -> float:
-    """Clopper-Pearson: the largest rate at which `count` or fewer of n has chance `level`."""
-    if count >= n:
-        return 1.0
-
-    def chance(rate: float) -> float:
-        logs = [
-            math.lgamma(n + 1)
-            - math.lgamma(k + 1)
-            - math.lgamma(n - k + 1)
-            + k * math.log(rate)
-            + (n - k) * math.log1p(-rate)
-            for k in range(count + 1)
-        ]
-        return sum(map(math.exp, logs))
-
-    low, high = 1e-12, 1 - 1e-12
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if chance(middle) > level else (low, middle)
-    return high
-
-
-def section(benches: Sequence[ReplayBench], rows: Sequence[str], power: Sequence[str]) -> str:
-    """The text that is kept."""
-    requests = benches[0].objects.prompts.requests
-    gammas = " and ".join(str(bench.point.gamma) for bench in benches)
-    return "\n".join(
-        [
-            HEADING,
-            "",
-            f"`make bench-gate`: zoo `semi_ar`, gamma {gammas} checked together, {len(requests)} "
-            f"mixed prompts of {requests[0].max_new_tokens} tokens, margin {DEFAULT_MARGIN:.0%}, a "
-            f"failure at {FAIL_LEVEL:g} after Holm. Bounds are one-sided 95 % (Clopper-Pearson).",
-            "",
-            "| repetitions | n | false alarms | inconclusive |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-            "Power (simulated): noise on the real weights, other seeds than the baseline's. Loss: "
-            "of acceptance rate, by expected acceptance, at each gamma.",
-            "",
-            "| aimed at | noise | loss | caught | inconclusive | passed | n |",
-            "|---|---|---|---|---|---|---|",
-            *power,
-            "",
-        ]
-    )
-
-
-def replace_section(path: Path, text: str) -> None:
-    """Put the section into the file, in place of the one before; other sections stay."""
-    before = path.read_text(encoding="utf-8") if path.is_file() else "# Robustness, measured\n"
-    others = re.sub(rf"\n*{re.escape(HEADING)}\n.*?(?=\n## |\Z)", "\n", before, flags=re.DOTALL)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{others.rstrip()}\n\n{text}", encoding="utf-8")
 
 
 def _score(bench: ReplayBench, drafter: Drafter) -> ReplayTables:
@@ -230,8 +140,8 @@ def _real(bench: ReplayBench, num_runs: int, num_requests: int, num_tokens: int)
     if not all(np.array_equal(getattr(again, name), getattr(first, name)) for name in _EXACT):
         raise RuntimeError("the same code with the same seed gave other counts")
     size = f"{num_requests} prompts, {num_tokens} tokens, gamma {bench.point.gamma}"
-    verdicts = [judge([Pair(run, first, True, False)]) for run in others]
-    same = [judge([Pair(again, first, True, True)])]
+    verdicts = [judge([Pair(run, first, is_replay=True)]) for run in others]
+    same = [judge([Pair(again, first, is_replay=True)])]
     return [
         tally(f"real A/A, other seeds ({size})", verdicts).row(),
         tally(f"real A/A, same seed: equal counts ({size})", same).row(),

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from dspark_bench.core.errors import BenchError, RegressionError, ResultsError, UsageError
 from dspark_bench.gate.baseline_file import read_baseline, write_baseline
-from dspark_bench.gate.compare import MIN_REQUESTS
+from dspark_bench.gate.figures import MIN_REQUESTS
 from dspark_bench.gate.match import check_unique
 from dspark_bench.gate.plan import plan
 from dspark_bench.gate.points import GatePoint, read_points

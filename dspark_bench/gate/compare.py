@@ -1,115 +1,25 @@
-"""One point against its baseline: every figure's ratio, its interval, and what that says.
+"""One point against its baseline: what both measured, and the figures that come of it."""
 
-A figure passes if the one-sided 95 % bound of its ratio lies above 1 - margin, and fails if its
-ratio lies below 1 - margin beyond chance, Holm-adjusted over everything the check compares.
-"""
-
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from dataclasses import dataclass
 
 import numpy as np
 
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.gate.counts import Counts, PromptCounts
 from dspark_bench.gate.estimates import AGGREGATES, Evidence, estimate, has_overlaps, trials
+from dspark_bench.gate.figures import MIN_TRIALS, Figure, PointComparison, make_figure
 from dspark_bench.gate.points import GatePoint
-from dspark_bench.gate.statistics import (
-    distance,
-    holm,
-    log_ratio_errors,
-    lower_tail,
-    quantile,
-    resampling_weights,
-)
+from dspark_bench.gate.statistics import log_ratio_errors, resampling_weights
 from dspark_bench.metrics.sums import FloatArray
-
-MIN_REQUESTS: Final = 20
-"""Fewer prompts than this carry no bootstrap: the check is inconclusive whatever they show."""
-MIN_TRIALS: Final = 300
-"""Positions that the baseline decided less often are left out, by name."""
-PASS_LEVEL: Final = 0.95
-FAIL_LEVEL: Final = 0.01
-
-Verdict = Literal["pass", "fail", "open"]
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One comparison. ratio with its two one-sided 95 % bounds; p_fail: Holm-adjusted chance of
-    such a ratio if the true one were 1 - margin or more; must_pass: an open figure leaves the check
-    inconclusive (others can only fail); n: trials in the baseline.
-    """
-
-    name: str
-    position: int | None
-    evidence: Evidence | Literal["times"]
-    baseline: float
-    value: float
-    ratio: float
-    low: float
-    high: float
-    margin: float
-    p_fail: float
-    must_pass: bool
-    n: int
-    verdict: Verdict = "open"
-
-    @property
-    def title(self) -> str:
-        """Name with position, and the evidence where it is not the usual one."""
-        return self.name if self.position is None else f"{self.name}[{self.position}]"
-
-
-@dataclass(frozen=True, slots=True)
-class PointComparison:
-    """A point's figures; left_out: positions without enough trials; notes: what differs."""
-
-    label: str
-    figures: tuple[Figure, ...]
-    num_requests: int
-    num_baseline_requests: int
-    left_out: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def failed(self) -> tuple[Figure, ...]:
-        """Figures that fell beyond the margin."""
-        return tuple(figure for figure in self.figures if figure.verdict == "fail")
-
-    @property
-    def is_too_small(self) -> bool:
-        """Whether there are too few prompts to say anything."""
-        return self.num_requests < MIN_REQUESTS
-
-    @property
-    def verdict(self) -> Verdict:
-        """`fail` if a figure failed, `open` if one that must pass is not proven."""
-        if self.is_too_small:
-            return "open"
-        if self.failed:
-            return "fail"
-        is_open = any(f.must_pass and f.verdict == "open" for f in self.figures)
-        return "open" if is_open else "pass"
-
-    @property
-    def worst_position(self) -> Figure | None:
-        """The position that lost most, by the evidence that lost most."""
-        places = [f for f in self.figures if f.position is not None and math.isfinite(f.ratio)]
-        return min(places, key=lambda f: (f.verdict != "fail", f.ratio), default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The counts that two points share: same prompts [U], same repeats; is_replay: along records;
-    is_coupled: the same records and draws, so that unchanged code gives equal counts.
-    """
+    """Counts that both have: same prompts [U], same repeats. is_replay: along records."""
 
     ours: Counts
     theirs: Counts
     is_replay: bool
-    is_coupled: bool
 
 
 def compare_point(
@@ -133,11 +43,8 @@ def pair_counts(point: GatePoint, baseline: GatePoint, prompts: tuple[str, ...])
     def chosen(counts: PromptCounts) -> Counts:
         return counts.select(prompts, num_repeats)
 
-    mine, other = point.identity, baseline.identity
-    is_replay = mine.is_replay and other.is_replay
-    has_same_records = mine.continuations_hash == other.continuations_hash
-    is_coupled = is_replay and has_same_records and mine.draws == other.draws
-    return Pair(chosen(point.counts), chosen(baseline.counts), is_replay, is_coupled)
+    is_replay = point.identity.is_replay and baseline.identity.is_replay
+    return Pair(chosen(point.counts), chosen(baseline.counts), is_replay)
 
 
 def figures_of(
@@ -200,7 +107,7 @@ def _figures(
         else:
             must_pass = is_main
         figures.append(
-            _figure(
+            make_figure(
                 (name, position, evidence),
                 (float(values[0][index]), float(values[1][index])),
                 float(errors[index]),
@@ -211,39 +118,6 @@ def _figures(
             )
         )
     return figures, left_out
-
-
-def _figure(
-    what: tuple[str, int | None, Evidence | Literal["times"]],
-    values: tuple[float, float],
-    error: float,
-    num_units: int,
-    margin: float,
-    must_pass: bool,
-    n: int,
-) -> Figure:
-    """p_fail is the plain one-sided p-value here. What cannot be estimated proves nothing."""
-    ours, theirs = values
-    found = ours / theirs if theirs > 0 and math.isfinite(ours) else math.nan
-    if math.isnan(found) or (math.isnan(error) and found > 0) or num_units < 2:
-        return Figure(*what, theirs, ours, found, math.nan, math.nan, margin, 1.0, must_pass, n)
-    degrees = num_units - 1
-    if found == 0:  # nothing is accepted any more: no interval is needed to see that
-        return Figure(*what, theirs, ours, 0.0, 0.0, 0.0, margin, 0.0, must_pass, n)
-    reach = error * quantile(PASS_LEVEL, degrees)
-    steps = distance(math.log(found), margin, error)
-    return Figure(
-        *what,
-        theirs,
-        ours,
-        found,
-        found * math.exp(-reach),
-        found * math.exp(reach),
-        margin,
-        lower_tail(steps, degrees),
-        must_pass,
-        n,
-    )
 
 
 def _speed_figure(
@@ -270,7 +144,7 @@ def _speed_figure(
         num_units = min(len(ours.labels), len(theirs.labels))
     values = [float(side.ratio(np.ones((1, len(side.labels))))[0]) for side in (ours, theirs)]
     error = float(log_ratio_errors(drawn[0][:, None], drawn[1][:, None])[0])
-    return _figure(
+    return make_figure(
         ("speedup", None, "times"),
         (values[0], values[1]),
         error,
@@ -279,25 +153,3 @@ def _speed_figure(
         True,
         num_units,
     )
-
-
-def adjust(points: Sequence[PointComparison]) -> tuple[PointComparison, ...]:
-    """Holm's step-down over all figures of all points, and each figure's verdict."""
-    raw = [figure.p_fail for point in points for figure in point.figures]
-    adjusted = iter(holm(raw))
-    return tuple(
-        replace(
-            point,
-            figures=tuple(
-                replace(figure, p_fail=p, verdict=_verdict(figure, p))
-                for figure, p in ((figure, next(adjusted)) for figure in point.figures)
-            ),
-        )
-        for point in points
-    )
-
-
-def _verdict(figure: Figure, p_fail: float) -> Verdict:
-    if p_fail < FAIL_LEVEL:
-        return "fail"
-    return "pass" if figure.low >= 1 - figure.margin else "open"

@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from dspark_bench.gate.compare import MIN_REQUESTS, MIN_TRIALS, PASS_LEVEL
 from dspark_bench.gate.counts import Counts
 from dspark_bench.gate.estimates import AGGREGATES, Evidence, estimate, has_overlaps, trials
+from dspark_bench.gate.figures import MIN_REQUESTS, MIN_TRIALS, PASS_LEVEL
 from dspark_bench.gate.points import GatePoint
 from dspark_bench.gate.statistics import log_ratio_errors, resampling_weights
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from rich.table import Table
 
-from dspark_bench.gate.compare import Figure, PointComparison
+from dspark_bench.gate.figures import Figure, PointComparison
 from dspark_bench.gate.plan import POWER, PlanRow
 from dspark_bench.gate.report import (
     METHOD,

@@ -7,14 +7,14 @@ from typing import Any, Final, Literal
 
 from dspark_bench.core.errors import InconclusiveError, RegressionError
 from dspark_bench.gate.baseline_file import read_baseline
-from dspark_bench.gate.compare import (
+from dspark_bench.gate.compare import compare_point
+from dspark_bench.gate.figures import (
     FAIL_LEVEL,
     MIN_REQUESTS,
     Figure,
     PointComparison,
     Verdict,
     adjust,
-    compare_point,
 )
 from dspark_bench.gate.match import match_points
 from dspark_bench.gate.points import GatePoint, read_points

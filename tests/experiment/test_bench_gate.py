@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dspark_bench.experiment.bench_gate import (
-    judge,
-    repetition,
-    replace_section,
-    tally,
-    upper_bound,
-)
+from dspark_bench.experiment.bench_gate import judge, repetition
+from dspark_bench.experiment.bench_gate_text import replace_section, tally, upper_bound
 from dspark_bench.experiment.gate_runs import noise_for
 from dspark_bench.experiment.gate_tables import ReplayTables, walk
 

@@ -139,6 +139,18 @@ def test_what_is_missing_or_other_is_a_set_up_error(
     assert "no sweep" in error_of(tmp_path / "empty")
 
 
+def test_a_key_of_a_later_version_is_noted_and_no_difference(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = {"load.new_key": 7, "cost.new_key": 7, "engine.threads": 3, "num_requests": 99}
+    write_point(tmp_path / "later", "a", records(), keys=later)
+    write_point(tmp_path / "later", "b", records(gamma=2, seed=1), keys=later)
+    assert check(tmp_path / "later", "--baseline", base) == 0
+    shown = capsys.readouterr().out
+    assert "keys that only one side knows: load.new_key" in shown
+    assert "threads" not in shown and "cost" not in shown
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
