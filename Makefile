@@ -9,7 +9,8 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv sweep plot test test-slow check format train-zoo calibrate-zoo reference clean
-.PHONY: paper paper-quick bench-engine bench-schedulers bench-neighbour bench-calibration
+.PHONY: paper paper-quick baseline gate bench-gate
+.PHONY: bench-engine bench-schedulers bench-neighbour bench-calibration
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +63,18 @@ bench-neighbour: $(STAMP) ## Whether cost=online follows a machine whose cores o
 
 bench-calibration: $(STAMP) ## Do the zoo's confidences hold on its test prompts? (minutes)
 	$(BIN)/python -m dspark_bench.experiment.bench_calibration
+
+baseline: $(STAMP) ## Make the zoo's baseline for the gate again, into results/baseline
+	$(BIN)/python -m dspark_bench.experiment.baseline
+
+gate: $(STAMP) ## The zoo's acceptance against results/baseline (a few minutes)
+	$(BIN)/dspark-bench sweep experiment=gate drafter=semi_ar gamma=4,8 \
+		acceptance.path=results/baseline/continuations name=gate --fresh
+	$(BIN)/dspark-bench check results/gate --baseline results/baseline/zoo.json \
+		--markdown results/gate/gate.md --junit results/gate/gate.xml
+
+bench-gate: $(STAMP) ## How often the gate is wrong: false alarms, inconclusive, power (an hour)
+	$(BIN)/python -m dspark_bench.experiment.bench_gate
 
 calibrate-zoo: $(STAMP) ## Fit the calibration of every embedded drafter, sampled and greedy (an hour)
 	set -e; for drafter in $(ZOO_DRAFTERS); do for temperature in 1 0; do \

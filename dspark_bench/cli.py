@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -192,6 +192,44 @@ def recommend(
     from dspark_bench.report.terminal import print_recommendations
 
     print_recommendations(path, typer.echo)
+
+
+@app.command()
+def check(
+    results: Annotated[Path | None, typer.Argument(help="A sweep's folder.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="File that --update wrote, or another results folder.")
+    ] = None,
+    margin: Annotated[float, typer.Option(help="Relative loss of acceptance tolerated.")] = 0.02,
+    speed_margin: Annotated[
+        float | None, typer.Option(help="Relative loss of S tolerated; not checked if absent.")
+    ] = None,
+    on_inconclusive: Annotated[str, typer.Option(help="fail (exit 3) or pass (exit 0).")] = "fail",
+    junit: Annotated[Path | None, typer.Option(help="JUnit file to write.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Markdown file to write.")] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    update: Annotated[bool, typer.Option("--update", help="Write a new baseline file.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Print how many requests it takes.")] = False,
+) -> None:
+    """Compare acceptance with a baseline: exit 0 no worse, 1 worse, 2 set-up, 3 inconclusive."""
+    from dspark_bench.gate.check import CheckRequest, Outputs, run_check, run_plan, run_update
+
+    if baseline is None:
+        raise UsageError("check needs --baseline FILE, or a results folder to compare with")
+    if plan:
+        run_plan(baseline, margin, _wide_console())
+        return
+    if results is None:
+        raise UsageError("check needs the results folder that it is to check")
+    if on_inconclusive not in ("fail", "pass"):
+        raise UsageError(f"--on-inconclusive is {on_inconclusive!r}; valid: fail, pass")
+    choice: Literal["fail", "pass"] = "pass" if on_inconclusive == "pass" else "fail"
+    outputs = Outputs(junit, markdown, json)
+    request = CheckRequest(results, baseline, margin, speed_margin, choice, outputs)
+    if update:
+        run_update(request, _wide_console())
+        return
+    raise typer.Exit(run_check(request, _wide_console()))
 
 
 @app.command(name="list")

@@ -14,6 +14,7 @@ from dspark_bench.core.types import (
     DrafterSpec,
     PlanContext,
     Proposal,
+    Recorded,
     SamplingParams,
     SchedulerSpec,
 )
@@ -123,6 +124,11 @@ class StepCost(Protocol):
 class Acceptance(Protocol):
     """Decides which drafts stand (config group `acceptance`)."""
 
+    @property
+    def follows_record(self) -> bool:
+        """Whether requests that carry a recorded output are walked along it."""
+        ...
+
     def decide(
         self,
         logits: Tensor,
@@ -130,8 +136,12 @@ class Acceptance(Protocol):
         verify_lens: Sequence[int],
         noise: CycleNoise,
         sampling: SamplingParams,
+        recorded: Recorded | None = None,
     ) -> "Decision":
-        """Judge one cycle. logits [N, V]: each request's 1 + verify_len rows, in order."""
+        """Judge one cycle. logits [N, V]: each request's 1 + verify_len rows, in order.
+
+        recorded: given only to acceptances that follow a record, for requests that carry one.
+        """
         ...
 
 

@@ -89,6 +89,32 @@ def reject_sampled(
     return Verdict(num_accepted, is_rejected, sample(weights, emit_uniform).tolist())
 
 
+def reject_recorded(
+    target_probs: Tensor,
+    draft_probs: Tensor,
+    recorded: Tensor,
+    verify_lens: Sequence[int],
+    accept_uniform: Tensor,
+) -> Verdict:
+    """Judge a drafter along recorded tokens y that the target drew itself.
+
+    target_probs, draft_probs, verify_lens and accept_uniform as in `reject_sampled`, the drafts
+    being y; recorded [B, K+1]: y and the token after it. y_k counts as accepted iff
+    u < min(1, draft(y_k) / target(y_k)), and the token that follows the accepted prefix is the
+    recorded one. Both happen together with probability min(target, draft)(y), and a refusal with y
+    to follow with target(y) - min(target, draft)(y), exactly as in speculation.
+    """
+    places = verified_places(verify_lens, recorded.device)
+    rows, requests, slots = places.rows, places.requests, places.slots
+    tokens = recorded[requests, slots]
+    target_at = target_probs[rows, tokens]
+    draft_at = draft_probs[requests, slots, tokens]
+    passed = (accept_uniform[requests, slots] * target_at < draft_at).tolist()
+    num_accepted, is_rejected = _prefixes(_split(passed, verify_lens), verify_lens)
+    bonus = recorded[range(len(verify_lens)), num_accepted].tolist()
+    return Verdict(num_accepted, is_rejected, bonus)
+
+
 @dataclass(frozen=True, slots=True)
 class VerifiedPlaces:
     """Where the M verified drafts of a ragged batch lie.

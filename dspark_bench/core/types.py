@@ -39,13 +39,18 @@ class SamplingParams:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt to be continued. `request_id` keys its random streams."""
+    """One prompt to be continued. `request_id` keys its random streams.
+
+    continuation: an output that the target once gave, to at least max_new_tokens + gamma tokens or
+    its end; acceptances that follow a record walk along it, others ignore it. Empty: none.
+    """
 
     request_id: int
     prompt_id: str
     domain: str
     prompt_tokens: tuple[int, ...]
     max_new_tokens: int
+    continuation: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,20 @@ class Proposal:
     token_ids: Tensor
     probs: Tensor | None
     confidence: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is on record behind the anchors of one cycle.
+
+    token_ids [B, K+1] int64: the tokens that follow each anchor, the last one repeated past the end
+    of a record; keys [B]: of each request's random streams; places [B]: index in the output of the
+    first of these tokens.
+    """
+
+    token_ids: Tensor
+    keys: tuple[int, ...]
+    places: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from dspark_bench.core.sampling import (
     token_probs,
     verified_places,
 )
-from dspark_bench.core.types import Proposal, SamplingParams
+from dspark_bench.core.types import Proposal, Recorded, SamplingParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class ExactDecision:
 class ExactAcceptance:
     """Judges drafts exactly; requests without drafts just get their next token."""
 
+    follows_record = False
+
     def decide(
         self,
         logits: Tensor,
@@ -41,18 +43,19 @@ class ExactAcceptance:
         verify_lens: Sequence[int],
         noise: CycleNoise,
         sampling: SamplingParams,
+        recorded: Recorded | None = None,
     ) -> ExactDecision:
         """Judge one cycle.
 
         logits [N, V]: each request's 1 + verify_len rows in order; a proposal covers the first D
-        requests, the others have verify_len 0.
+        requests, the others have verify_len 0. recorded: unused.
         """
         if sampling.is_greedy:
             return _decide_greedy(logits, proposal, verify_lens)
         emit = torch.from_numpy(noise.emit).to(logits.device)
         probs = token_probs(logits, sampling)
         if proposal is None:
-            return ExactDecision(_bonus_only(sample(probs, emit)), None, None)
+            return ExactDecision(bonus_only(sample(probs, emit).tolist()), None, None)
         assert proposal.probs is not None
         num_drafted = proposal.token_ids.shape[0]
         lens = verify_lens[:num_drafted]
@@ -63,11 +66,11 @@ class ExactAcceptance:
         )
         verdict = drafted
         if num_drafted < len(verify_lens):
-            verdict = _join(drafted, _bonus_only(sample(probs[split:], emit[num_drafted:])))
-        return ExactDecision(verdict, _expected(probs, proposal, lens), None)
+            verdict = join(drafted, bonus_only(sample(probs[split:], emit[num_drafted:]).tolist()))
+        return ExactDecision(verdict, expected_overlaps(probs, proposal, lens), None)
 
 
-def _expected(probs: Tensor, proposal: Proposal, verify_lens: Sequence[int]) -> Tensor:
+def expected_overlaps(probs: Tensor, proposal: Proposal, verify_lens: Sequence[int]) -> Tensor:
     """Expected acceptance [D, K] at every verified slot, 0 elsewhere. probs [N, V] or more."""
     assert proposal.probs is not None
     places = verified_places(verify_lens, probs.device)
@@ -83,13 +86,13 @@ def _decide_greedy(
     top, tokens = logits.topk(2, dim=-1)
     margins, best = top[:, 0] - top[:, 1], tokens[:, 0]
     if proposal is None:
-        return ExactDecision(_bonus_only(best), None, margins.unsqueeze(1))
+        return ExactDecision(bonus_only(best.tolist()), None, margins.unsqueeze(1))
     num_drafted, num_slots = proposal.token_ids.shape
     first = verify_lens[:num_drafted]
     table = _per_request(best, first, num_slots)
     drafted = reject_greedy(table.tolist(), proposal.token_ids.tolist(), first)
     split = sum(verify_lens) + num_drafted
-    verdict = _join(drafted, _bonus_only(best[split:]))
+    verdict = join(drafted, bonus_only(best[split:].tolist()))
     padded = torch.zeros(len(verify_lens), num_slots + 1, device=logits.device)
     padded[:num_drafted] = _per_request(margins, first, num_slots)
     padded[num_drafted:, 0] = margins[split:]
@@ -110,12 +113,14 @@ def _per_request(flat: Tensor, verify_lens: Sequence[int], num_slots: int) -> Te
     return picked.view(len(verify_lens), num_slots + 1, *flat.shape[1:])
 
 
-def _bonus_only(tokens: Tensor) -> Verdict:
-    size = tokens.shape[0]
-    return Verdict([0] * size, [False] * size, tokens.tolist())
+def bonus_only(tokens: list[int]) -> Verdict:
+    """Verdict of requests without drafts: just their next tokens [B]."""
+    size = len(tokens)
+    return Verdict([0] * size, [False] * size, tokens)
 
 
-def _join(first: Verdict, second: Verdict) -> Verdict:
+def join(first: Verdict, second: Verdict) -> Verdict:
+    """Verdicts of the drafted requests, then of the others."""
     return Verdict(
         first.num_accepted + second.num_accepted,
         first.is_rejected + second.is_rejected,

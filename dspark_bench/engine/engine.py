@@ -6,7 +6,7 @@ drafter every stage but verify and accept is empty, and that is the autoregressi
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from dspark_bench.core.types import (
     DraftBatch,
     PlanContext,
     Proposal,
+    Recorded,
     Request,
     RunLimits,
     RunResult,
@@ -29,6 +30,7 @@ from dspark_bench.engine.batch import VerifyBatch, build_verify_batch
 from dspark_bench.engine.batcher import Batcher
 from dspark_bench.engine.commit import Commit, CycleFacts, commit_cycle
 from dspark_bench.engine.plugin_checks import check_lengths, check_proposal
+from dspark_bench.engine.record import carry_record, recorded_tokens
 from dspark_bench.engine.state import ActiveRequest
 from dspark_bench.engine.timing import StageTimer
 from dspark_bench.engine.utilisation import CpuUtilisation
@@ -75,6 +77,7 @@ class Engine:
         self._clock = clock
         self._utilisation = CpuUtilisation()
         self._unseen: list[CycleRecord] = []
+        self._is_recorded = False
         self._cache = target.new_cache(config.max_concurrency, config.max_len)
         if drafter is not None:
             with torch.inference_mode():
@@ -83,11 +86,15 @@ class Engine:
     def run(self, requests: Sequence[Request], load: Load, seed: int) -> RunResult:
         """Serve all `requests` in order, within the limits, and return a record of each.
 
-        Raises UsageError if one cannot fit a cache row, and for a load that brings no request or
-        counts wrongly. `seed` keys every random number together with the request's id.
+        Raises UsageError if one cannot fit a cache row or lacks the recorded output that others
+        carry, and for a load that brings no request or counts wrongly. `seed` keys every random
+        number together with the request's id.
         """
         result = RunResult()
         limits = self._config.limits
+        self._is_recorded = self._acceptance.follows_record and carry_record(
+            requests, self._gamma, self._target.config.eos_token_ids
+        )
         batcher = Batcher(requests, load, self._cache, seed, self._gamma + 1, limits)
         timer = StageTimer(self._clock)
         self._utilisation.restart()
@@ -114,10 +121,11 @@ class Engine:
         states, draft_lens = self._plan_draft(batcher.active, is_explored)
         timer.schedule()
         noise = self._noise(states)
+        recorded = self._recorded(states)
         timer.engine()
 
-        proposal = self._propose(states, draft_lens, noise)
-        hindsight = self._foresee(states, proposal, noise)
+        proposal = self._propose(states, draft_lens, noise, recorded)
+        hindsight = self._foresee(states, proposal, noise, recorded)
         if hindsight is None:
             timer.draft()
         else:
@@ -127,7 +135,7 @@ class Engine:
         timer.schedule()
         if hindsight is not None:
             draft_lens = verify_lens
-            self._draft_again(states, verify_lens, noise)
+            self._draft_again(states, verify_lens, noise, recorded)
             timer.draft()
 
         batch = build_verify_batch(states, proposal, verify_lens, self._cache)
@@ -137,7 +145,7 @@ class Engine:
         timer.verify()
 
         decision = self._acceptance.decide(
-            output.logits, proposal, verify_lens, noise, self._sampling
+            output.logits, proposal, verify_lens, noise, self._sampling, recorded
         )
         commit = commit_cycle(
             states, batch, proposal, verify_lens, decision, self._target.config.eos_token_ids
@@ -205,7 +213,11 @@ class Engine:
         )
 
     def _foresee(
-        self, states: Sequence[ActiveRequest], proposal: Proposal | None, noise: CycleNoise
+        self,
+        states: Sequence[ActiveRequest],
+        proposal: Proposal | None,
+        noise: CycleNoise,
+        recorded: Recorded | None,
     ) -> tuple[int, ...] | None:
         """Accepted length of every draft if all were verified; None unless the scheduler asks.
 
@@ -219,30 +231,49 @@ class Engine:
         logits = self._target.forward(
             batch.token_ids, batch.plan, self._cache, batch.logit_rows
         ).logits
-        decision = self._acceptance.decide(logits, proposal, lens, noise, self._sampling)
+        decision = self._acceptance.decide(logits, proposal, lens, noise, self._sampling, recorded)
         return tuple(decision.verdict.num_accepted[:num_drafted])
 
     def _draft_again(
-        self, states: Sequence[ActiveRequest], lens: Sequence[int], noise: CycleNoise
+        self,
+        states: Sequence[ActiveRequest],
+        lens: Sequence[int],
+        noise: CycleNoise,
+        recorded: Recorded | None,
     ) -> None:
         """Spend the time that drafting `lens` tokens takes; the drafts at hand stay."""
         chosen = [place for place, length in enumerate(lens) if length > 0]
         picked = CycleNoise(noise.draft[chosen], noise.accept[chosen], noise.emit[chosen])
-        self._propose([states[i] for i in chosen], [lens[i] for i in chosen], picked)
+        if recorded is not None:
+            recorded = replace(recorded, token_ids=recorded.token_ids[chosen])
+        self._propose([states[i] for i in chosen], [lens[i] for i in chosen], picked, recorded)
 
     def _noise(self, states: Sequence[ActiveRequest]) -> CycleNoise:
         rows = np.stack([state.noise_row(self._gamma) for state in states])
         return split_noise(rows, self._gamma)
 
+    def _recorded(self, states: Sequence[ActiveRequest]) -> Recorded | None:
+        if not self._is_recorded:
+            return None
+        return recorded_tokens(states, self._gamma + 1, self._target.device)
+
     def _propose(
-        self, states: Sequence[ActiveRequest], draft_lens: Sequence[int], noise: CycleNoise
+        self,
+        states: Sequence[ActiveRequest],
+        draft_lens: Sequence[int],
+        noise: CycleNoise,
+        recorded: Recorded | None,
     ) -> Proposal | None:
+        """Drafts; along a record the drafter scores what is on it (greedy: says its own)."""
         lens = tuple(length for length in draft_lens if length > 0)
         if self._drafter is None or not lens:
             return None
         chosen = states[: len(lens)]
         device = self._target.device
         uniform = torch.from_numpy(noise.draft[: len(lens), : max(lens)]).to(device)
+        forced = None
+        if recorded is not None and not self._sampling.is_greedy:
+            forced = recorded.token_ids[: len(lens), : max(lens)]
         batch = DraftBatch(
             rows=tuple(state.row for state in chosen),
             context_lens=tuple(state.context_len for state in chosen),
@@ -250,6 +281,7 @@ class Engine:
             draft_lens=lens,
             sampling=self._sampling,
             uniform=uniform,
+            forced=forced,
         )
         proposal = self._drafter.propose(batch)
         check_proposal(self._drafter, proposal, batch)

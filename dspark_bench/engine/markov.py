@@ -73,7 +73,7 @@ class MarkovDrafter:
         """Nothing to keep."""
 
     def propose(self, batch: DraftBatch) -> Proposal:
-        """Inverse-CDF draws, slot after slot; greedy takes the argmax."""
+        """Inverse-CDF draws, slot after slot; greedy takes the argmax; forced tokens are kept."""
         previous = batch.anchors
         tokens: list[Tensor] = []
         probs: list[Tensor] = []
@@ -82,7 +82,9 @@ class MarkovDrafter:
             confidence.append(self._revealing[previous])
             row = self._law[previous]
             probs.append(row)
-            if batch.sampling.is_greedy:
+            if batch.forced is not None:
+                previous = batch.forced[:, slot]
+            elif batch.sampling.is_greedy:
                 previous = row.argmax(-1)
             else:
                 steps = row.double().cumsum(-1)

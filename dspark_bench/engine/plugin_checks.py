@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Load
@@ -26,7 +27,10 @@ def check_lengths(
 
 
 def check_proposal(owner: object, proposal: Proposal, batch: DraftBatch) -> None:
-    """Raise UsageError unless tokens are [B, K] and, when sampling, probabilities [B, K, V]."""
+    """Raise UsageError unless tokens are [B, K] and, when sampling, probabilities [B, K, V].
+
+    Tokens that are forced must come back as they are.
+    """
     shape = (len(batch.rows), batch.num_slots)
     name = f"{type(owner).__name__}.propose"
     if tuple(proposal.token_ids.shape) != shape:
@@ -42,6 +46,14 @@ def check_proposal(owner: object, proposal: Proposal, batch: DraftBatch) -> None
     if tuple(proposal.probs.shape[:2]) != shape:
         found = tuple(proposal.probs.shape)
         raise UsageError(f"{name} gave probs of shape {found}; valid: ({shape[0]}, {shape[1]}, V)")
+    if batch.forced is not None:
+        wrong = proposal.token_ids != batch.forced
+        lengths = torch.tensor(batch.draft_lens, device=wrong.device).unsqueeze(1)
+        if (wrong & (torch.arange(shape[1], device=wrong.device) < lengths)).any():
+            raise UsageError(
+                f"{name} drew tokens of its own where batch.forced gives them; valid: those tokens "
+                "and the probabilities of drawing them"
+            )
 
 
 def check_places(load: Load) -> None:

@@ -18,7 +18,7 @@ from dspark_bench.models.attention import Span, plan_attention
 from dspark_bench.models.target import TargetModel
 
 STRIDE = 4
-_BATCH = 16
+BATCH = 16
 
 Sequences = Sequence[tuple[Request, tuple[int, ...]]]
 """Requests, each with the output that the target gave."""
@@ -53,8 +53,10 @@ def score_blocks(
     sequences: Sequences,
     gamma: int,
     sampling: SamplingParams,
+    stride: int = STRIDE,
 ) -> Iterator[ScoredBlocks]:
-    """Yield blocks of `gamma` tokens; outputs too short for one block are left out.
+    """Yield blocks of `gamma` tokens, an anchor every `stride` tokens of the output; outputs too
+    short for one block are left out. A block holds the same anchor of up to `BATCH` sequences.
 
     Greedy sampling is scored at temperature 1, where the distributions are defined. Reallocates the
     drafter's cache.
@@ -62,13 +64,13 @@ def score_blocks(
     if sampling.is_greedy:
         sampling = SamplingParams()
     usable = [place for place, item in enumerate(sequences) if len(item[1]) > gamma]
-    for start in range(0, len(usable), _BATCH):
-        places = usable[start : start + _BATCH]
+    for start in range(0, len(usable), BATCH):
+        places = usable[start : start + BATCH]
         with torch.inference_mode():
             recorded = [_record(target, drafter, *sequences[place], sampling) for place in places]
             longest = max(item.tokens.shape[0] for item in recorded) + gamma
             drafter.allocate(len(recorded), longest)
-            yield from _walk(drafter, recorded, places, gamma, sampling)
+            yield from _walk(drafter, recorded, places, gamma, sampling, stride)
 
 
 def _record(
@@ -93,6 +95,7 @@ def _walk(
     places: Sequence[int],
     gamma: int,
     sampling: SamplingParams,
+    stride: int,
 ) -> Iterator[ScoredBlocks]:
     anchor = [item.num_prompt for item in recorded]
     known = [0] * len(recorded)
@@ -104,7 +107,7 @@ def _walk(
         yield _score(drafter, recorded, rows, anchor, where, gamma, sampling)
         for row in rows:
             known[row] = anchor[row]
-            anchor[row] += STRIDE
+            anchor[row] += stride
 
 
 def _context(

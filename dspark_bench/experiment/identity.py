@@ -88,7 +88,7 @@ def _without_paths(point: PointConfig) -> dict[str, Any]:
     A trace and a cost file count by their content.
     """
     kept = {key: value for key, value in point.values.items() if key not in _LEFT_OUT}
-    for group in ("target", "drafter", "workload", "calibrator"):
+    for group in ("target", "drafter", "workload", "calibrator", "acceptance"):
         kept[group] = {k: v for k, v in kept[group].items() if k != "path"}
     for group in ("load", "lengths", "cost"):
         path = kept[group].get("path")

@@ -25,6 +25,7 @@ from dspark_bench.experiment.build import (
     wants_surface,
 )
 from dspark_bench.experiment.calibration_file import Found, find_calibration
+from dspark_bench.experiment.continuations import with_continuations
 from dspark_bench.experiment.cost_profiles import surface_for
 from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.facts import peak_memory_bytes, point_facts
@@ -114,6 +115,7 @@ def run_point(
     torch.set_num_threads(choose_threads(point))
     found = find_calibration(point, identity.target_hash, identity.drafter_hash)
     objects = build_point(point, memory.models, found.stored)
+    objects, continuations_hash = with_continuations(point, objects, identity)
     with timing_lock() as lock:
         scheduler, surface, cost_notes = _scheduler(point, objects, found, identity, environment)
         prediction = Prediction()
@@ -131,6 +133,7 @@ def run_point(
     lossless = _lossless(point, objects, identity, requests, scheduler)
     context = _context(point, objects, scheduler, prediction, agreement, lossless)
     facts = point_facts(point, objects, identity) | {
+        "continuations_hash": continuations_hash,
         "timing_invalid": is_shared,
         "wall_s": time.monotonic() - started_s,
         "peak_memory_bytes": peak_memory_bytes(),
@@ -218,11 +221,12 @@ def _lossless(
 ) -> LosslessResult:
     """Greedy: compare the arms, with a baseline at another batch size as control.
 
-    A scheduler that looks ahead is never called lossless.
+    A scheduler that looks ahead is never called lossless. Arms that walk along a record are equal
+    whatever the engine does, which is no evidence.
     """
     if not scheduler.spec.is_non_anticipating:
         return LosslessResult(has_passed_distribution=False)
-    if not point.sampling.is_greedy:
+    if not point.sampling.is_greedy or objects.acceptance.follows_record:
         passed = find_verification(verification_path(point, identity))
         return LosslessResult(has_passed_distribution=passed)
     other = 1 if objects.load.max_concurrency > 1 else _CONTROL_CONCURRENCY

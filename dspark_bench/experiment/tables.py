@@ -26,9 +26,9 @@ COLUMNS: Final = (
     *("baseline_floor_ratio", "tok_s_per_user", "ttft_p50_s", "ttft_p99_s", "tpot_p50_s"),
     *("tpot_p99_s", "verify_budget", "verified_waste", "lossless", "lossless_evidence", "status"),
     *("target_hash", "drafter_hash", "prompts_hash", "dtype", "device", "gamma_trained"),
-    *("train_seed", "prompt_tokens_p50"),
+    *("train_seed", "prompt_tokens_p50", "acceptance"),
 )
-_KEYS = ("drafter", "scheduler", "load", "workload", "gamma", "temperature", "seed")
+_KEYS = ("drafter", "scheduler", "load", "workload", "acceptance", "gamma", "temperature", "seed")
 _SAME = ("drafter", "load", "workload", "gamma", "temperature", "seed", "concurrency", "rate")
 _ORACLE = "oracle"
 PENDING, FINISHED, FAILED = "pending", "finished", "failed"

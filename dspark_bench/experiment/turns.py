@@ -104,11 +104,23 @@ def cycle_frame(done: Sequence[TurnResult]) -> pd.DataFrame:
 
 
 def request_frame(done: Sequence[TurnResult]) -> pd.DataFrame:
-    """`requests.parquet`: every request record with its arm, repeat, block and warm-up flag."""
+    """`requests.parquet`: every request record with its arm, repeat, block and warm-up flag.
+
+    prompt_hash: 16 hex digits over the prompt's tokens.
+    """
     names = [field.name for field in fields(RequestRecord)]
-    return pd.DataFrame(
-        [_row(record, names, item.turn) for item in done for record in item.result.requests]
-    )
+    rows = []
+    for item in done:
+        hashes = {r.request_id: _prompt_hash(r) for r in item.turn.requests}
+        for record in item.result.requests:
+            known = {"prompt_hash": hashes.get(record.request_id, "")}
+            rows.append(_row(record, names, item.turn) | known)
+    return pd.DataFrame(rows)
+
+
+def _prompt_hash(request: Request) -> str:
+    text = ",".join(map(str, request.prompt_tokens))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _row(record: CycleRecord | RequestRecord, names: Sequence[str], turn: Turn) -> dict[str, Any]:

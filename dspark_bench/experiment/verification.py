@@ -25,7 +25,7 @@ def verification_path(point: PointConfig, identity: Identity) -> Path:
         str(point.scheduler),
         str(point.cost),
         f"{point.calibrator.class_path} {without_path(point.calibrator)}",
-        str(point.acceptance),
+        f"{point.acceptance.class_path} {without_path(point.acceptance)}",
     ]
     digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
     name = f"{point.drafter.name}-{point.scheduler.name}-{digest}.json"

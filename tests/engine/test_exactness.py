@@ -15,6 +15,7 @@ from dspark_bench.core.types import (
     CycleRecord,
     PlanContext,
     Proposal,
+    Recorded,
     Request,
     SamplingParams,
     SchedulerSpec,
@@ -115,6 +116,7 @@ class GenerousAcceptance(ExactAcceptance):
         verify_lens: Sequence[int],
         noise: CycleNoise,
         sampling: SamplingParams,
+        recorded: Recorded | None = None,
     ) -> ExactDecision:
         easier = CycleNoise(noise.draft, noise.accept * 0.9, noise.emit)
         return super().decide(logits, proposal, verify_lens, easier, sampling)

@@ -1,0 +1,86 @@
+"""`acceptance=replay`: drafts are judged along one recorded output of the target per prompt.
+
+Every drafter and every revision then meets identical contexts, and the draw that judges a token is
+keyed by the token's place in the output, so unchanged code gives identical counts. Keying by place
+is safe here though not elsewhere: along a record a place is decided at most once (a refused token
+is the next anchor), and nothing that a scheduler sees depends on the draws.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dspark_bench.core.errors import UsageError
+from dspark_bench.core.random_streams import CycleNoise, Floats, cycle_noise, request_key
+from dspark_bench.core.sampling import reject_greedy, reject_recorded, token_probs
+from dspark_bench.core.types import Proposal, Recorded, SamplingParams
+from dspark_bench.engine.acceptance import (
+    ExactAcceptance,
+    ExactDecision,
+    bonus_only,
+    expected_overlaps,
+    join,
+)
+
+
+class ReplayAcceptance:
+    """Follows the record where there is one; without one it is exact."""
+
+    follows_record = True
+
+    def __init__(self, seed: int = 0, recording: int = 0, path: str | None = None) -> None:
+        """seed: of the draws; recording, path: which recorded outputs, for who makes them."""
+        for name, value in (("seed", seed), ("recording", recording)):
+            if value < 0:
+                raise UsageError(f"acceptance.{name} is {value}; valid: 0 or more")
+        self.seed = seed
+        self._exact = ExactAcceptance()
+
+    def decide(
+        self,
+        logits: Tensor,
+        proposal: Proposal | None,
+        verify_lens: Sequence[int],
+        noise: CycleNoise,
+        sampling: SamplingParams,
+        recorded: Recorded | None = None,
+    ) -> ExactDecision:
+        """Judge one cycle; shapes as for `ExactAcceptance.decide`.
+
+        Greedy: a draft is accepted iff it equals the recorded token.
+        """
+        if recorded is None:
+            return self._exact.decide(logits, proposal, verify_lens, noise, sampling)
+        num_drafted = 0 if proposal is None else proposal.token_ids.shape[0]
+        verdict = bonus_only(recorded.token_ids[num_drafted:, 0].tolist())
+        margins = expected = None
+        if sampling.is_greedy:
+            margins = self._exact.decide(logits, proposal, verify_lens, noise, sampling).margins
+        if proposal is not None:
+            lens = verify_lens[:num_drafted]
+            known = recorded.token_ids[:num_drafted]
+            if sampling.is_greedy:
+                judged = reject_greedy(known.tolist(), proposal.token_ids.tolist(), lens)
+            else:
+                assert proposal.probs is not None
+                probs = token_probs(logits[: sum(lens) + num_drafted], sampling)
+                draws = self._draws(recorded, num_drafted, proposal.token_ids.shape[1])
+                uniform = torch.from_numpy(draws).to(logits.device)
+                judged = reject_recorded(probs, proposal.probs, known, lens, uniform)
+                expected = expected_overlaps(probs, proposal, lens)
+            verdict = join(judged, verdict)
+        return ExactDecision(verdict, expected, margins)
+
+    def _draws(self, recorded: Recorded, num_drafted: int, num_slots: int) -> Floats:
+        """Uniform numbers [D, K] keyed by request and place in the output."""
+        keys = [request_key(self.seed, key) for key in recorded.keys[:num_drafted]]
+        places = np.add.outer(recorded.places[:num_drafted], np.arange(num_slots))
+        drawn = cycle_noise(
+            np.repeat(np.array(keys, dtype=np.uint64), num_slots),
+            places.astype(np.uint64).ravel(),
+            num_slots=1,
+        )
+        uniform: Floats = drawn.accept.reshape(num_drafted, num_slots)
+        return uniform

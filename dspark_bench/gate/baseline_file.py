@@ -1,0 +1,147 @@
+"""The baseline as one small JSON file: counts by prompt, and hashes of what they are of."""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from dspark_bench.core.errors import ResultsError
+from dspark_bench.gate.counts import FIELDS, Counts, PromptCounts
+from dspark_bench.gate.points import GatePoint, PointIdentity
+from dspark_bench.gate.speed import SpeedUnits
+from dspark_bench.metrics.sums import FloatArray
+
+FORMAT: Final = "dspark-bench baseline"
+VERSION: Final = 1
+
+
+def write_baseline(path: Path, points: Sequence[GatePoint]) -> None:
+    """Write the file whole. Raises ResultsError if it cannot be written."""
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "points": [_point_json(point) for point in points],
+    }
+    text = _dump(content)
+    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def read_baseline(path: Path) -> list[GatePoint]:
+    """Points of a baseline file. Raises ResultsError if it is damaged or of another version."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"cannot read baseline {path}: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ResultsError(f"{path} is no baseline; valid: a file that check --update wrote")
+    if content.get("version") != VERSION:
+        raise ResultsError(f"{path} has version {content.get('version')}; valid: {VERSION}")
+    try:
+        points = [_read_point(entry) for entry in content["points"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ResultsError(f"baseline {path} is damaged: {error!r}") from error
+    if not points:
+        raise ResultsError(f"baseline {path} holds no point")
+    return points
+
+
+def _point_json(point: GatePoint) -> dict[str, Any]:
+    counts, speed = point.counts, point.speed
+    return {
+        "label": point.label,
+        "point_id": point.point_id,
+        "gamma": point.gamma,
+        "keys": point.keys,
+        "identity": asdict(point.identity),
+        "prompts": list(counts.prompts),
+        "prompt_hashes": list(counts.hashes),
+        "repeats": [
+            {
+                name: _numbers(getattr(repeat, name))
+                for name in ("cycles", *FIELDS)
+                if name == "cycles" or np.any(getattr(repeat, name))
+            }
+            for repeat in counts.repeats
+        ],
+        "speed": None
+        if speed is None
+        else {
+            "labels": list(speed.labels),
+            "is_by_prompt": speed.is_by_prompt,
+            "table": [[round(value, 6) for value in row] for row in speed.table.tolist()],
+        },
+    }
+
+
+def _read_point(entry: dict[str, Any]) -> GatePoint:
+    prompts = tuple(map(str, entry["prompts"]))
+    hashes = tuple(map(str, entry["prompt_hashes"]))
+    gamma = int(entry["gamma"])
+    shape = (len(prompts), gamma)
+    repeats = tuple(_read_counts(repeat, shape) for repeat in entry["repeats"])
+    if gamma < 1 or len(hashes) != len(prompts) or not prompts or not repeats:
+        raise ValueError("prompts, prompt_hashes and repeats do not fit together")
+    speed = entry.get("speed")
+    return GatePoint(
+        label=str(entry["label"]),
+        point_id=str(entry["point_id"]),
+        gamma=gamma,
+        keys=dict(entry["keys"]),
+        identity=PointIdentity(**entry["identity"]),
+        counts=PromptCounts(prompts, hashes, repeats),
+        speed=None
+        if speed is None
+        else SpeedUnits(
+            tuple(map(str, speed["labels"])),
+            bool(speed["is_by_prompt"]),
+            _table(speed["table"], (len(speed["labels"]), 4)),
+        ),
+    )
+
+
+def _read_counts(repeat: dict[str, Any], shape: tuple[int, int]) -> Counts:
+    tables = [_table(repeat[name], shape) if name in repeat else np.zeros(shape) for name in FIELDS]
+    return Counts(_table(repeat["cycles"], shape[:1]), *tables)
+
+
+def _table(values: object, shape: tuple[int, ...]) -> FloatArray:
+    table = np.asarray(values, dtype=np.float64)
+    if table.shape != shape or not np.isfinite(table).all() or (table < 0).any():
+        raise ValueError(f"a table of shape {table.shape}; valid: {shape}, numbers of 0 or more")
+    return table
+
+
+def _numbers(table: FloatArray) -> Any:
+    """Whole numbers as such; others to 9 decimals, far below anything that is compared."""
+    if table.ndim > 1:
+        return [_numbers(row) for row in table]
+    return [int(v) if float(v).is_integer() else round(float(v), 9) for v in table]
+
+
+def _dump(content: dict[str, Any]) -> str:
+    """Lists of numbers on one line each: a file that differs readably."""
+
+    def lines(value: Any, indent: str) -> str:
+        deeper = indent + " "
+        if isinstance(value, dict) and value:
+            parts = [f"{deeper}{json.dumps(k)}: {lines(v, deeper)}" for k, v in value.items()]
+            return "{\n" + ",\n".join(parts) + f"\n{indent}}}"
+        if isinstance(value, list) and value and isinstance(value[0], dict | list):
+            parts = [deeper + lines(item, deeper) for item in value]
+            return "[\n" + ",\n".join(parts) + f"\n{indent}]"
+        if isinstance(value, float) and not math.isfinite(value):
+            return "null"
+        return json.dumps(value, separators=(",", ":"))
+
+    return lines(content, "") + "\n"

@@ -1,0 +1,98 @@
+"""Results folders of made-up acceptance, with the files and columns that the gate reads."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tests.metrics.records import cycle, request
+
+
+@cache
+def records(
+    num_prompts: int = 40,
+    gamma: int = 3,
+    chance: float = 0.6,
+    num_cycles: int = 30,
+    seed: int = 0,
+    has_overlaps: bool = True,
+    num_repeats: int = 1,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cycles whose drafts are accepted with probability `chance` each, and their requests.
+
+    Equal seeds give equal numbers to every chance, as a replay does.
+    """
+    rng = np.random.default_rng(seed)
+    cycles, requests = [], []
+    for repeat in range(num_repeats):
+        for prompt in range(num_prompts):
+            own = chance + 0.1 * np.sin(prompt)
+            names = {"repeat": repeat, "block": repeat * num_prompts + prompt, "request_id": prompt}
+            requests.append(
+                request(**names, prompt_id=f"p{prompt}") | {"prompt_hash": f"hash{prompt}"}
+            )
+            for number in range(num_cycles):
+                passed = rng.random(gamma) < own
+                count = gamma if passed.all() else int(np.argmin(passed))
+                cycles.append(
+                    cycle(
+                        **names,
+                        cycle=number,
+                        num_drafted=gamma,
+                        verify_len=gamma,
+                        num_accepted=count,
+                        is_rejected=count < gamma,
+                        num_emitted=count + 1,
+                        expected_acceptance=[own] * gamma if has_overlaps else (),
+                    )
+                )
+    return pd.DataFrame(cycles), pd.DataFrame(requests)
+
+
+def write_point(
+    folder: Path,
+    point_id: str,
+    frames: tuple[pd.DataFrame, pd.DataFrame],
+    keys: dict[str, object] | None = None,
+    facts: dict[str, object] | None = None,
+    schema_version: int = 1,
+) -> None:
+    """A finished point, named in the sweep's plan."""
+    cycles, requests = frames
+    gamma = int(cycles["num_drafted"].max())
+    point = folder / "points" / point_id
+    point.mkdir(parents=True, exist_ok=True)
+    cycles.to_parquet(point / "cycles.parquet", index=False)
+    requests.to_parquet(point / "requests.parquet", index=False)
+    content = {
+        "schema_version": schema_version,
+        "point": {
+            "point_id": point_id,
+            "keys": {
+                "drafter": "semi_ar",
+                "gamma": gamma,
+                "workload": "mixed",
+                "load": "closed",
+                "scheduler": "fixed",
+                "acceptance": "replay",
+                "seed": 0,
+                **(keys or {}),
+            },
+        },
+        "facts": {
+            "target_hash": "aaaa",
+            "drafter_hash": "bbbb",
+            "continuations_hash": "cccc",
+            "dtype": "float32",
+            "device": "cpu",
+            "concurrency": 1,
+            **(facts or {}),
+        },
+        "counts": {"cycles": len(cycles), "trial_cycles": len(cycles)},
+    }
+    (point / "metrics.json").write_text(json.dumps(content))
+    plan = folder / "sweep.json"
+    known = json.loads(plan.read_text())["points"] if plan.exists() else []
+    plan.write_text(json.dumps({"points": [*known, {"point_id": point_id}]}))
