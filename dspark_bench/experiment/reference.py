@@ -2,7 +2,8 @@
 
     python -m dspark_bench.experiment.reference --out results/reference [--part domains]
 
-Three sweeps, each resumable like any other. `domains`: 100 held-out prompts per domain at the
+Resumable like any other sweep. `paper`: every exhibit of the paper at its small size, for the
+figures. `domains`: 100 held-out prompts per domain at the
 paper's draft length, for the ratios between drafters. `long`: the same at twice that length, where
 drafts live so long. `grid`: every drafter, domain, draft length and temperature. The cycle records
 that tables are made from are then thinned to the columns that count acceptance, so that the folder
@@ -20,13 +21,16 @@ import pandas as pd
 import typer
 from rich.console import Console
 
+from dspark_bench.experiment.run_lists import run_sweep_list
 from dspark_bench.experiment.sweep import SweepRequest, run_sweep
+from dspark_bench.experiment.sweep_lists import read_sweep_list
 from dspark_bench.metrics.comparison import accepted_by_prompt, accepted_length_ratio
 from dspark_bench.metrics.intervals import Interval
 
 DOMAINS = ("math", "code", "prose")
 DRAFTERS = ("parallel", "ar", "semi_ar", "semi_ar_gated", "semi_ar_rnn")
 GAMMAS = (1, 2, 4, 7, 8, 12, 15, 16)
+PAPER = "paper"
 KEPT_COLUMNS = (
     *("arm", "repeat", "block", "is_warmup", "cycle", "request_id", "is_prefill"),
     *("num_drafted", "verify_len", "num_accepted", "is_rejected", "num_emitted", "full_width"),
@@ -69,12 +73,14 @@ def parts(num_requests: int, num_grid_requests: int) -> tuple[Part, ...]:
 
 def main(
     out: Annotated[Path, typer.Option(help="Folder that receives one folder per sweep.")],
-    part: Annotated[str, typer.Option(help="domains, long, grid or all.")] = "all",
+    part: Annotated[str, typer.Option(help="paper, domains, long, grid or all.")] = "all",
     requests: Annotated[int, typer.Option(help="Prompts per domain of `domains`, `long`.")] = 100,
     grid_requests: Annotated[int, typer.Option(help="Prompts per domain of `grid`.")] = 16,
 ) -> None:
     """Measure what is missing, thin the records, and write the tables."""
     console = Console()
+    if part in ("all", PAPER):
+        measure_exhibits(out, console)
     for item in parts(requests, grid_requests):
         if part in ("all", item.name):
             overrides = (*item.overrides, f"name={item.name}", f"results_dir={out}")
@@ -85,6 +91,16 @@ def main(
         text = tables(points)
         (out / "drafters.md").write_text(text, encoding="utf-8")
         console.print(text)
+
+
+def measure_exhibits(out: Path, console: Console) -> None:
+    """Every exhibit of the paper at its small size, one folder each below `out`/paper."""
+    overrides = ("+experiment=paper", f"results_dir={out}", f"name={PAPER}")
+    found = read_sweep_list(overrides, is_quick=True)
+    assert found is not None
+    run_sweep_list(found, SweepRequest(overrides), console)
+    for exhibit in found.exhibits:
+        thin(out / PAPER / exhibit.name, keeps_cycles=False)
 
 
 def thin(folder: Path, keeps_cycles: bool) -> None:
