@@ -15,6 +15,7 @@ from dspark_bench.plots.results import find_sweeps
 
 NO_DRAFTER: Final = "none"
 REPLAY: Final = "replay"
+STALE: Final = "stale"
 _UNNAMED: Final = ("name", "results_dir", "num_requests", "seed", "target", "experiment")
 _UNNAMED_GROUPS: Final = ("acceptance", "engine", "measure", "slo", "train")
 _SCHEDULING_GROUPS: Final = ("cost", "calibrator")
@@ -62,12 +63,13 @@ class GatePoint:
 def read_points(path: Path) -> list[GatePoint]:
     """Every point with a drafter at or below a results folder.
 
-    Raises ResultsError if there is none, or if one failed, is unfinished or cannot be read: what is
-    missing must not pass.
+    Raises ResultsError if there is none, or if one failed, is unfinished, is of older code than the
+    sweep's last run, or cannot be read: what is missing must not pass.
     """
     points = []
     for folder in find_sweeps(path):
         plan = _read_json(folder / "sweep.json")
+        _refuse_stale(plan, folder)
         planned = [str(entry["point_id"]) for entry in plan.get("points", [])]
         present = [p.name for p in sorted((folder / "points").glob("[!.]*")) if p.is_dir()]
         for point_id in dict.fromkeys([*planned, *present]):
@@ -77,6 +79,16 @@ def read_points(path: Path) -> list[GatePoint]:
     if not points:
         raise ResultsError(f"no point with a drafter in {path}: nothing to check")
     return points
+
+
+def _refuse_stale(plan: Mapping[str, Any], folder: Path) -> None:
+    """Figures of older code must not speak for the code that is checked."""
+    stale = [entry["point_id"] for entry in plan.get("points", []) if entry.get("status") == STALE]
+    if stale:
+        raise ResultsError(
+            f"{len(stale)} points of {folder} are stale: measured by other code or on another "
+            f"machine ({', '.join(map(str, stale))}); sweep --fresh measures them again"
+        )
 
 
 def _read_point(folder: Path) -> GatePoint | None:

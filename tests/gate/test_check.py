@@ -139,6 +139,16 @@ def test_what_is_missing_or_other_is_a_set_up_error(
     assert "no sweep" in error_of(tmp_path / "empty")
 
 
+def test_stale_points_do_not_speak_for_new_code(
+    base: Path, now: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = json.loads((now / "sweep.json").read_text())
+    plan["points"][0]["status"] = "stale"
+    (now / "sweep.json").write_text(json.dumps(plan))
+    assert check(now, "--baseline", base) == 2
+    assert "1 points of" in capsys.readouterr().err
+
+
 def test_a_key_of_a_later_version_is_noted_and_no_difference(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
