@@ -9,7 +9,7 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv sweep plot test test-slow check format train-zoo calibrate-zoo reference clean
-.PHONY: paper paper-quick baseline gate bench-gate
+.PHONY: paper paper-quick figures baseline gate bench-gate
 .PHONY: bench-engine bench-schedulers bench-neighbour bench-calibration
 
 help: ## List the targets
@@ -28,11 +28,11 @@ sweep: $(STAMP) ## The main job: speedup against draft length, on the embedded m
 plot: $(STAMP) ## Figures of everything under results/
 	$(BIN)/dspark-bench plot results/
 
-paper: $(STAMP) ## Every exhibit of the paper on the embedded models, with figures and report (about 4 hours; resumes)
+paper: $(STAMP) ## Every exhibit of the paper on the embedded models, with figures and report (estimated 4 hours; resumes)
 	$(BIN)/dspark-bench sweep +experiment=paper
 	$(BIN)/dspark-bench report results/paper
 
-paper-quick: $(STAMP) ## The same at a small size (about 12 minutes on 4 cores; resumes)
+paper-quick: $(STAMP) ## The same at a small size (about 16 minutes on 4 cores; resumes)
 	$(BIN)/dspark-bench sweep +experiment=paper --quick
 	$(BIN)/dspark-bench report results/paper-quick
 
@@ -83,6 +83,9 @@ calibrate-zoo: $(STAMP) ## Fit the calibration of every embedded drafter, sample
 
 train-zoo: $(STAMP) ## Train the embedded models again, into zoo-work/zoo (hours; resumes)
 	$(BIN)/python -m dspark_bench.experiment.train_zoo --work $(ZOO_WORK) --out $(ZOO_WORK)/zoo
+
+figures: $(STAMP) ## The README's pictures, from the committed results
+	$(BIN)/dspark-bench plot results/reference/paper --out results/reference/figures --format png --kind s_curve --kind acceptance_by_position --kind load
 
 reference: $(STAMP) ## Measure the embedded drafters again, into results/reference (hours; resumes)
 	$(BIN)/python -m dspark_bench.experiment.reference --out results/reference
