@@ -1,5 +1,7 @@
 """Two points on the same prompts: ratios of accepted lengths and of speedups, paired by prompt."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -16,16 +18,12 @@ from dspark_bench.metrics.intervals import NUM_RESAMPLES, PERCENTILES, Interval
 from dspark_bench.metrics.sums import FloatArray
 
 _COLUMNS = ["cycles", "accepted"]
+_REQUEST_KEY = [*TURN_KEY, "request_id"]
 
 
 def accepted_by_prompt(cycles: pd.DataFrame, requests: pd.DataFrame) -> pd.DataFrame:
     """Decode cycles and accepted drafts of the speculative arm, one row per prompt_id."""
-    key = [*TURN_KEY, "request_id"]
-    rows = decode_cycles(cycles)
-    names = measured(requests)[[*key, "prompt_id"]].drop_duplicates()
-    known = rows[[*key, "num_accepted"]].merge(names, on=key, how="left", validate="many_to_one")
-    if known["prompt_id"].isna().any():
-        raise ResultsError("a cycle belongs to no request")
+    known = _with_prompts(decode_cycles(cycles)[[*_REQUEST_KEY, "num_accepted"]], requests)
     grouped = known.groupby("prompt_id")["num_accepted"].agg(["size", "sum"])
     return grouped.set_axis(_COLUMNS, axis=1).astype(np.float64)
 
@@ -35,11 +33,7 @@ def accepted_length_ratio(first: pd.DataFrame, second: pd.DataFrame, seed: int =
 
     Both are results of `accepted_by_prompt`. Raises ResultsError if their prompts differ.
     """
-    ours, theirs, draws = _paired(first, second, seed)
-    value = float(_tau(ours.sum(0)) / _tau(theirs.sum(0)))
-    resampled = _tau(draws @ ours) / _tau(draws @ theirs)
-    low, high = np.percentile(resampled, PERCENTILES)
-    return Interval(value, float(low), float(high), len(ours))
+    return _pooled_ratio(_tau, first, second, seed)
 
 
 def _tau(sums: FloatArray) -> FloatArray:
@@ -56,12 +50,8 @@ def speed_by_prompt(cycles: pd.DataFrame, requests: pd.DataFrame) -> pd.DataFram
     rows = measured(cycles)
     if (rows["batch_size"] > 1).any():
         raise ResultsError("requests shared a batch; its time belongs to no single prompt")
-    key = [*TURN_KEY, "request_id"]
-    names = measured(requests)[[*key, "prompt_id"]].drop_duplicates()
-    timed = rows[[*key, "num_emitted"]].assign(duration_s=rows[STAGE_TIMES].sum(axis=1))
-    known = timed.merge(names, on=key, how="left", validate="many_to_one")
-    if known["prompt_id"].isna().any():
-        raise ResultsError("a cycle belongs to no request")
+    timed = rows[[*_REQUEST_KEY, "num_emitted"]].assign(duration_s=rows[STAGE_TIMES].sum(axis=1))
+    known = _with_prompts(timed, requests)
     parts = []
     for arm, prefix in ((SPECULATIVE, ""), (BASELINE, "baseline_")):
         grouped = known[known["arm"] == arm].groupby("prompt_id")
@@ -75,11 +65,7 @@ def speedup_ratio(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> I
 
     Both are results of `speed_by_prompt`. Raises ResultsError if their prompts differ.
     """
-    ours, theirs, draws = _paired(first, second, seed)
-    value = float(_speedup(ours.sum(0)) / _speedup(theirs.sum(0)))
-    resampled = _speedup(draws @ ours) / _speedup(draws @ theirs)
-    low, high = np.percentile(resampled, PERCENTILES)
-    return Interval(value, float(low), float(high), len(ours))
+    return _pooled_ratio(_speedup, first, second, seed)
 
 
 def _speedup(sums: FloatArray) -> FloatArray:
@@ -98,3 +84,25 @@ def _paired(
     shares = np.full(len(ours), 1 / len(ours))
     draws = np.random.default_rng(seed).multinomial(len(ours), shares, NUM_RESAMPLES)
     return ours, theirs, draws.astype(np.float64)
+
+
+def _with_prompts(cycles: pd.DataFrame, requests: pd.DataFrame) -> pd.DataFrame:
+    """The cycles with the prompt_id of their requests. Raises ResultsError if one has none."""
+    names = measured(requests)[[*_REQUEST_KEY, "prompt_id"]].drop_duplicates()
+    known = cycles.merge(names, on=_REQUEST_KEY, how="left", validate="many_to_one")
+    if known["prompt_id"].isna().any():
+        raise ResultsError("a cycle belongs to no request")
+    return known
+
+
+def _pooled_ratio(
+    of: Callable[[FloatArray], FloatArray], first: pd.DataFrame, second: pd.DataFrame, seed: int
+) -> Interval:
+    """`of` the sums over prompts of `first`, over the same of `second`; prompts are drawn in pairs.
+
+    of: from sums [..., columns] to [...].
+    """
+    ours, theirs, draws = _paired(first, second, seed)
+    value = float(of(ours.sum(0)) / of(theirs.sum(0)))
+    low, high = np.percentile(of(draws @ ours) / of(draws @ theirs), PERCENTILES)
+    return Interval(value, float(low), float(high), len(ours))

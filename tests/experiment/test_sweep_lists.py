@@ -152,7 +152,9 @@ def test_every_point_of_every_exhibit_is_valid_on_the_zoo(is_quick: bool) -> Non
     hashes = HashCache()
     for exhibit in _read(["+experiment=paper"], is_quick).exhibits:
         for sweep in exhibit.sweeps:
-            plan_sweep(sweep, hashes)
+            _, planned = plan_sweep(sweep, hashes)
+            assert len(planned) == len(expand(sweep).points)
+            assert all(point.config.has_drafter for point in planned)
 
 
 def test_a_suite_fills_its_folders_shares_points_and_resumes(
