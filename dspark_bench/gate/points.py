@@ -11,6 +11,7 @@ import pandas as pd
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.gate.counts import PromptCounts, collect_counts
 from dspark_bench.gate.speed import SpeedUnits, collect_speed
+from dspark_bench.plots.points import read_json
 from dspark_bench.plots.results import find_sweeps
 
 NO_DRAFTER: Final = "none"
@@ -68,7 +69,7 @@ def read_points(path: Path) -> list[GatePoint]:
     """
     points = []
     for folder in find_sweeps(path):
-        plan = _read_json(folder / "sweep.json")
+        plan = read_json(folder / "sweep.json")
         _refuse_stale(plan, folder)
         planned = [str(entry["point_id"]) for entry in plan.get("points", [])]
         present = [p.name for p in sorted((folder / "points").glob("[!.]*")) if p.is_dir()]
@@ -95,7 +96,7 @@ def _read_point(folder: Path) -> GatePoint | None:
     """None for `drafter=none`."""
     if not (folder / "metrics.json").is_file():
         raise ResultsError(f"point {folder.name} of {folder.parents[1]} {_failure(folder)}")
-    metrics = _read_json(folder / "metrics.json")
+    metrics = read_json(folder / "metrics.json")
     try:
         keys = dict(metrics["point"]["keys"])
         if keys["drafter"] == NO_DRAFTER:
@@ -163,18 +164,8 @@ def _label(keys: Mapping[str, Any]) -> str:
 def _failure(folder: Path) -> str:
     error = folder / "error.json"
     if error.is_file():
-        return f"failed: {_read_json(error).get('message')}"
+        return f"failed: {read_json(error).get('message')}"
     return "is not finished: it has no metrics.json"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"cannot read {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise ResultsError(f"cannot read {path}: expected a JSON object")
-    return content
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
