@@ -33,13 +33,12 @@ from dspark_bench.experiment.identity import Identity
 from dspark_bench.experiment.point_config import PointConfig
 from dspark_bench.experiment.predictions import (
     Prediction,
-    PredictionCache,
     agreement_curve,
+    can_predict,
     costs_now,
     predict,
     row_length,
     run_untimed,
-    with_costs,
 )
 from dspark_bench.experiment.replay import replay
 from dspark_bench.experiment.timing_lock import timing_lock
@@ -80,19 +79,6 @@ class PointResult:
 
 
 @dataclass(frozen=True, slots=True)
-class RunMemory:
-    """What one process keeps between points."""
-
-    models: ModelCache
-    predictions: PredictionCache
-
-    @classmethod
-    def empty(cls) -> "RunMemory":
-        """Nothing kept yet."""
-        return cls(ModelCache(), PredictionCache())
-
-
-@dataclass(frozen=True, slots=True)
 class Watcher:
     """Called while nothing is timed: `on_plan` with the number of turns, `on_turn` after each."""
 
@@ -104,7 +90,7 @@ def run_point(
     point: PointConfig,
     identity: Identity,
     environment: Environment,
-    memory: RunMemory,
+    models: ModelCache,
     watcher: Watcher,
 ) -> PointResult:
     """Measure one point. Sets torch's thread count. Raises what its parts raise.
@@ -114,17 +100,16 @@ def run_point(
     started_s = time.monotonic()
     torch.set_num_threads(choose_threads(point))
     found = find_calibration(point, identity.target_hash, identity.drafter_hash)
-    objects = build_point(point, memory.models, found.stored)
+    objects = build_point(point, models, found.stored)
     objects, continuations_hash = with_continuations(point, objects, identity)
     with timing_lock() as lock:
         scheduler, surface, cost_notes = _scheduler(point, objects, found, identity, environment)
-        prediction = Prediction()
-        if isinstance(scheduler, FixedScheduler):  # the model knows of no other choice
-            prediction = predict(point, objects, memory.predictions, _drafter_key(point, identity))
-        before = costs_now(point, objects)
+        is_predicted = can_predict(point, objects, scheduler)
+        costs = [costs_now(point, objects)] if is_predicted else []
         done = _measure(point, objects, scheduler, watcher)
-        prediction = with_costs(prediction, point.gamma, (before, costs_now(point, objects)))
+        costs += [costs_now(point, objects)] if is_predicted else []
         is_shared = lock.is_shared
+    prediction = predict(point, objects, costs) if is_predicted else Prediction()
     agreement = agreement_curve(point, objects, done, point.measure.agreement_requests)
     requests = request_frame(done)
     cycles = cycle_frame(done).assign(
@@ -148,10 +133,6 @@ def _calibration_notes(objects: PointObjects, found: Found) -> tuple[str, ...]:
     """Why confidences stay as they are, where there are any."""
     has_any = objects.drafter is not None and objects.drafter.spec.has_confidence
     return (found.note,) if has_any and found.note is not None else ()
-
-
-def _drafter_key(point: PointConfig, identity: Identity) -> str:
-    return f"{point.drafter}/{identity.drafter_hash}"
 
 
 def _scheduler(

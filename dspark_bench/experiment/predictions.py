@@ -1,18 +1,14 @@
-"""What `speedup_model` and the agreement curve rest on, measured apart from the timed runs.
-
-Costs and survival are kept between points of a sweep that share target, drafter and sampling.
-"""
+"""What `speedup_model` and the agreement curve rest on, measured apart from the timed runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 
-import torch
-
+from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.types import Request, RunResult
 from dspark_bench.engine.agreement import measure_agreement
 from dspark_bench.engine.engine import Engine, EngineConfig
-from dspark_bench.engine.profile import PROFILE_MAX_GAMMA, PROFILE_NEW_TOKENS, profile_costs
+from dspark_bench.engine.profile import PROFILE_NEW_TOKENS, profile_costs
 from dspark_bench.experiment.build import PointObjects
 from dspark_bench.experiment.point_config import PointConfig
 from dspark_bench.experiment.turns import TurnResult, garbage_kept, repeat_seed
@@ -22,7 +18,6 @@ from dspark_bench.metrics.positions import Agreement
 from dspark_bench.metrics.theory import CostProfile
 from dspark_bench.schedulers.fixed import FixedScheduler
 
-PROFILE_REQUESTS = 3
 LOCAL_REQUESTS = 8
 _CALIBRATION_REPEAT = -2
 
@@ -39,109 +34,28 @@ class Prediction:
     mean_output_tokens: float | None = None
 
 
-class PredictionCache:
-    """Profiles by what they depend on."""
-
-    def __init__(self) -> None:
-        self._profiles: dict[tuple[object, ...], CostProfile] = {}
-
-    def profile(self, point: PointConfig, objects: PointObjects, drafter_key: str) -> CostProfile:
-        """Costs at batch 1 for every draft length up to 16 that the drafter can do."""
-        assert objects.drafter is not None
-        target = objects.target
-        key = (
-            *(target.identity, drafter_key, str(target.dtype), str(target.device)),
-            *(point.sampling, str(point.workload), torch.get_num_threads()),
-        )
-        if key not in self._profiles:
-            longest = min(PROFILE_MAX_GAMMA, objects.drafter.spec.max_gamma)
-            prompts = objects.prompts.calibration[:PROFILE_REQUESTS]
-            self._profiles[key] = _profile(point, objects, prompts, range(1, longest + 1))
-        return self._profiles[key]
+def can_predict(point: PointConfig, objects: PointObjects, scheduler: Scheduler) -> bool:
+    """Whether `speedup_model` knows this kind of point: one request at a time, all verified."""
+    is_alone = objects.load.max_concurrency == 1
+    has_prompts = objects.drafter is not None and bool(objects.prompts.calibration)
+    return has_prompts and is_alone and isinstance(scheduler, FixedScheduler)
 
 
-def costs_now(point: PointConfig, objects: PointObjects) -> CostProfile | None:
+def costs_now(point: PointConfig, objects: PointObjects) -> CostProfile:
     """Costs at the point's own draft length, on calibration prompts, as the machine is now.
 
     A machine that others use drifts by more in minutes than two draft lengths differ, so these are
     taken right before and right after the timed turns. Allocates the drafter's cache anew.
     """
     prompts = objects.prompts.calibration[:LOCAL_REQUESTS]
-    if objects.drafter is None or not prompts or objects.load.max_concurrency > 1:
-        return None
-    return _profile(point, objects, prompts, (point.gamma,))
+    return _profile(point, objects, prompts)
 
 
-def with_costs(
-    prediction: Prediction, gamma: int, taken: Sequence[CostProfile | None]
-) -> Prediction:
-    """The prediction with the mean of `taken` in place of the sweep's figures at `gamma`."""
-    profile = prediction.profile
-    local = [costs for costs in taken if costs is not None]
-    if profile is None or not local:
-        return prediction
+def predict(point: PointConfig, objects: PointObjects, taken: Sequence[CostProfile]) -> Prediction:
+    """The mean of the costs `taken`, and the acceptance of the calibration prompts, run untimed.
 
-    def at_gamma(name: str) -> tuple[float, ...]:
-        curve = list(getattr(profile, name))
-        curve += [float("nan")] * (gamma + 1 - len(curve))
-        curve[gamma] = fmean(getattr(costs, name)[gamma] for costs in local)
-        return tuple(curve)
-
-    updated = CostProfile(
-        step_s=fmean(costs.step_s for costs in local),
-        verify_s=at_gamma("verify_s"),
-        draft_s=at_gamma("draft_s"),
-        overhead_s=at_gamma("overhead_s"),
-        prefill_s=fmean(costs.prefill_s for costs in local),
-        draft_prefill_s=fmean(costs.draft_prefill_s for costs in local),
-    )
-    return replace(prediction, profile=updated)
-
-
-def _profile(
-    point: PointConfig,
-    objects: PointObjects,
-    prompts: Sequence[Request],
-    gammas: Sequence[int],
-) -> CostProfile:
-    longest = max(gammas)
-    room = EngineConfig(
-        1, max(len(p.prompt_tokens) for p in prompts) + PROFILE_NEW_TOKENS + longest + 1
-    )
-    engines = {
-        gamma: _engine(point, objects, gamma, room, is_speculative=gamma > 0)
-        for gamma in (0, *gammas)
-    }
-
-    def serve(gamma: int, requests: Sequence[Request], seed: int) -> RunResult:
-        with garbage_kept():
-            return engines[gamma].run(requests, ClosedLoad(1), seed)
-
-    seed = repeat_seed(point.seed, _CALIBRATION_REPEAT)
-    costs = profile_costs(serve, prompts, gammas, seed)
-    return CostProfile(
-        costs.step_s,
-        costs.verify_s,
-        costs.draft_s,
-        costs.overhead_s,
-        costs.prefill_s,
-        costs.draft_prefill_s,
-    )
-
-
-def predict(
-    point: PointConfig, objects: PointObjects, cache: PredictionCache, drafter_key: str
-) -> Prediction:
-    """Profile the costs, then run the calibration prompts untimed.
-
-    Allocates the drafter's cache anew: build the timed engines afterwards. Larger batches than 1
-    have other costs, so there is no prediction for them.
+    Allocates the drafter's cache anew: call it when nothing is left to be timed.
     """
-    if objects.drafter is None or not objects.prompts.calibration:
-        return Prediction()
-    if objects.load.max_concurrency > 1:
-        return Prediction()
-    profile = cache.profile(point, objects, drafter_key)
     result = run_untimed(
         point,
         objects,
@@ -150,7 +64,55 @@ def predict(
         is_speculative=True,
     )
     lengths = [len(record.output_tokens) for record in result.requests]
-    return Prediction(profile, _survival(result, point.gamma), sum(lengths) / len(lengths))
+    return Prediction(
+        _mean_profile(taken), _survival(result, point.gamma), sum(lengths) / len(lengths)
+    )
+
+
+def _mean_profile(taken: Sequence[CostProfile]) -> CostProfile:
+    def mean(name: str) -> float:
+        return fmean(getattr(costs, name) for costs in taken)
+
+    def mean_curve(name: str) -> tuple[float, ...]:
+        curves = zip(*(getattr(costs, name) for costs in taken), strict=True)
+        return tuple(fmean(values) for values in curves)
+
+    return CostProfile(
+        step_s=mean("step_s"),
+        verify_s=mean_curve("verify_s"),
+        draft_s=mean_curve("draft_s"),
+        overhead_s=mean_curve("overhead_s"),
+        prefill_s=mean("prefill_s"),
+        draft_prefill_s=mean("draft_prefill_s"),
+    )
+
+
+def _profile(
+    point: PointConfig,
+    objects: PointObjects,
+    prompts: Sequence[Request],
+) -> CostProfile:
+    longest = max(len(p.prompt_tokens) for p in prompts)
+    room = EngineConfig(1, longest + PROFILE_NEW_TOKENS + point.gamma + 1)
+    engines = {
+        gamma: _engine(point, objects, gamma, room, is_speculative=gamma > 0)
+        for gamma in (0, point.gamma)
+    }
+
+    def serve(gamma: int, requests: Sequence[Request], seed: int) -> RunResult:
+        with garbage_kept():
+            return engines[gamma].run(requests, ClosedLoad(1), seed)
+
+    seed = repeat_seed(point.seed, _CALIBRATION_REPEAT)
+    costs = profile_costs(serve, prompts, (point.gamma,), seed)
+    return CostProfile(
+        costs.step_s,
+        costs.verify_s,
+        costs.draft_s,
+        costs.overhead_s,
+        costs.prefill_s,
+        costs.draft_prefill_s,
+    )
 
 
 def run_untimed(

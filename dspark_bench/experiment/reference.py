@@ -62,6 +62,7 @@ def parts(num_requests: int, num_grid_requests: int) -> tuple[Part, ...]:
         "temperature=0,1",
         f"num_requests={num_grid_requests}",
         "measure.repeats=1",
+        "measure.calibration_requests=0",
     )
     block_drafters = f"drafter={','.join(name for name in DRAFTERS if name != 'ar')}"
     return (

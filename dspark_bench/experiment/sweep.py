@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from dspark_bench.core.errors import PointsFailedError, UsageError
-from dspark_bench.experiment.build import try_light_parts
+from dspark_bench.experiment.build import ModelCache, try_light_parts
 from dspark_bench.experiment.compose import (
     Composed,
     compose_point,
@@ -33,7 +33,7 @@ from dspark_bench.experiment.environment import Environment, read_environment
 from dspark_bench.experiment.expand import expand
 from dspark_bench.experiment.identity import HashCache, Identity, identify
 from dspark_bench.experiment.launch import launch, remove_job_folders
-from dspark_bench.experiment.point import RunMemory, run_point
+from dspark_bench.experiment.point import run_point
 from dspark_bench.experiment.point_config import PointConfig, to_point_config
 from dspark_bench.experiment.schema import GROUPS
 from dspark_bench.experiment.store import PointStore, StoredPoint, flatten
@@ -95,7 +95,7 @@ class PointTask:
         self._swept_keys = tuple(swept_keys)
         self._display = display
         self._environment = environment
-        self._memory = RunMemory.empty()
+        self._models = ModelCache()
         self._hashes = HashCache()
 
     def __reduce__(self) -> tuple[type["PointTask"], tuple[str, SweepDisplay]]:
@@ -119,7 +119,7 @@ class PointTask:
         self._environment = self._environment or read_environment()
         watcher = self._display.begin(_label(point, self._swept_keys))
         try:
-            result = run_point(point, identity, self._environment, self._memory, watcher)
+            result = run_point(point, identity, self._environment, self._models, watcher)
             store.save_result(point, identity, result)
         except Exception as error:
             store.save_failure(point, identity, self._environment, error)

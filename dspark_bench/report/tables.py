@@ -7,7 +7,7 @@ from dspark_bench.metrics.gap import GAP_TERMS
 from dspark_bench.report.content import Cell, Table
 from dspark_bench.report.reading import FAILED, Gathered, Point, Sweep
 from dspark_bench.report.recommend import Candidate, Recommendation
-from dspark_bench.report.wording import lead
+from dspark_bench.report.wording import short_lead
 
 _NAMES = ("drafter", "gamma", "scheduler", "workload", "concurrency", "rate")
 _FIGURES: tuple[tuple[str, str, str], ...] = (
@@ -40,7 +40,7 @@ def answer_table(found: Sequence[Recommendation]) -> Table:
     """One row per setting: the winner, the next, and whether that is more than noise."""
     heads = (
         *("setting", "fastest", "S", "low", "high", "n", "S theory"),
-        *("next", "its S", "its low", "its high", "difference"),
+        *("next", "its S", "behind the fastest by", "clear of noise"),
     )
     return Table(
         "The fastest measured configuration per workload and load (95 % intervals)",
@@ -59,10 +59,12 @@ def _answer_row(found: Recommendation) -> tuple[Cell, ...]:
         figure_cell(winner.point, *theory[1:]),
     )
     if not found.challengers:
-        return (*cells, Cell("nothing else measured"), *(Cell("-"),) * 4)
+        return (*cells, Cell("nothing else measured"), *(Cell("-"),) * 3)
     first = found.challengers[0]
     other = first.candidate
-    return (*cells, Cell(other.label), *_speedup_cells(other), Cell(lead(first)))
+    its_speedup = figure_cell(other.point, "speedup", ".2f")
+    verdict = "yes" if first.is_clear else "no"
+    return (*cells, Cell(other.label), its_speedup, Cell(short_lead(first)), Cell(verdict))
 
 
 def _speedup_cells(candidate: Candidate) -> tuple[Cell, ...]:

@@ -82,6 +82,15 @@ def lead(challenger: Challenger) -> str:
     return f"{ahead} [{ratio.low - 1:+.1%} to {ratio.high - 1:+.1%}, {how}]: {verdict}"
 
 
+def short_lead(challenger: Challenger) -> str:
+    """The winner's lead for a table's cell, such as `5.5% [-2.0% to +12.1%]`."""
+    ratio = challenger.ratio
+    assert ratio.value is not None
+    if ratio.low is None or ratio.high is None:
+        return f"{ratio.value - 1:.1%} [no interval]"
+    return f"{ratio.value - 1:.1%} [{ratio.low - 1:+.1%} to {ratio.high - 1:+.1%}]"
+
+
 def change_text(change: Change) -> str:
     """Such as `draft cost 28 % lower (0.31 to 0.22 baseline steps per cycle)`."""
     if change.needed is None or change.relative is None:
