@@ -37,7 +37,7 @@ paper-quick: $(STAMP) ## The same at a small size (about 16 minutes on 4 cores; 
 	$(BIN)/dspark-bench report results/paper-quick
 
 test: $(STAMP) ## The fast tests: CPU, no downloads
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 test-slow: $(STAMP) ## The tests marked slow
 	$(BIN)/python -m pytest -m slow
