@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
-from dspark_bench.core.errors import ResultsError
-from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
-from dspark_bench.plots.points import read_table
+from dspark_bench.plots.best_table import best_table
+from dspark_bench.plots.kind import Kind, Plotted
 from dspark_bench.plots.results import Results
 from dspark_bench.plots.selection import numbers, speculative_rows, unselected
 from dspark_bench.plots.settings import shared_settings
@@ -32,21 +31,14 @@ _STAGES = ("before", "after")
 def collect(results: Results) -> Plotted:
     """The point with the most trials, one with a calibrator if there is any; 4 positions of it."""
     rows = numbers(unselected(speculative_rows(results)), "n_cycles").fillna({"n_cycles": 0.0})
-    found: list[tuple[tuple[float, ...], pd.Series[Any], pd.DataFrame]] = []
-    broken = []
-    for _, row in rows.iterrows():
-        try:
-            table = read_table(results.folders[row["sweep"], row["point_id"]] / FILE, _NEEDED)
-        except ResultsError as error:
-            broken.append(str(error))
-            continue
-        if table is not None and len(table):
-            found.append(((float(_is_calibrated(table)), row["n_cycles"]), row, table))
-    if not found:
-        reason = "no point has reliability bins (a drafter with confidences is needed)"
-        raise NotSupportedError("; ".join(broken) or reason)
-    _, row, table = max(found, key=lambda item: item[0])
-    return _plotted(row, table, results, len(found))
+    best = best_table(
+        results,
+        rows,
+        (FILE, _NEEDED),
+        lambda row, table: (float(_is_calibrated(table)), row["n_cycles"]),
+        "no point has reliability bins (a drafter with confidences is needed)",
+    )
+    return _plotted(best.row, best.table, results, best.num_points)
 
 
 def _is_calibrated(table: pd.DataFrame) -> bool:

@@ -6,9 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
-from dspark_bench.core.errors import ResultsError
-from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
-from dspark_bench.plots.points import read_table
+from dspark_bench.plots.best_table import best_table
+from dspark_bench.plots.kind import Kind, Plotted
 from dspark_bench.plots.results import Results
 from dspark_bench.plots.selection import numbers, speculative_rows
 from dspark_bench.plots.settings import shared_settings
@@ -33,30 +32,27 @@ def collect(results: Results) -> Plotted:
     rows = numbers(speculative_rows(results), "queue_max", "concurrency").fillna(
         {"queue_max": 0.0, "concurrency": 0.0}
     )
-    found: list[tuple[tuple[float, ...], pd.Series[Any], pd.DataFrame]] = []
-    broken = []
-    for _, row in rows.iterrows():
-        try:
-            table = read_table(results.folders[row["sweep"], row["point_id"]] / FILE, _NEEDED)
-        except ResultsError as error:
-            broken.append(str(error))
-            continue
-        if table is not None:
-            own = table[table["arm"] == "speculative"]
-            swing = float(own["verify_budget"].std() or 0.0)
-            rank = (float(swing > 0), row["queue_max"], row["concurrency"], swing)
-            found.append((rank, row, table))
-    if not found:
-        reason = "no point has a timeline (several requests at once, or a queue)"
-        raise NotSupportedError("; ".join(broken) or reason)
-    _, row, table = max(found, key=lambda item: item[0])
-    chosen = f"{row['sweep']}/{row['point_id']}"
-    first = (
-        f"Point {chosen}, one of {len(found)} with a timeline: first measured run of each arm, "
-        f"means over stretches of {_cycles(table)}; one run, so there is no interval."
+    best = best_table(
+        results,
+        rows,
+        (FILE, _NEEDED),
+        _liveliness,
+        "no point has a timeline (several requests at once, or a queue)",
     )
-    data = table.assign(sweep=row["sweep"], point_id=row["point_id"])
-    return Plotted(data, (first, shared_settings(pd.DataFrame([row]))))
+    first = (
+        f"Point {best.row['sweep']}/{best.row['point_id']}, one of {best.num_points} with a "
+        f"timeline: first measured run of each arm, means over stretches of {_cycles(best.table)}; "
+        "one run, so there is no interval."
+    )
+    data = best.table.assign(sweep=best.row["sweep"], point_id=best.row["point_id"])
+    return Plotted(data, (first, shared_settings(pd.DataFrame([best.row]))))
+
+
+def _liveliness(row: "pd.Series[Any]", table: pd.DataFrame) -> tuple[float, ...]:
+    """A moving budget first, then the longest queue, the largest batch, the widest swing."""
+    own = table[table["arm"] == "speculative"]
+    swing = float(own["verify_budget"].std() or 0.0)
+    return float(swing > 0), row["queue_max"], row["concurrency"], swing
 
 
 def _cycles(table: pd.DataFrame) -> str:

@@ -1,0 +1,52 @@
+"""For figures that show one point: the point whose table says most."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dspark_bench.core.errors import ResultsError
+from dspark_bench.plots.kind import NotSupportedError
+from dspark_bench.plots.points import read_table
+from dspark_bench.plots.results import Results
+
+Rank = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BestTable:
+    """row: of summary.csv; table: the point's CSV file; num_points: those that have one."""
+
+    row: "pd.Series[Any]"
+    table: pd.DataFrame
+    num_points: int
+
+
+def best_table(
+    results: Results,
+    rows: pd.DataFrame,
+    file: tuple[str, set[str]],
+    rank: Callable[["pd.Series[Any]", pd.DataFrame], Rank],
+    none_found: str,
+) -> BestTable:
+    """The highest-ranked point among `rows` that have a file of this name with these columns.
+
+    Empty tables do not count. Raises NotSupportedError with what is wrong with the files there are,
+    or with `none_found`.
+    """
+    found: list[tuple[Rank, pd.Series[Any], pd.DataFrame]] = []
+    broken = []
+    name, columns = file
+    for _, row in rows.iterrows():
+        try:
+            table = read_table(results.folders[row["sweep"], row["point_id"]] / name, columns)
+        except ResultsError as error:
+            broken.append(str(error))
+            continue
+        if table is not None and len(table):
+            found.append((rank(row, table), row, table))
+    if not found:
+        raise NotSupportedError("; ".join(broken) or none_found)
+    _, row, table = max(found, key=lambda item: item[0])
+    return BestTable(row, table, len(found))
