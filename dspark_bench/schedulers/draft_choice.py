@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.protocols import StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import PlanContext
 from dspark_bench.schedulers.admission import rank
+from dspark_bench.schedulers.cycle_times import DraftTimes
 
 LONGER_GAIN = 0.01
 """Share by which a longer draft must be forecast to beat a shorter one: the best of several
@@ -45,7 +45,7 @@ class DraftRule:
 
 
 def choose_rule(
-    forecast: Floats, context: PlanContext, cost: StepCost, min_gain: float, reserve: float
+    forecast: Floats, context: PlanContext, times: DraftTimes, min_gain: float, reserve: float
 ) -> DraftRule:
     """The rule with the highest forecast throughput for this batch.
 
@@ -55,32 +55,23 @@ def choose_rule(
     """
     size, gamma = forecast.shape
     candidates = rank(forecast, [gamma] * size)
-    counts = np.arange(candidates.survival.size + 1)
-    step_s = cost.step_s(context.num_requests, context.num_requests + counts)
-    idle = context.num_requests / step_s[0]
-    best, rule = idle, DraftRule(0, 1.0, reserve)
+    seconds = times.of(context, gamma)
+    is_within = candidates.places < np.arange(gamma + 1)[:, None]
+    made = np.cumsum(is_within, axis=1, dtype=np.int64)
+    expected = context.num_requests + np.cumsum(is_within * candidates.survival, axis=1)
+    theta = np.where(is_within, expected / np.take_along_axis(seconds, made, axis=1), 0.0)
+    places = theta.argmax(axis=1)
+    idle = best = context.num_requests / float(seconds[0, 0])
+    rule = DraftRule(0, 1.0, reserve)
     for longest in range(1, gamma + 1):
-        survival = candidates.survival[candidates.places < longest]
-        admitted = counts[1 : survival.size + 1]
-        seconds = step_s[admitted] + cost.draft_s(admitted / longest, longest)
-        seconds = seconds + uneven_s(cost, context.num_requests, longest - admitted / size)
-        theta = (context.num_requests + np.cumsum(survival)) / seconds
-        place = int(np.argmax(theta))
-        if theta[place] > best * (1 + LONGER_GAIN if rule.longest else 1):
-            is_even = place == size * longest - 1 and cost.ragged_s(context.num_requests) > 0
-            best = float(theta[place])
-            rule = DraftRule(longest, float(survival[place]), reserve, is_even)
+        place = places[longest]
+        found = float(theta[longest, place])
+        if found > best * (1 + LONGER_GAIN if rule.longest else 1):
+            is_even = made[longest, place] == size * longest
+            is_even = bool(is_even) and times.cost.ragged_s(context.num_requests) > 0
+            best = found
+            rule = DraftRule(longest, float(candidates.survival[place]), reserve, is_even)
     return rule if best >= idle * (1 + min_gain) else DraftRule(0, 1.0, reserve)
-
-
-def uneven_s(cost: StepCost, num_requests: int, excess: Floats) -> Floats:
-    """Seconds [n] that padding takes when the longest draft exceeds the mean by `excess` [n].
-
-    As much as for one whole token where it is less: rows that are not all alike must be sorted
-    into the padded batch and out of it, by however little they differ.
-    """
-    padded = np.where(excess > 0, np.maximum(excess, 1.0), 0.0)
-    return np.asarray(cost.ragged_s(num_requests) * padded)
 
 
 def equal_lens(context: PlanContext, length: int) -> list[int]:

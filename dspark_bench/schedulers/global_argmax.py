@@ -11,8 +11,8 @@ from dspark_bench.core.protocols import Calibrator, StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
 from dspark_bench.schedulers.admission import global_best
+from dspark_bench.schedulers.cycle_times import VerifyTimes
 from dspark_bench.schedulers.draft_choice import equal_lens
-from dspark_bench.schedulers.hardware_aware import CycleTimes
 from dspark_bench.schedulers.survival import survival
 
 
@@ -25,7 +25,7 @@ class GlobalArgmaxScheduler:
 
     def __init__(self, cost: StepCost, calibrator: Calibrator) -> None:
         self._cost = cost
-        self._times = CycleTimes(cost, is_convex=False)
+        self._times = VerifyTimes(cost, is_convex=False)
         self._calibrator = calibrator
 
     def plan_draft(self, context: PlanContext) -> list[int]:

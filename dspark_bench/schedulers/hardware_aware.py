@@ -15,10 +15,10 @@ from dspark_bench.core.protocols import Calibrator, StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
 from dspark_bench.schedulers.admission import causal_greedy
-from dspark_bench.schedulers.draft_choice import DraftRule, check_period, choose_rule, uneven_s
+from dspark_bench.schedulers.cycle_times import DraftTimes, VerifyTimes
+from dspark_bench.schedulers.draft_choice import DraftRule, check_period, choose_rule
 from dspark_bench.schedulers.survival import SurvivalForecast, survival
 
-MOST_KNOWN = 4096
 REFRESH_CYCLES = 8
 """Cycles between two choices of draft lengths: forecasts move slowly, and choosing takes time."""
 
@@ -51,7 +51,8 @@ class HardwareAwareScheduler:
         self._min_gain = min_gain
         self._reserve = reserve
         self._forecast = SurvivalForecast()
-        self._times = CycleTimes(cost, is_convex=True)
+        self._draft_times = DraftTimes(cost)
+        self._verify_times = VerifyTimes(cost, is_convex=True)
         self._unread: list[CycleRecord] = []
         self._num_unread = 0
         self._rule: DraftRule | None = None
@@ -80,7 +81,9 @@ class HardwareAwareScheduler:
         self._forecast.observe(self._unread, self._calibrator)
         self._unread, self._num_unread = [], 0
         forecast = self._forecast.survival(context.request_ids, context.gamma)
-        self._rule = choose_rule(forecast, context, self._cost, self._min_gain, self._reserve)
+        self._rule = choose_rule(
+            forecast, context, self._draft_times, self._min_gain, self._reserve
+        )
         lens = self._rule.lens(forecast)
         self._lens = dict(zip(context.request_ids, lens, strict=True))
         self._newcomer = self._rule.lens(self._forecast.shared(context.gamma))[0]
@@ -93,7 +96,7 @@ class HardwareAwareScheduler:
         if self._keeps_even(draft_lens):
             return list(draft_lens)
         values = survival(confidence, self._calibrator)
-        step_s = self._times.of(context, draft_lens)
+        step_s = self._verify_times.of(context, draft_lens)
         return causal_greedy(values, draft_lens, context.num_requests, step_s)
 
     def _keeps_even(self, draft_lens: Sequence[int]) -> bool:
@@ -107,29 +110,3 @@ class HardwareAwareScheduler:
         self._calibrator.observe(records)
         self._unread.extend(records)
         self._num_unread += 1
-
-
-class CycleTimes:
-    """Seconds of a cycle by the number of drafts verified; kept while the cost stays the same."""
-
-    def __init__(self, cost: StepCost, is_convex: bool) -> None:
-        self._cost = cost
-        self._step_s = cost.convex_step_s if is_convex else cost.step_s
-        self._known: dict[tuple[int, int, int], Floats] = {}
-        self._version = cost.version
-
-    def of(self, context: PlanContext, draft_lens: Sequence[int]) -> Floats:
-        """[n + 1] for 0..n of the n drafts at hand, whose making is spent."""
-        if self._version != self._cost.version or len(self._known) > MOST_KNOWN:
-            self._known, self._version = {}, self._cost.version
-        total, longest = sum(draft_lens), max(draft_lens)
-        key = (context.num_requests, total, longest)
-        if key not in self._known:
-            self._known[key] = self._compute(*key)
-        return self._known[key]
-
-    def _compute(self, num_requests: int, total: int, longest: int) -> Floats:
-        admitted = np.arange(total + 1)
-        spent_s = self._cost.draft_s(np.array([total / longest]), longest)
-        padding_s = uneven_s(self._cost, num_requests, longest - admitted / num_requests)
-        return np.asarray(spent_s + self._step_s(num_requests, num_requests + admitted) + padding_s)

@@ -50,7 +50,7 @@ class HardwareAwareAsyncScheduler(HardwareAwareScheduler):
         values = survival(confidence, self._calibrator)
         total = sum(draft_lens)
         share = self._shares[0] if len(self._shares) == LAG else 1.0
-        step_s = self._times.of(context, draft_lens)
+        step_s = self._verify_times.of(context, draft_lens)
         count = best_count(rank(values, draft_lens), context.num_requests, step_s)
         self._shares.append(count / total)
         return top(values, draft_lens, round(share * total))

@@ -12,6 +12,7 @@ import numpy as np
 from dspark_bench.core.protocols import StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
+from dspark_bench.schedulers.cycle_times import DraftTimes
 from dspark_bench.schedulers.draft_choice import choose_rule, equal_lens
 
 
@@ -24,6 +25,7 @@ class OracleScheduler:
 
     def __init__(self, cost: StepCost) -> None:
         self._cost = cost
+        self._times = DraftTimes(cost)
 
     def plan_draft(self, context: PlanContext) -> list[int]:
         """gamma for every request, off the clock."""
@@ -36,7 +38,7 @@ class OracleScheduler:
         assert context.hindsight is not None
         is_accepted = np.arange(context.gamma) < np.array(context.hindsight)[:, None]
         sure = is_accepted.astype(np.float64)
-        lens = choose_rule(sure, context, self._cost, min_gain=0.0, reserve=1.0).lens(sure)
+        lens = choose_rule(sure, context, self._times, min_gain=0.0, reserve=1.0).lens(sure)
         return [min(n, limit) for n, limit in zip(lens, context.hindsight, strict=True)]
 
     def observe(self, records: Sequence[CycleRecord]) -> None:

@@ -13,7 +13,8 @@ from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.random_streams import Floats, Ints
 from dspark_bench.core.types import CycleRecord, PlanContext
 from dspark_bench.schedulers.batch_size import BatchSizeScheduler
-from dspark_bench.schedulers.draft_choice import choose_rule, uneven_s
+from dspark_bench.schedulers.cycle_times import DraftTimes, uneven_s
+from dspark_bench.schedulers.draft_choice import choose_rule
 from dspark_bench.schedulers.fixed import FixedScheduler
 from dspark_bench.schedulers.global_argmax import GlobalArgmaxScheduler
 from dspark_bench.schedulers.goodput import GoodputScheduler
@@ -131,7 +132,9 @@ def test_admission_counts_requests_without_drafts_and_what_was_spent() -> None:
 
 def drafts(forecast: Floats, cost: Linear, min_gain: float, reserve: float) -> list[int]:
     size, gamma = forecast.shape
-    return choose_rule(forecast, context(size, gamma), cost, min_gain, reserve).lens(forecast)
+    return choose_rule(forecast, context(size, gamma), DraftTimes(cost), min_gain, reserve).lens(
+        forecast
+    )
 
 
 def test_nothing_is_drafted_where_it_cannot_pay() -> None:
