@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from dspark_bench.experiment.point_config import NO_DRAFTER
 from dspark_bench.experiment.tables import Row
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.noise_floor import within_floor
@@ -48,7 +49,7 @@ def noise_lines(rows: Sequence[Row], label: Callable[[Row], str]) -> list[str]:
         interval = Interval(
             row.get("speedup"), row.get("speedup_ci_low"), row.get("speedup_ci_high"), 0
         )
-        if within_floor(interval, row.get("noise_floor")):
+        if row["drafter"] != NO_DRAFTER and within_floor(interval, row.get("noise_floor")):
             lines.append(f"{label(row)}: S is within the noise floor: neither faster nor slower")
         basis = row.get("speedup_interval_basis")
         if basis and interval.low is None:
