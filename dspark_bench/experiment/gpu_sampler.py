@@ -1,9 +1,10 @@
-"""The sampling process: `python -m dspark_bench.experiment.gpu_sampler READER GPU PERIOD_S`.
+"""The sampling process: `python -m dspark_bench.experiment.gpu_sampler READER GPU PERIOD_S PARENT`.
 
 Writes one JSON object per sample to standard output, each with `time_s` of the monotonic clock,
 which all processes of a machine share. It ends when its standard input does: the parent closes it
-to stop, and the system closes it when the parent dies, however that happens. READER is
-`module:function`; the function takes GPU and returns a `GpuReader`.
+to stop, and the system closes it when the parent dies, however that happens. Should a fork of the
+parent hold it open, the sampler still ends once PARENT, a process id, is its parent no more. READER
+is `module:function`; the function takes GPU and returns a `GpuReader`.
 """
 
 import json
@@ -20,19 +21,18 @@ from dspark_bench.experiment.gpu_reader import GpuReader
 
 def main(arguments: list[str]) -> int:
     """Sample until standard input ends or the parent is gone. Errors become a last line."""
-    reader_name, gpu, period = arguments
+    reader_name, gpu, period, parent = arguments
     try:
         module, _, function = reader_name.partition(":")
         reader: GpuReader = getattr(import_module(module), function)(gpu)
-        sample(reader, float(period), sys.stdin.fileno(), sys.stdout)
+        sample(reader, float(period), int(parent), sys.stdin.fileno(), sys.stdout)
     except Exception as error:
         return _tell(f"{type(error).__name__}: {error}")
     return 0
 
 
-def sample(reader: GpuReader, period_s: float, stop: int, out: TextIO) -> None:
+def sample(reader: GpuReader, period_s: float, parent: int, stop: int, out: TextIO) -> None:
     """One line at once, one every `period_s` until `stop` can be read, and one at the end."""
-    parent = os.getppid()
     due_s = time.monotonic()
     is_over = False
     while not is_over:

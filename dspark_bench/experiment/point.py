@@ -29,7 +29,8 @@ from dspark_bench.experiment.continuations import with_continuations
 from dspark_bench.experiment.cost_profiles import surface_for
 from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.facts import peak_memory_bytes, point_facts
-from dspark_bench.experiment.gpu_telemetry import GpuTelemetry, run_telemetry
+from dspark_bench.experiment.gpu_process import GpuTelemetry
+from dspark_bench.experiment.gpu_telemetry import run_telemetry
 from dspark_bench.experiment.identity import Identity
 from dspark_bench.experiment.machine_watch import MachineWatch
 from dspark_bench.experiment.point_config import PointConfig
@@ -173,7 +174,7 @@ def run_point(
 
 def _gpu(measured: Measured, cycles: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
     """The `gpu` block, and the samples labelled by turn."""
-    samples, obstacle = measured.telemetry.samples, measured.telemetry.obstacle
+    samples, obstacle = pd.DataFrame(measured.telemetry.rows), measured.telemetry.obstacle
     if samples.empty:
         return {"obstacle": obstacle}, samples
     block = summarise_gpu(samples, measured.windows, tokens_by_turn(cycles))
