@@ -1,12 +1,16 @@
 """Which GPU a run uses, and its samples: why there are none, on most machines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import pandas as pd
 import torch
 
 from dspark_bench.experiment.gpu_process import GpuTelemetry, sampled
 from dspark_bench.experiment.gpu_reader import nvml_obstacle
+from dspark_bench.metrics.gpu import label_samples, summarise_gpu, tokens_by_turn
+from dspark_bench.metrics.machine import Window
 
 NVML_READER = "dspark_bench.experiment.gpu_reader:nvml_reader"
 
@@ -22,6 +26,20 @@ def run_telemetry(device: torch.device) -> Iterator[GpuTelemetry]:
         return
     with sampled(NVML_READER, gpu_name(device)) as telemetry:
         yield telemetry
+
+
+def gpu_block(
+    telemetry: GpuTelemetry, windows: Sequence[Window], cycles: pd.DataFrame
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The `gpu` block of metrics.json, and `gpu.parquet`: empty without samples.
+
+    windows, cycles: the point's turns and their records.
+    """
+    samples = pd.DataFrame(telemetry.rows)
+    if samples.empty:
+        return {"obstacle": telemetry.obstacle}, samples
+    block = summarise_gpu(samples, windows, tokens_by_turn(cycles))
+    return {"obstacle": telemetry.obstacle, **block}, label_samples(samples, windows)
 
 
 def gpu_name(device: torch.device) -> str:

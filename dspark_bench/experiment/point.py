@@ -30,7 +30,7 @@ from dspark_bench.experiment.cost_profiles import surface_for
 from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.facts import peak_memory_bytes, point_facts
 from dspark_bench.experiment.gpu_process import GpuTelemetry
-from dspark_bench.experiment.gpu_telemetry import run_telemetry
+from dspark_bench.experiment.gpu_telemetry import gpu_block, run_telemetry
 from dspark_bench.experiment.identity import Identity
 from dspark_bench.experiment.machine_watch import MachineWatch
 from dspark_bench.experiment.point_config import PointConfig
@@ -59,7 +59,7 @@ from dspark_bench.experiment.turns import (
 )
 from dspark_bench.experiment.verification import find_verification, verification_path
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE
-from dspark_bench.metrics.gpu import gpu_values, label_samples, summarise_gpu, tokens_by_turn
+from dspark_bench.metrics.gpu import gpu_values
 from dspark_bench.metrics.lossless import LosslessResult, check_greedy
 from dspark_bench.metrics.machine import MachineSummary, Window, machine_warnings, summarise_machine
 from dspark_bench.metrics.positions import Agreement
@@ -154,7 +154,7 @@ def run_point(
     lossless = _lossless(point, objects, identity, requests, scheduler)
     context = _context(point, objects, scheduler, prediction, agreement, lossless)
     machine = summarise_machine(windows, environment.num_cores)
-    gpu, gpu_samples = _gpu(measured, cycles)
+    gpu, gpu_samples = gpu_block(measured.telemetry, windows, cycles)
     facts = point_facts(point, objects, identity) | {
         "continuations_hash": continuations_hash,
         "timing_invalid": is_shared,
@@ -170,15 +170,6 @@ def run_point(
     return PointResult(
         cycles, requests, summary, seen, facts, notes, machine, gpu, gpu_samples, surface
     )
-
-
-def _gpu(measured: Measured, cycles: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
-    """The `gpu` block, and the samples labelled by turn."""
-    samples, obstacle = pd.DataFrame(measured.telemetry.rows), measured.telemetry.obstacle
-    if samples.empty:
-        return {"obstacle": obstacle}, samples
-    block = summarise_gpu(samples, measured.windows, tokens_by_turn(cycles))
-    return {"obstacle": obstacle, **block}, label_samples(samples, measured.windows)
 
 
 def _calibration_notes(objects: PointObjects, found: Found) -> tuple[str, ...]:

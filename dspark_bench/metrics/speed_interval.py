@@ -25,25 +25,40 @@ def speedup_interval(found: Interval, sums: Sums, pooling: Pooling) -> tuple[Int
     table = _speeds(sums, pooling)
     if found.low is not None and len(table) >= FEW_UNITS:
         return found, f"{len(table)} {unit}, bootstrap"
-    if len(table) < 2 or not table.sum(axis=0).all():
-        return found, f"no interval: {len(table)} {unit}; {_key(pooling)}={FEW_UNITS} gives one"
+    few = _student(found, table)
+    if few.low is None:
+        return few, f"no interval: {len(table)} {unit}; {_key(pooling)}={FEW_UNITS} gives one"
+    return few, f"{len(table)} {unit}, Student's t; {_key(pooling)}={FEW_UNITS} narrows it"
+
+
+def latency_interval(found: Interval, sums: Sums) -> Interval:
+    """The same for `speedup_e2e`, whose sides are requests over seconds of latency."""
+    parts = (sums.requests, sums.e2e_s, sums.baseline_requests, sums.baseline_e2e_s)
+    table = _units(np.stack(parts, axis=1))
+    return found if len(table) >= FEW_UNITS else _student(found, table)
+
+
+def _student(found: Interval, table: FloatArray) -> Interval:
+    """Around the value that was found; without ends if nothing scatters or nothing is known."""
+    if found.value is None or len(table) < 2 or not table.sum(axis=0).all():
+        return Interval(found.value, None, None, found.n)
     student = log_ratio_interval(table)
     assert student.low is not None and student.high is not None
     low, high = min(student.low, found.value), max(student.high, found.value)
-    basis = f"{len(table)} {unit}, Student's t; {_key(pooling)}={FEW_UNITS} narrows it"
-    return Interval(found.value, low, high, found.n), basis
+    return Interval(found.value, low, high, found.n)
 
 
 def _speeds(sums: Sums, pooling: Pooling) -> FloatArray:
-    """[U, 4] tokens and seconds of the speculative arm, then of the baseline; units with none out.
-
-    Columns are those of the formula of S.
-    """
+    """[U, 4] tokens and seconds of the speculative arm, then of the baseline: what S is made of."""
     closed = (sums.tokens, sums.time_s, sums.baseline_tokens, sums.baseline_time_s)
     latency = (sums.decode_tokens, sums.decode_s, sums.baseline_decode_tokens)
     parts = closed if pooling.is_closed else (*latency, sums.baseline_decode_s)
-    table = np.stack(parts, axis=1)
-    return table[table.any(axis=1)]
+    return _units(np.stack(parts, axis=1))
+
+
+def _units(table: FloatArray) -> FloatArray:
+    """Rows of units in which something happened."""
+    return np.asarray(table[table.any(axis=1)])
 
 
 def _key(pooling: Pooling) -> str:

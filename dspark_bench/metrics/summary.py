@@ -18,7 +18,7 @@ from dspark_bench.metrics.output import degenerate_share
 from dspark_bench.metrics.positions import Agreement, PositionSummary, summarise_positions
 from dspark_bench.metrics.serving import machine_values, queue_curves, unserved_values
 from dspark_bench.metrics.slo import Slo
-from dspark_bench.metrics.speed_interval import speedup_interval
+from dspark_bench.metrics.speed_interval import latency_interval, speedup_interval
 from dspark_bench.metrics.sums import (
     FloatArray,
     Pooling,
@@ -139,6 +139,7 @@ def summarise(
     headline["speedup"], interval_basis = speedup_interval(
         headline["speedup"], sums, context.pooling
     )
+    headline["speedup_e2e"] = latency_interval(headline["speedup_e2e"], sums)
     labelled, _, _ = label_units(measured(cycles), measured(requests), context.pooling.is_by_prompt)
     trials = trial_cycles(decode_cycles(labelled), context.is_selective)
     total = bootstrap.total
@@ -176,7 +177,6 @@ def _ratios(total: Sums, context: SummaryContext) -> dict[str, Cell]:
         "emitted_length": acceptance.emitted_length(total),
         "alpha_scheduled": acceptance.alpha_scheduled(total),
         "verified_waste": acceptance.verified_waste(total),
-        "speedup_e2e": speed.speedup_e2e(total),
         "baseline_floor_ratio": costs.baseline_floor_ratio(total, context.floor_step_s),
     }
     values: dict[str, Cell] = {name: _finite(float(value)) for name, value in formulas.items()}

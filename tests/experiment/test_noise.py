@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -12,10 +13,13 @@ import torch
 from rich.console import Console
 
 from dspark_bench import cli
+from dspark_bench.experiment import doctor
 from dspark_bench.experiment import point as point_module
+from dspark_bench.experiment.display import SweepDisplay
 from dspark_bench.experiment.gpu_process import GpuTelemetry, sampled
 from dspark_bench.experiment.noise_lines import noise_lines
 from dspark_bench.experiment.sweep import SweepRequest, run_sweep
+from dspark_bench.metrics.machine import Reading, Window, machine_warnings, summarise_machine
 from dspark_bench.report.markdown import render_markdown
 from dspark_bench.report.page import build_page
 from dspark_bench.report.reading import gather
@@ -128,3 +132,27 @@ def test_lines_below_the_table() -> None:
         "a: S is within the noise floor: neither faster nor slower",
         "a: no interval: 1 prompts",
     ]
+
+
+def test_a_noisy_point_says_what_was_seen_when_it_ends() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    display = SweepDisplay(console, 1)
+    display.begin("semi_ar gamma=4")
+    display.end("S = 1.50", ("other processes kept 2.0 of 4 cores busy",))
+    assert isinstance(console.file, io.StringIO)
+    first, second = console.file.getvalue().splitlines()
+    assert first.startswith("[1/1] semi_ar gamma=4: S = 1.50 (")
+    assert second == "  noisy machine: other processes kept 2.0 of 4 cores busy"
+
+
+def test_doctor_looks_with_the_same_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = Reading(1.5, 0.0, busy_s=2.0, steal_s=0.5)
+    window = Window("idle", 0, 0, False, Reading(0.5, 0.0, busy_s=0.0, steal_s=0.0), busy)
+    monkeypatch.setattr(doctor, "watch_idle", lambda seconds: window)
+    monkeypatch.setattr(doctor, "nvml_obstacle", lambda: "no NVML: none here")
+    found = doctor.diagnose()
+    cores = os.cpu_count() or 1
+    seen = summarise_machine([window], cores)
+    assert set(machine_warnings(seen.as_json())) <= set(found.warnings)
+    assert any("steal" in warning for warning in found.warnings) is (0.5 / cores > 0.01)
+    assert found.facts["GPU"] == "no NVML: none here" and "usable" in found.facts["CPU"]

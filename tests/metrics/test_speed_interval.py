@@ -71,3 +71,18 @@ def test_open_loops_use_latencies() -> None:
     assert row["speedup"] == pytest.approx(2.0)
     assert row["speedup_ci_high"] == pytest.approx(_HIGH)
     assert str(row["speedup_interval_basis"]).startswith("3 A-B blocks, Student's t")
+
+
+def test_the_latency_ratio_has_an_interval_too() -> None:
+    requests = [
+        request(arm=arm, repeat=block, block=block, finished_s=taken_s)
+        for block, fast in enumerate((0.5, 0.4, 0.6))
+        for arm, taken_s in (("baseline", 1.0), ("speculative", fast))
+    ]
+    context = SummaryContext(gamma=4, concurrency=2)
+    row = summarise(_blocks([0.5] * 3), pd.DataFrame(requests), context).as_row()
+    assert row["speedup_e2e"] == pytest.approx(2.0)
+    assert row["speedup_e2e_ci_high"] == pytest.approx(_HIGH)
+    single = pd.DataFrame([cycle(arm="baseline", cycle=0), cycle(cycle=1)])
+    one = summarise(single, both_arms(), SummaryContext(gamma=4)).as_row()
+    assert one["speedup_e2e"] is not None and one["speedup_e2e_ci_low"] is None
