@@ -62,13 +62,15 @@ class SweepDisplay:
         self._draw(is_forced=True)
         return Watcher(self._plan, self._turn)
 
-    def end(self, outcome: str) -> None:
-        """The point has ended."""
+    def end(self, outcome: str, warnings: Sequence[str] = ()) -> None:
+        """The point has ended. warnings: what made the machine too noisy, a line each."""
         self._num_done += 1
         took_s = time.monotonic() - self._point_s
         self._turns = (0, 0)
         line = f"[{self._num_done}/{self._num_points}] {self._label}: {outcome} ({took_s:.0f} s)"
         self._console.print(Text(line))
+        for warning in warnings:
+            self._console.print(Text(f"  noisy machine: {warning}"))
 
     def close(self) -> None:
         """Remove the live line."""

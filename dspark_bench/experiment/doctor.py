@@ -3,16 +3,18 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
-import pynvml
 from rich.table import Table
 
 from dspark_bench.experiment.environment import Environment, read_environment
+from dspark_bench.experiment.gpu_reader import nvml_obstacle, nvml_reader
+from dspark_bench.experiment.gpus import Gpu, read_gpus
+from dspark_bench.experiment.machine_watch import watch_idle
 from dspark_bench.experiment.point_config import ZOO
+from dspark_bench.metrics.machine import machine_warnings, summarise_machine
 
-_BUSY_SHARE = 0.25
+_WATCHED_S = 0.5
 _LOW_MEMORY_BYTES = 2 * 2**30
 _CHECKED_FOLDERS = ("target", "drafters/semi_ar", "drafters/parallel", "drafters/ar", "prompts")
 
@@ -28,8 +30,7 @@ class Diagnosis:
 def diagnose() -> Diagnosis:
     """Look at this machine and this installation."""
     environment = read_environment()
-    facts = _facts(environment)
-    facts |= {f"GPU {index}": text for index, text in enumerate(_telemetry())}
+    facts = _facts(environment) | _telemetry()
     return Diagnosis(facts, tuple(_warnings(environment)))
 
 
@@ -42,16 +43,23 @@ def diagnosis_table(diagnosis: Diagnosis) -> Table:
 
 
 def _facts(environment: Environment) -> dict[str, str]:
-    gib = environment.memory_bytes / 2**30
+    gib, swap_gib = environment.memory_bytes / 2**30, (environment.swap_bytes or 0) / 2**30
+    processors, threading = environment.processors, environment.threading
+    highest = "highest frequency not reported"
+    if processors.max_mhz is not None:
+        highest = f"up to {processors.max_mhz:.0f} MHz"
+    usable = processors.num_usable or environment.num_cores
     return {
-        "CPU": f"{environment.cpu_model}, {environment.num_cores} cores",
-        "memory": f"{gib:.1f} GiB",
-        "governor": environment.governor or "not reported",
+        "CPU": f"{environment.cpu_model}, {environment.num_cores} cores, {usable} usable, "
+        f"{highest}",
+        "memory": f"{gib:.1f} GiB, swap {swap_gib:.1f} GiB",
+        "governor": ", ".join(processors.governors) or "not reported",
         "load (1 min)": f"{environment.load_average_1m or 0.0:.2f}",
         "threads by default": str(max(1, environment.num_cores - 1)),
         "system": environment.system,
         "Python": environment.python,
-        "torch": environment.torch_build,
+        "torch": f"{environment.torch_build}, {threading.backend}, {threading.blas}, "
+        f"{threading.cpu_capability}",
         "packages": ", ".join(f"{k} {v}" for k, v in environment.packages.items()),
         "revision": f"{environment.git_revision or 'none'}{'*' if environment.is_dirty else ''}",
         "code": environment.code_hash,
@@ -60,16 +68,24 @@ def _facts(environment: Environment) -> dict[str, str]:
 
 
 def _warnings(environment: Environment) -> list[str]:
-    found = []
-    busy = sum(psutil.cpu_percent(interval=0.5, percpu=True)) / 100
-    if busy > _BUSY_SHARE * environment.num_cores:
-        found.append(f"other work keeps {busy:.1f} of {environment.num_cores} cores busy")
+    found: list[str] = []
+    seen = summarise_machine([watch_idle(_WATCHED_S)], environment.num_cores)
+    found += machine_warnings(seen.as_json())
     if environment.num_cores == 1:
         found.append("one core only: whatever else runs here shares it with the measurement")
     if environment.governor not in (None, "performance"):
         found.append(f"the CPU governor is {environment.governor}; performance is steadier")
     if psutil.virtual_memory().available < _LOW_MEMORY_BYTES:
         found.append("less than 2 GiB of memory is free")
+    usable = environment.processors.num_usable or environment.num_cores
+    quota = environment.processors.quota_cores
+    if quota is not None and quota < usable:
+        found.append(f"a CPU quota allows {quota:.1f} of {usable} cores; set engine.threads below")
+    if usable < environment.num_cores:
+        found.append(
+            f"the affinity mask allows {usable} of {environment.num_cores} cores; set "
+            "engine.threads to fewer"
+        )
     if "OMP_NUM_THREADS" in os.environ:
         found.append("OMP_NUM_THREADS is set; engine.threads decides instead")
     missing = [name for name in _CHECKED_FOLDERS if not (ZOO / name).is_dir()]
@@ -82,25 +98,20 @@ def _warnings(environment: Environment) -> list[str]:
     return found
 
 
-def _telemetry() -> list[str]:
-    """One line per GPU; empty without a driver."""
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        count = pynvml.nvmlDeviceGetCount()
-        return [_gpu_line(pynvml.nvmlDeviceGetHandleByIndex(index)) for index in range(count)]
-    except pynvml.NVMLError:
-        return []
-    finally:
-        pynvml.nvmlShutdown()
+def _telemetry() -> dict[str, str]:
+    """What each GPU does now, or why nobody can tell."""
+    obstacle = nvml_obstacle()
+    if obstacle is not None:
+        return {"GPU": obstacle}
+    return {f"GPU {place}": _gpu_line(place, gpu) for place, gpu in enumerate(read_gpus())}
 
 
-def _gpu_line(handle: Any) -> str:
-    name = pynvml.nvmlDeviceGetName(handle)
-    used = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    celsius = pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)
-    free_gib = memory.free / 2**30
-    return f"{name}, {used} % busy, {celsius} °C, {free_gib:.1f} GiB free"
+def _gpu_line(place: int, gpu: Gpu) -> str:
+    sample = nvml_reader(str(place)).read()
+    busy = "?" if sample.utilisation is None else f"{sample.utilisation:.0%}"
+    free_gib = (gpu.memory_bytes - (sample.memory_used_bytes or 0)) / 2**30
+    return (
+        f"{gpu.name}, driver {gpu.driver}, {busy} busy, {sample.temperature_c} °C, "
+        f"{free_gib:.1f} GiB free, {sample.power_w} of {gpu.power_limit_w} W, "
+        f"{sample.sm_clock_mhz} of {gpu.max_sm_clock_mhz} MHz"
+    )

@@ -10,29 +10,33 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pynvml
 import torch
 
 from dspark_bench.experiment.compose import PACKAGE_DIR, conf_dir
+from dspark_bench.experiment.gpus import Gpu, read_gpus
+from dspark_bench.experiment.processors import (
+    Processors,
+    Threading,
+    read_processors,
+    read_threading,
+)
 
-_PACKAGES = ("dspark-bench", "torch", "transformers", "tokenizers", "safetensors", "numpy")
+PACKAGES = (
+    *("dspark-bench", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas"),
+    *("pyarrow", "hydra-core", "jinja2", "matplotlib", "nvidia-ml-py", "psutil", "pyyaml"),
+    *("rich", "typer"),
+)
+"""Ours, and everything that we declare to depend on."""
+
 _HASHED_SUFFIXES = (".py", ".yaml")
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
-    """One NVIDIA GPU as its driver reports it."""
-
-    name: str
-    memory_bytes: int
-    driver: str
-    power_limit_w: float | None
-    sm_clock_mhz: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Environment:
-    """`environment.json`. code_hash covers the package's sources and YAML, committed or not."""
+    """`environment.json`. code_hash covers the package's sources and YAML, committed or not.
+
+    torch_threads: within an operation; memory_available_bytes, swap_used_bytes: when it was read.
+    """
 
     cpu_model: str
     num_cores: int
@@ -50,6 +54,13 @@ class Environment:
     git_revision: str | None
     is_dirty: bool | None
     code_hash: str
+    memory_available_bytes: int | None = None
+    swap_bytes: int | None = None
+    swap_used_bytes: int | None = None
+    cuda_version: str | None = None
+    cudnn_version: int | None = None
+    processors: Processors = Processors()
+    threading: Threading = Threading()
 
     @property
     def machine_id(self) -> str:
@@ -65,16 +76,17 @@ class Environment:
 def read_environment() -> Environment:
     """Look at this machine. Whatever is not there is None or empty, without a complaint."""
     revision, is_dirty = _git_state()
+    memory, swap = psutil.virtual_memory(), psutil.swap_memory()
     return Environment(
         cpu_model=_cpu_model(),
         num_cores=os.cpu_count() or 1,
         num_physical_cores=psutil.cpu_count(logical=False) or 0,
-        memory_bytes=psutil.virtual_memory().total,
+        memory_bytes=memory.total,
         governor=_read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         load_average_1m=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
-        packages={name: found for name in _PACKAGES if (found := _version(name)) is not None},
+        packages={name: found for name in PACKAGES if (found := _version(name)) is not None},
         torch_build=f"{torch.__version__}, CUDA {torch.version.cuda}",
         torch_threads=torch.get_num_threads(),
         has_cuda=torch.cuda.is_available(),
@@ -82,6 +94,13 @@ def read_environment() -> Environment:
         git_revision=revision,
         is_dirty=is_dirty,
         code_hash=code_hash(),
+        memory_available_bytes=memory.available,
+        swap_bytes=swap.total,
+        swap_used_bytes=swap.used,
+        cuda_version=torch.version.cuda,
+        cudnn_version=torch.backends.cudnn.version() if torch.cuda.is_available() else None,
+        processors=read_processors(),
+        threading=read_threading(),
     )
 
 
@@ -93,50 +112,6 @@ def code_hash() -> str:
             digest.update(path.relative_to(root).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def read_gpus() -> tuple[Gpu, ...]:
-    """NVIDIA GPUs; empty where there is no driver."""
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return ()
-    try:
-        driver = _text(pynvml.nvmlSystemGetDriverVersion())
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return tuple(_gpu(handle, driver) for handle in handles)
-    except pynvml.NVMLError:
-        return ()
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _gpu(handle: Any, driver: str) -> Gpu:
-    return Gpu(
-        name=_text(pynvml.nvmlDeviceGetName(handle)),
-        memory_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
-        driver=driver,
-        power_limit_w=_milliwatts(handle),
-        sm_clock_mhz=_sm_clock_mhz(handle),
-    )
-
-
-def _milliwatts(handle: Any) -> float | None:
-    try:
-        return float(pynvml.nvmlDeviceGetEnforcedPowerLimit(handle)) / 1000
-    except pynvml.NVMLError:
-        return None
-
-
-def _sm_clock_mhz(handle: Any) -> int | None:
-    try:
-        return int(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM))
-    except pynvml.NVMLError:
-        return None
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _version(package: str) -> str | None:

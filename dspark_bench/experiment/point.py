@@ -29,7 +29,10 @@ from dspark_bench.experiment.continuations import with_continuations
 from dspark_bench.experiment.cost_profiles import surface_for
 from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.facts import peak_memory_bytes, point_facts
+from dspark_bench.experiment.gpu_process import GpuTelemetry
+from dspark_bench.experiment.gpu_telemetry import gpu_block, run_telemetry
 from dspark_bench.experiment.identity import Identity
+from dspark_bench.experiment.machine_watch import MachineWatch
 from dspark_bench.experiment.point_config import PointConfig
 from dspark_bench.experiment.predictions import (
     Prediction,
@@ -40,6 +43,7 @@ from dspark_bench.experiment.predictions import (
     row_length,
     run_untimed,
 )
+from dspark_bench.experiment.processors import read_threading
 from dspark_bench.experiment.replay import replay
 from dspark_bench.experiment.timing_lock import timing_lock
 from dspark_bench.experiment.turns import (
@@ -54,7 +58,9 @@ from dspark_bench.experiment.turns import (
 )
 from dspark_bench.experiment.verification import find_verification, verification_path
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE
+from dspark_bench.metrics.gpu import gpu_values
 from dspark_bench.metrics.lossless import LosslessResult, check_greedy
+from dspark_bench.metrics.machine import MachineSummary, Window, machine_warnings, summarise_machine
 from dspark_bench.metrics.positions import Agreement
 from dspark_bench.metrics.summary import PointSummary, SummaryContext, summarise
 from dspark_bench.schedulers.fixed import FixedScheduler
@@ -66,7 +72,9 @@ _CONTROL_CONCURRENCY = 8
 class PointResult:
     """What a finished point leaves behind; `facts` are the columns that no record holds.
 
-    surface: the step costs that its scheduler read, if it read any.
+    machine: what else the machine did; gpu: the `gpu` block of metrics.json, `obstacle` alone
+    without samples; gpu_samples: empty without; surface: the step costs that its scheduler read, if
+    it read any.
     """
 
     cycles: pd.DataFrame
@@ -75,7 +83,19 @@ class PointResult:
     environment: Environment
     facts: dict[str, Any]
     notes: tuple[str, ...]
+    machine: MachineSummary
+    gpu: dict[str, Any]
+    gpu_samples: pd.DataFrame
     surface: CostSurface | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The turns of a point, warm-up first, and what was seen around them."""
+
+    done: list[TurnResult]
+    windows: tuple[Window, ...]
+    telemetry: GpuTelemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +126,10 @@ def run_point(
         scheduler, surface, cost_notes = _scheduler(point, objects, found, identity, environment)
         is_predicted = can_predict(point, objects, scheduler)
         costs = [costs_now(point, objects)] if is_predicted else []
-        done = _measure(point, objects, scheduler, watcher)
+        measured = _measure(point, objects, scheduler, watcher)
         costs += [costs_now(point, objects)] if is_predicted else []
         is_shared = lock.is_shared
+    done, windows = measured.done, measured.windows
     prediction = predict(point, objects, costs) if is_predicted else Prediction()
     agreement = agreement_curve(point, objects, done, point.measure.agreement_requests)
     requests = request_frame(done)
@@ -117,16 +138,23 @@ def run_point(
     )
     lossless = _lossless(point, objects, identity, requests, scheduler)
     context = _context(point, objects, scheduler, prediction, agreement, lossless)
+    machine = summarise_machine(windows, environment.num_cores)
+    gpu, gpu_samples = gpu_block(measured.telemetry, windows, cycles)
     facts = point_facts(point, objects, identity) | {
         "continuations_hash": continuations_hash,
         "timing_invalid": is_shared,
         "wall_s": time.monotonic() - started_s,
         "peak_memory_bytes": peak_memory_bytes(),
+        "other_cores": machine.other_cores,
+        "is_noisy": bool(machine_warnings(machine.as_json())),
+        **gpu_values(gpu),
     }
     summary = summarise(cycles, requests, context)
     notes = (*objects.prompts.notes, *_calibration_notes(objects, found), *cost_notes)
-    seen = replace(environment, torch_threads=torch.get_num_threads())
-    return PointResult(cycles, requests, summary, seen, facts, notes, surface)
+    seen = replace(environment, torch_threads=torch.get_num_threads(), threading=read_threading())
+    return PointResult(
+        cycles, requests, summary, seen, facts, notes, machine, gpu, gpu_samples, surface
+    )
 
 
 def _calibration_notes(objects: PointObjects, found: Found) -> tuple[str, ...]:
@@ -158,7 +186,7 @@ def _scheduler(
 
 def _measure(
     point: PointConfig, objects: PointObjects, scheduler: Scheduler, watcher: Watcher
-) -> list[TurnResult]:
+) -> Measured:
     """Warm-up, then every timed turn. Both arms share the target and keep their own caches."""
     requests = objects.prompts.requests
     concurrency = objects.load.max_concurrency
@@ -174,7 +202,10 @@ def _measure(
         BASELINE: _engine(point, objects, room, None),
         SPECULATIVE: _engine(point, objects, room, scheduler),
     }
-    return run_turns(turns, arms, objects.load, watcher.on_turn)
+    watch = MachineWatch()
+    with run_telemetry(objects.target.device) as telemetry:
+        done = run_turns(turns, arms, objects.load, watcher.on_turn, watch.around)
+    return Measured(done, tuple(watch.windows), telemetry)
 
 
 def _engine(

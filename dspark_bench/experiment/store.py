@@ -55,9 +55,13 @@ class PointStore:
                 "point": describe_point(point, identity),
                 "facts": result.facts,
                 "notes": list(result.notes),
+                "machine": result.machine.as_json(),
+                "gpu": result.gpu,
                 **result.summary.as_json(),
             }
             write_json(folder / "metrics.json", metrics)
+            if len(result.gpu_samples):
+                result.gpu_samples.to_parquet(folder / "gpu.parquet", index=False)
             for name, table in result.summary.tables.items():
                 table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
             if result.surface is not None:

@@ -33,6 +33,7 @@ from dspark_bench.experiment.environment import Environment, read_environment
 from dspark_bench.experiment.expand import expand
 from dspark_bench.experiment.identity import HashCache, Identity, identify
 from dspark_bench.experiment.launch import launch, remove_job_folders
+from dspark_bench.experiment.noise_lines import noise_lines, outcome
 from dspark_bench.experiment.point import run_point
 from dspark_bench.experiment.point_config import PointConfig, to_point_config
 from dspark_bench.experiment.schema import GROUPS
@@ -48,6 +49,7 @@ from dspark_bench.experiment.tables import (
     write_tables,
 )
 from dspark_bench.experiment.validate import check_overrides, check_point, check_writable
+from dspark_bench.metrics.machine import machine_warnings
 
 _OTHER_GROUPS = tuple(group for group in GROUPS if group not in ("drafter", "workload"))
 
@@ -125,8 +127,8 @@ class PointTask:
             store.save_failure(point, identity, self._environment, error)
             self._display.end(f"failed: {error}")
             return FAILED
-        speedup = result.summary.headline["speedup"].value
-        self._display.end("no speedup" if speedup is None else f"S = {speedup:.2f}")
+        warnings = machine_warnings(result.machine.as_json())
+        self._display.end(outcome(result.summary), warnings)
         return FINISHED
 
 
@@ -256,6 +258,14 @@ def _report(
         label = row_label(row, plan.swept_keys)
         for line in (*divergence_lines(label, found), *serving_lines(label, row)):
             console.print(line, soft_wrap=True)
+    for line in noise_lines(mine, lambda row: row_label(row, plan.swept_keys)):
+        console.print(line, soft_wrap=True)
+    num_noisy = sum(row.get("is_noisy") is True for row in mine)
+    if num_noisy:
+        console.print(
+            f"{num_noisy} of {len(mine)} points were timed on a noisy machine; metrics.json says "
+            "what was seen"
+        )
     if num_kept:
         console.print(f"{num_kept} of {len(wanted)} points were there already")
     stale = [row for row in mine if row["status"] == STALE]

@@ -7,7 +7,7 @@ second; under any other load a turn is the whole request set.
 import gc
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -50,6 +50,12 @@ class TurnResult:
 
 
 OnTurn = Callable[[TurnResult], None]
+Around = Callable[[Turn], AbstractContextManager[None]]
+
+
+def unwatched(turn: Turn) -> AbstractContextManager[None]:
+    """Nothing is read around a turn."""
+    return nullcontext()
 
 
 def plan_turns(
@@ -83,12 +89,19 @@ def repeat_seed(seed: int, repeat: int) -> int:
 
 
 def run_turns(
-    turns: Sequence[Turn], arms: Mapping[str, Runner], load: Load, on_turn: OnTurn
+    turns: Sequence[Turn],
+    arms: Mapping[str, Runner],
+    load: Load,
+    on_turn: OnTurn,
+    around: Around = unwatched,
 ) -> list[TurnResult]:
-    """Run turn after turn; `on_turn` is called between them, while nothing is timed."""
+    """Run turn after turn; `on_turn` is called between them, while nothing is timed.
+
+    around: entered right before each turn, left right after it.
+    """
     done = []
     for turn in turns:
-        with garbage_kept():
+        with around(turn), garbage_kept():
             result = arms[turn.arm].run(turn.requests, load, turn.seed)
         done.append(TurnResult(turn, result))
         on_turn(done[-1])

@@ -30,6 +30,7 @@ def headline_formulas(gamma: int, slo: Slo, speedup: Formula) -> dict[str, Formu
         "alpha": acceptance.alpha,
         "draft_cost_ratio": lambda sums: costs.draft_cost_ratio(sums, gamma),
         "speedup": speedup,
+        "speedup_e2e": speed.speedup_e2e,
         "speedup_theory": speedup_theory,
         "goodput_req_s": with_slo(speed.goodput_req_s),
         "slo_attainment": with_slo(speed.slo_attainment),

@@ -13,10 +13,12 @@ from dspark_bench.metrics.headline import headline_formulas
 from dspark_bench.metrics.intervals import Bootstrap, Interval
 from dspark_bench.metrics.latency import e2e_s, percentile, tpot_s, ttft_s
 from dspark_bench.metrics.lossless import LosslessResult
+from dspark_bench.metrics.noise_floor import NoiseFloor, noise_floor
 from dspark_bench.metrics.output import degenerate_share
 from dspark_bench.metrics.positions import Agreement, PositionSummary, summarise_positions
 from dspark_bench.metrics.serving import machine_values, queue_curves, unserved_values
 from dspark_bench.metrics.slo import Slo
+from dspark_bench.metrics.speed_interval import latency_interval, speedup_interval
 from dspark_bench.metrics.sums import (
     FloatArray,
     Pooling,
@@ -65,14 +67,16 @@ class SummaryContext:
 class PointSummary:
     """Figures of one point. Whatever does not exist for it is None.
 
-    headline: figures with intervals; values: the other numbers of the row; positions: curves along
-    the draft; counts: sums that every ratio can be recomputed from; model_inputs: what
-    `speedup_model` was predicted from; queue: requests waiting over time, by arm; calibration:
-    `ece`, `auc`, `brier` and `n` of survival by position, `before` and `after` calibration, empty
-    without confidences; tables: frames with files of their own, by name, none of them empty.
+    headline: figures with intervals; noise: the baseline against itself; values: the other numbers
+    of the row; positions: curves along the draft; counts: sums that every ratio can be recomputed
+    from; model_inputs: what `speedup_model` was predicted from; queue: requests waiting over time,
+    by arm; calibration: `ece`, `auc`, `brier` and `n` of survival by position, `before` and `after`
+    calibration, empty without confidences; tables: frames with files of their own, by name, none
+    of them empty.
     """
 
     headline: dict[str, Interval]
+    noise: NoiseFloor
     values: dict[str, Cell]
     gap: SpeedupGap
     positions: PositionSummary
@@ -90,7 +94,7 @@ class PointSummary:
             row[name] = interval.value
             row[f"{name}_ci_low"] = interval.low
             row[f"{name}_ci_high"] = interval.high
-        row |= self.values
+        row |= self.values | self.noise.as_row()
         row |= {f"gap_{name}": _finite(value) for name, value in self.gap.terms.items()}
         row["lossless"] = self.lossless.is_lossless
         row["lossless_evidence"] = self.lossless.evidence
@@ -101,6 +105,7 @@ class PointSummary:
         return {
             "summary": self.as_row(),
             "intervals": {name: figure.as_json() for name, figure in self.headline.items()},
+            "noise_floor": self.noise.as_json(),
             "speedup_gap": {
                 "stages": [_finite(stage) for stage in self.gap.stages],
                 "terms": {name: _finite(value) for name, value in self.gap.terms.items()},
@@ -131,16 +136,22 @@ def summarise(
         name: bootstrap.interval(formula)
         for name, formula in headline_formulas(context.gamma, context.slo, speedup).items()
     }
+    headline["speedup"], interval_basis = speedup_interval(
+        headline["speedup"], sums, context.pooling
+    )
+    headline["speedup_e2e"] = latency_interval(headline["speedup_e2e"], sums)
     labelled, _, _ = label_units(measured(cycles), measured(requests), context.pooling.is_by_prompt)
     trials = trial_cycles(decode_cycles(labelled), context.is_selective)
     total = bootstrap.total
     values = _ratios(total, context) | _request_values(requests) | unserved_values(requests)
     values |= {name: _finite(value) for name, value in machine_values(cycles).items()}
     values["speedup_basis"] = basis
+    values["speedup_interval_basis"] = interval_basis
     values["speedup_model"] = _speedup_model(context)
     measured_speedup = headline["speedup"].value
     return PointSummary(
         headline=headline,
+        noise=noise_floor(cycles, requests, context.pooling),
         values=values,
         gap=speedup_gap(
             cycles, total, context.gamma, np.nan if measured_speedup is None else measured_speedup
@@ -166,7 +177,6 @@ def _ratios(total: Sums, context: SummaryContext) -> dict[str, Cell]:
         "emitted_length": acceptance.emitted_length(total),
         "alpha_scheduled": acceptance.alpha_scheduled(total),
         "verified_waste": acceptance.verified_waste(total),
-        "speedup_e2e": speed.speedup_e2e(total),
         "baseline_floor_ratio": costs.baseline_floor_ratio(total, context.floor_step_s),
     }
     values: dict[str, Cell] = {name: _finite(float(value)) for name, value in formulas.items()}

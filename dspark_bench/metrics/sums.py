@@ -22,7 +22,15 @@ from dspark_bench.metrics.latency import user_rates
 from dspark_bench.metrics.slo import Slo, has_arrived, meets
 from dspark_bench.metrics.units import FloatArray, label_units
 
-__all__ = ["FloatArray", "Pooling", "Sums", "collect_sums", "ratio", "trial_cycles"]
+__all__ = [
+    "FloatArray",
+    "Pooling",
+    "Sums",
+    "collect_sums",
+    "ratio",
+    "steady_cycles",
+    "trial_cycles",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +195,7 @@ def trial_cycles(rows: pd.DataFrame, is_selective: bool) -> pd.DataFrame:
 
 def _speed_sums(batches: pd.DataFrame, pooling: Pooling, tally: _Tally) -> dict[str, FloatArray]:
     """Tokens and wall time of the steady part; open loop: the span of each turn, idle included."""
-    steady = _steady(batches, pooling)
+    steady = steady_cycles(batches, pooling)
     if pooling.is_closed:
         return {
             "tokens": tally.sum(steady, "num_emitted"),
@@ -245,7 +253,7 @@ def _latency_sums(requests: pd.DataFrame, tally: _Tally) -> dict[str, FloatArray
     }
 
 
-def _steady(batches: pd.DataFrame, pooling: Pooling) -> pd.DataFrame:
+def steady_cycles(batches: pd.DataFrame, pooling: Pooling) -> pd.DataFrame:
     """Batch cycles of the steady part: a closed loop with N > 1 ramps up and drains below N."""
     if pooling.is_closed and pooling.concurrency > 1:
         return batches[batches["batch_size"] == pooling.concurrency]
@@ -254,5 +262,5 @@ def _steady(batches: pd.DataFrame, pooling: Pooling) -> pd.DataFrame:
 
 def _clean(batches: pd.DataFrame, pooling: Pooling) -> pd.DataFrame:
     """Steady batch cycles without prefill work: what costs are measured on."""
-    steady = _steady(batches, pooling)
+    steady = steady_cycles(batches, pooling)
     return steady[~steady["has_prefill"].astype(bool)]

@@ -8,6 +8,7 @@ from dspark_bench.report.content import Block, Figure, Items, Page, Paragraph, S
 from dspark_bench.report.figures import draw_figures
 from dspark_bench.report.html import render_html
 from dspark_bench.report.markdown import render_markdown
+from dspark_bench.report.noise import gpu_blocks, noise_blocks
 from dspark_bench.report.reading import Gathered, gather
 from dspark_bench.report.recommend import Recommendation, left_out, recommend
 from dspark_bench.report.runs import (
@@ -70,6 +71,8 @@ def build_page(gathered: Gathered, figures: Sequence[Figure], skipped: Sequence[
         Section("Warnings", (_warnings(gathered),)),
         Section("Figures", (*figures, *_skipped(skipped))),
         Section("Results", (Paragraph(_READ_SPEEDUP), *result_tables(gathered))),
+        Section("Timing noise", noise_blocks(gathered)),
+        Section("GPU", gpu_blocks(gathered)),
         Section("Why theory is not reached", _gap_blocks(gathered)),
         Section("Failed points", () if failed is None else (failed,)),
         Section("What was run", what_was_run(gathered)),

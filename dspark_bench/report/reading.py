@@ -64,6 +64,15 @@ class Point:
             return None
         return value if math.isfinite(value) else None
 
+    def metric(self, path: str) -> Any:
+        """A value of metrics.json by its dotted path; None where there is none."""
+        return _at(self.metrics, *path.split("."))
+
+    def block(self, name: str) -> Mapping[str, Any]:
+        """An object of metrics.json; empty where there is none, as in older results."""
+        found = self.metrics.get(name)
+        return found if isinstance(found, dict) else {}
+
     def num_units(self, figure: str) -> int | None:
         """Resampling units behind a figure's interval."""
         n = _at(self.metrics, "intervals", figure, "n")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.intervals import Interval
+from dspark_bench.metrics.noise_floor import within_floor
 from dspark_bench.report.changes import Change, changes_to_reach
 from dspark_bench.report.ratios import SpeedCache, measured_speedup
 from dspark_bench.report.reading import STALE, TIMING_INVALID, UNREADABLE, Gathered, Point
@@ -37,17 +38,26 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Challenger:
-    """A slower candidate. ratio: S of the winner over its own; is_paired: prompt by prompt."""
+    """A slower candidate. ratio: S of the winner over its own; is_paired: prompt by prompt.
+
+    noise_floor: the larger one of the two points; None where neither measured one.
+    """
 
     candidate: Candidate
     ratio: Interval
     is_paired: bool
     changes: tuple[Change, ...]
+    noise_floor: float | None = None
+
+    @property
+    def is_within_floor(self) -> bool:
+        """Whether the whole lead is no more than what a baseline differs from itself by."""
+        return within_floor(self.ratio, self.noise_floor)
 
     @property
     def is_clear(self) -> bool:
         """Whether the winner's lead is outside of noise."""
-        return self.ratio.low is not None and self.ratio.low > 1
+        return self.ratio.low is not None and self.ratio.low > 1 and not self.is_within_floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +75,21 @@ class Recommendation:
         return tuple(item for item in self.challengers if not item.is_clear)
 
     @property
+    def noise_floor(self) -> float | None:
+        """What the winner's own baseline differed from itself by; None if not measured."""
+        return self.winner.point.number("noise_floor")
+
+    @property
+    def is_within_floor(self) -> bool:
+        """Whether the winner's whole interval lies within its noise floor of 1."""
+        return within_floor(self.winner.speedup, self.noise_floor)
+
+    @property
     def beats_baseline(self) -> bool | None:
         """Whether S is above 1 outside of noise; False: below; None: not known."""
         found = self.winner.speedup
+        if self.is_within_floor:
+            return None
         if found.low is not None and found.low > 1:
             return True
         return False if found.high is not None and found.high < 1 else None
@@ -130,10 +152,16 @@ def _recommend_one(
         is_next = place == 0 or _is_first_of_another_drafter(candidates, place + 1)
         ratio, is_paired = speeds.ratio(winner.point, item.point)
         changes = changes_to_reach(item.point, winner.speedup.value or 0.0) if is_next else ()
-        challengers.append(Challenger(item, ratio, is_paired, changes))
+        floor = _larger_floor(winner.point, item.point)
+        challengers.append(Challenger(item, ratio, is_paired, changes, floor))
     found = Recommendation(setting, winner, tuple(challengers), ())
     notes = (*_doubts(found, kept), *repeated)
     return Recommendation(setting, winner, tuple(challengers), notes)
+
+
+def _larger_floor(first: Point, second: Point) -> float | None:
+    known = [point.number("noise_floor") for point in (first, second)]
+    return max((floor for floor in known if floor is not None), default=None)
 
 
 def _is_first_of_another_drafter(candidates: Sequence[Candidate], place: int) -> bool:
@@ -181,6 +209,7 @@ def _doubts(found: Recommendation, points: Sequence[Point]) -> list[str]:
             f"too little data: the winner rests on {n} {unit}; {more}={MIN_UNITS} or more gives "
             "intervals that mean something"
         )
+    notes += _floor_notes(found)
     if not found.challengers:
         notes.append("only one configuration was measured here, so there is nothing to compare")
     if len(found.level) > 1:
@@ -200,6 +229,17 @@ def _doubts(found: Recommendation, points: Sequence[Point]) -> list[str]:
     if any(point.keys.get("acceptance") == "forced" for point in points):
         notes.append("acceptance is simulated (acceptance=forced)")
     return notes
+
+
+def _floor_notes(found: Recommendation) -> list[str]:
+    """A lead over no speculation that is clear of its interval, yet not of the noise floor."""
+    floor, speedup = found.noise_floor, found.winner.speedup
+    if floor is None or speedup.low is None or speedup.high is None or found.is_within_floor:
+        return []
+    is_near = 1 < speedup.low <= 1 + floor or 1 / (1 + floor) <= speedup.high < 1
+    if not is_near:
+        return []
+    return [f"its interval reaches into the timing noise floor ({floor:.1%} around 1)"]
 
 
 def _unit(point: Point) -> str:

@@ -1,6 +1,6 @@
 """The tables of a report; every number is a cell of summary.csv or of the point's metrics.json."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 from dspark_bench.metrics.gap import GAP_TERMS
@@ -15,6 +15,7 @@ _FIGURES: tuple[tuple[str, str, str], ...] = (
     ("low", "speedup_ci_low", ".2f"),
     ("high", "speedup_ci_high", ".2f"),
     ("n", "intervals.speedup.n", ".0f"),
+    ("noise floor", "noise_floor", ".3f"),
     ("S theory", "speedup_theory", ".2f"),
     ("S model", "speedup_model", ".2f"),
     ("tau", "accepted_length", ".2f"),
@@ -75,7 +76,7 @@ def _speedup_cells(candidate: Candidate) -> tuple[Cell, ...]:
 def result_tables(gathered: Gathered) -> tuple[Table, ...]:
     """One table of measured points per sweep."""
     return tuple(
-        _table(sweep, f"{sweep.name}: what each point measured", _FIGURES, has_status=True)
+        point_table(sweep, f"{sweep.name}: what each point measured", _FIGURES, has_status=True)
         for sweep in gathered.sweeps
         if any(point.is_measured for point in sweep.points)
     )
@@ -89,7 +90,7 @@ def gap_tables(gathered: Gathered) -> tuple[Table, ...]:
         if known:
             part = Sweep(sweep.name, sweep.folder, sweep.description, tuple(known))
             caption = f"{sweep.name}: what each difference adds to the theoretical S"
-            tables.append(_table(part, caption, _GAP_FIGURES, has_status=False))
+            tables.append(point_table(part, caption, _GAP_FIGURES, has_status=False))
     return tuple(tables)
 
 
@@ -102,9 +103,16 @@ def failed_table(gathered: Gathered) -> Table | None:
     return Table("Failed points", ("point", "what went wrong"), tuple(rows))
 
 
-def _table(
-    sweep: Sweep, caption: str, figures: Sequence[tuple[str, str, str]], has_status: bool
+def point_table(
+    sweep: Sweep,
+    caption: str,
+    figures: Sequence[tuple[str, str, str]],
+    has_status: bool,
+    words: Sequence[tuple[str, Callable[[Point], str]]] = (),
 ) -> Table:
+    """One row per measured point. figures: head, column or dotted path, format; columns that no
+    point knows are left out. words: head and text of what is no figure.
+    """
     points = [point for point in sweep.points if point.is_measured]
     points.sort(key=_order)
     names = _shown_names(sweep, points)
@@ -114,9 +122,10 @@ def _table(
     for point in points:
         cells = [Cell(point.text(name) or "-") for name in names]
         cells += [figure_cell(point, column, form) for _, column, form in shown]
+        cells += [Cell(say(point)) for _, say in words]
         cells += [Cell(_lossless(point)), Cell(point.status)] if has_status else []
         rows.append((*cells, Cell(point.point_id)))
-    heads = (*names, *(head for head, _, _ in shown), *marks)
+    heads = (*names, *(head for head, _, _ in shown), *(head for head, _ in words), *marks)
     return Table(caption, heads, tuple(rows), num_heads=len(names))
 
 
@@ -136,9 +145,9 @@ def place(point: Point) -> str:
 
 
 def _text(point: Point, column: str) -> str:
-    if column == "intervals.speedup.n":
-        n = point.num_units("speedup")
-        return "" if n is None else str(n)
+    if "." in column and column not in point.row:
+        value = point.metric(column)
+        return "" if value is None else str(value)
     return point.text(column)
 
 

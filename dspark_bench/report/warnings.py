@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from dspark_bench.metrics.noise_floor import within_floor
+from dspark_bench.metrics.speed_interval import FEW_UNITS
+from dspark_bench.report.noise import noisy_lines
+from dspark_bench.report.ratios import measured_speedup
 from dspark_bench.report.reading import FAILED, STALE, TIMING_INVALID, Gathered, Point
 from dspark_bench.report.settings import NO_DRAFTER
 
 WIDE_SHARE = 0.1
 DEGENERATE_SHARE = 0.05
-FEW_UNITS = 8
 _NAMED = 3
 
 
@@ -21,6 +24,8 @@ def find_warnings(gathered: Gathered) -> tuple[str, ...]:
         *_environments(points),
         *_losslessness(points),
         *_noise(points),
+        *_floors(points),
+        *_machines(points),
         *_output(points),
         *_notes(points),
     )
@@ -110,6 +115,50 @@ def _noise(points: Sequence[Point]) -> list[str]:
         *_about(points, is_wide, f"an interval of S wider than +-{WIDE_SHARE:.0%}: noisy"),
         *_about(points, lambda p: p.number("speedup") is None, "no measured S (no steady part)"),
     ]
+
+
+def _floors(points: Sequence[Point]) -> list[str]:
+    """Older points know no noise floor and say nothing."""
+    drafted = [point for point in points if point.text("drafter") != NO_DRAFTER]
+
+    def is_lost(point: Point) -> bool:
+        return within_floor(measured_speedup(point), point.number("noise_floor"))
+
+    def is_apart(point: Point) -> bool:
+        low, high = point.number("aa_ratio_ci_low"), point.number("aa_ratio_ci_high")
+        return low is not None and high is not None and not low <= 1 <= high
+
+    def has_none(point: Point) -> bool:
+        return bool(point.text("noise_floor_basis")) and point.number("noise_floor") is None
+
+    bases = [point.text("noise_floor_basis") for point in points if has_none(point)]
+    first = bases[0] if bases else ""
+    return [
+        *_about(drafted, is_lost, "S within the timing noise floor: neither faster nor slower"),
+        *_about(
+            points,
+            is_apart,
+            "the baseline differed from itself by more than its own scatter (by chance one point "
+            "in 20 does)",
+        ),
+        *_about(points, has_none, f"timing noise floor {first}"),
+        *_about(
+            points,
+            lambda p: p.text("speedup_interval_basis").startswith("no interval"),
+            "S without an interval: a single unit has no scatter",
+        ),
+    ]
+
+
+def _machines(points: Sequence[Point]) -> list[str]:
+    """That the machine was too noisy, and what was seen during the first few of those points."""
+    noisy = [point for point in points if noisy_lines(point)]
+    seen = [
+        f"{point.sweep}/{point.point_id}: {line}"
+        for point in noisy[:_NAMED]
+        for line in noisy_lines(point)
+    ]
+    return [*_line(noisy, points, "timed on a noisy machine"), *seen]
 
 
 def _output(points: Sequence[Point]) -> list[str]:

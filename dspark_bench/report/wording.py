@@ -49,6 +49,8 @@ def _verdict(found: Recommendation) -> str:
     rank = "is fastest here" if found.challengers else "is the only configuration measured here"
     if found.beats_baseline is False:
         return f"{rank}, yet slower than no speculation"
+    if found.is_within_floor:
+        return f"{rank}, within the timing noise floor ({found.noise_floor:.1%}) of no speculation"
     is_level = found.beats_baseline is None and found.winner.speedup.low is not None
     return f"{rank}, within noise of no speculation" if is_level else rank
 
@@ -79,6 +81,8 @@ def lead(challenger: Challenger) -> str:
         return f"{ahead}; no interval, so nothing can be said about noise"
     how = "paired by prompt" if challenger.is_paired else "from both intervals, not paired"
     verdict = "clear of noise" if challenger.is_clear else "not clear of noise"
+    if challenger.is_within_floor:
+        verdict = f"within the timing noise floor ({challenger.noise_floor:.1%})"
     return f"{ahead} [{ratio.low - 1:+.1%} to {ratio.high - 1:+.1%}, {how}]: {verdict}"
 
 

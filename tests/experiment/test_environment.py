@@ -1,9 +1,12 @@
 """What is recorded about machine and code."""
 
 import json
+import re
+import tomllib
+from pathlib import Path
 
 from dspark_bench.experiment.compose import conf_dir
-from dspark_bench.experiment.environment import read_environment
+from dspark_bench.experiment.environment import PACKAGES, read_environment
 from dspark_bench.experiment.listing import LISTED_GROUPS, list_options
 
 
@@ -33,3 +36,21 @@ def test_every_key_has_a_comment_with_its_range() -> None:
             is_setting = line and line[0].isalpha() and line.partition(":")[2].strip()
             if is_setting and key != "_target_":
                 assert " # " in line, f"{path.name}: {line}"
+
+
+def test_every_declared_package_is_listed() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[<>=\[ ]", line)[0] for line in project["dependencies"]}
+    assert set(PACKAGES) == declared | {project["name"]}
+    assert {"torch", "numpy", "pyarrow", "typer"} <= set(read_environment().packages)
+
+
+def test_threads_and_limits_are_there() -> None:
+    environment = read_environment().as_json()
+    assert environment["threading"]["num_interop_threads"] >= 1
+    assert environment["threading"]["cpu_capability"]
+    assert environment["swap_bytes"] is not None
+    usable = environment["processors"]["num_usable"]
+    assert usable is None or 1 <= usable <= environment["num_cores"]
+    names = {"variables", "openmp", "blas", "backend", "onednn"}
+    assert names <= set(environment["threading"])

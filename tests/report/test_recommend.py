@@ -1,5 +1,6 @@
 """Who wins, how sure that is, and what would change it, by hand-computed figures."""
 
+import json
 import math
 from pathlib import Path
 
@@ -218,3 +219,66 @@ def test_only_damaged_sweeps_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match=r"no measured point .*no column point_id") as caught:
         gather(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_a_speedup_within_the_noise_floor_is_neither_faster_nor_slower(tmp_path: Path) -> None:
+    """S of 1.02 to 1.04 is clear of its own interval, but the baseline differs by 5 %."""
+    near = {"speedup": 1.03, "speedup_ci_low": 1.02, "speedup_ci_high": 1.04}
+    rows = [cells("a", **near, noise_floor=0.05, aa_ratio_ci_low=0.96, aa_ratio_ci_high=1.05)]
+    gathered = gather(write_sweep(tmp_path / "s", rows))
+    (found,) = recommend(gathered)
+    assert found.beats_baseline is None
+    assert "within the timing noise floor (5.0%) of no speculation" in headline([found])
+    assert any("S within the timing noise floor" in line for line in find_warnings(gathered))
+    rows = [cells("a", **near, noise_floor=0.005)]
+    (found,) = recommend(gather(write_sweep(tmp_path / "quiet", rows)))
+    assert found.beats_baseline is True and "noise" not in headline([found])
+    rows = [cells("a", **(near | {"speedup_ci_high": 1.06}), noise_floor=0.05)]
+    (found,) = recommend(gather(write_sweep(tmp_path / "near", rows)))
+    assert found.beats_baseline is True
+    assert "its interval reaches into the timing noise floor (5.0% around 1)" in found.notes
+    slow = {"speedup": 0.97, "speedup_ci_low": 0.96, "speedup_ci_high": 0.98, "noise_floor": 0.05}
+    (found,) = recommend(gather(write_sweep(tmp_path / "slow", [cells("a", **slow)])))
+    assert found.beats_baseline is None and "slower" not in headline([found])
+
+
+def test_a_lead_within_the_noise_floor_is_not_clear(tmp_path: Path) -> None:
+    """The winner is 10 % ahead, 4 to 16 % by both intervals: a floor of 20 % swallows that."""
+    narrow = {"speedup_ci_low": 1.225, "speedup_ci_high": 1.275}
+    fast = {"speedup": 1.375, "speedup_ci_low": 1.35, "speedup_ci_high": 1.4, "gamma": 7}
+    for floor, is_clear in ((0.2, False), (0.01, True)):
+        rows = [cells("a", **narrow, noise_floor=floor), cells("b", **fast, noise_floor=0.01)]
+        (found,) = recommend(gather(write_sweep(tmp_path / str(floor), rows)))
+        (other,) = found.challengers
+        assert other.is_clear is is_clear
+        text = "\n".join(lines(found))
+        assert ("within the timing noise floor (20.0%)" in text) is not is_clear
+
+
+def _ratio(low: object, high: object) -> dict[str, object]:
+    return {"aa_ratio_ci_low": low, "aa_ratio_ci_high": high}
+
+
+def test_noisy_machines_and_odd_baselines_are_warned_of(tmp_path: Path) -> None:
+    rows = [
+        cells("a", noise_floor=0.05, **_ratio(1.01, 1.05), noise_floor_basis="3 pairs"),
+        cells(
+            "b",
+            gamma=7,
+            noise_floor="",
+            **_ratio("", ""),
+            noise_floor_basis="not measured: 1 pairs",
+        ),
+    ]
+    folder = write_sweep(tmp_path / "s", rows)
+    path = folder / "points" / "a" / "metrics.json"
+    content = json.loads(path.read_text())
+    content["machine"] = {"num_cores": 4, "other_cores": 2.0, "other_cores_max": 3.0}
+    content["gpu"] = {"obstacle": None, "arms": {"baseline": {"clock_reasons": {"hw_thermal": 1}}}}
+    path.write_text(json.dumps(content))
+    found = find_warnings(gather(folder))
+    assert "1 of 2 points: timed on a noisy machine (s/a)" in found
+    assert any(line.startswith("s/a: other processes kept 2.0 of 4 cores") for line in found)
+    assert "s/a: GPU clocks were held down by hw_thermal" in found
+    assert any("the baseline differed from itself" in line and "(s/a)" in line for line in found)
+    assert "1 of 2 points: timing noise floor not measured: 1 pairs (s/b)" in found

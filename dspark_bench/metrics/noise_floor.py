@@ -1,0 +1,154 @@
+"""The timing noise floor of a point: its baseline turns against themselves, an A/A pair.
+
+The turns of A B B A hold two baseline turns within seconds of each other. One of each two goes to a
+first pseudo-arm, the other to a second, and their speeds are divided as S divides those of the real
+arms. Nothing differs between the two, so whatever the ratio shows is noise. It costs no extra time.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dspark_bench.metrics.frames import BASELINE, batch_cycles, measured, served
+from dspark_bench.metrics.intervals import Interval
+from dspark_bench.metrics.student import two_sided_95
+from dspark_bench.metrics.sums import FloatArray, Pooling, steady_cycles
+
+MIN_PAIRS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseFloor:
+    """ratio: speed of the first pseudo-arm over that of the second, with its 95 % interval.
+
+    ratio.n is the number of pairs; basis: what a pair is, or why nothing was measured (then the
+    ratio's numbers are None).
+    """
+
+    ratio: Interval
+    basis: str
+
+    @property
+    def floor(self) -> float | None:
+        """The largest deviation from 1 that the interval holds, as a share: 0.02 is 2 %.
+
+        Half the interval's width if its centre is 1; more if two equal things differed by more
+        than their own scatter. None if not measured.
+        """
+        if self.ratio.low is None or self.ratio.high is None:
+            return None
+        return max(self.ratio.high, 1 / self.ratio.low) - 1
+
+    def as_row(self) -> dict[str, float | str | None]:
+        """Columns of summary.csv."""
+        return {
+            "noise_floor": self.floor,
+            "aa_ratio": self.ratio.value,
+            "aa_ratio_ci_low": self.ratio.low,
+            "aa_ratio_ci_high": self.ratio.high,
+            "noise_floor_basis": self.basis,
+        }
+
+    def as_json(self) -> dict[str, float | int | str | None]:
+        """Ratio, interval, pairs, floor, centre and half-width of the log ratio, and the basis."""
+        value, low, high = self.ratio.value, self.ratio.low, self.ratio.high
+        return {
+            **self.ratio.as_json(),
+            "noise_floor": self.floor,
+            "log_centre": math.log(value) if value else None,
+            "log_half_width": math.log(high / low) / 2 if low and high else None,
+            "basis": self.basis,
+        }
+
+
+def noise_floor(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling) -> NoiseFloor:
+    """The A/A pair of a point's measured baseline turns, on the basis of its S.
+
+    One request per turn: a pair is two neighbouring prompts over two repeats, each prompt once on
+    either side, so that neither prompts nor drift show. A request set per turn: two neighbouring
+    turns. An odd turn, prompt or repeat is left out.
+    """
+    turns = _baseline_turns(cycles, requests, pooling)
+    num_places = _turns_per_repeat(measured(cycles, BASELINE))
+    pairs = _pairs(turns, num_places)
+    what = _what(num_places)
+    if len(pairs) < MIN_PAIRS:
+        more = "measure.repeats=2" if num_places > 1 else f"measure.repeats={2 * MIN_PAIRS}"
+        found = f"not measured: {len(pairs)} {what}, {MIN_PAIRS} needed ({_advice(more)})"
+        return NoiseFloor(Interval(None, None, None, len(pairs)), found)
+    return NoiseFloor(log_ratio_interval(pairs), f"{len(pairs)} {what}")
+
+
+def log_ratio_interval(pairs: FloatArray) -> Interval:
+    """Ratio of two pooled speeds with Student's 95 % interval of its logarithm.
+
+    pairs [U, 4]: tokens and seconds of the first side, then of the second. The standard error is
+    the linearised one; with few pairs a bootstrap would be too narrow.
+    """
+    num_pairs = len(pairs)
+    totals = pairs.sum(axis=0)
+    log_ratio = np.log(totals[0] / totals[1]) - np.log(totals[2] / totals[3])
+    influence = (pairs / totals) @ np.array([1.0, -1.0, -1.0, 1.0])
+    error = np.sqrt(num_pairs / (num_pairs - 1) * np.sum(influence**2))
+    spread = two_sided_95(num_pairs - 1) * error
+    low, high = np.exp(log_ratio - spread), np.exp(log_ratio + spread)
+    return Interval(float(np.exp(log_ratio)), float(low), float(high), num_pairs)
+
+
+def within_floor(interval: Interval, floor: float | None) -> bool:
+    """Whether a ratio's whole interval is no further from 1 than the A/A pair was."""
+    if floor is None or interval.low is None or interval.high is None:
+        return False
+    return interval.low >= 1 / (1 + floor) and interval.high <= 1 + floor
+
+
+def _baseline_turns(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling) -> pd.DataFrame:
+    """tokens and time_s of every baseline turn, by repeat and block, on the basis of S."""
+    if pooling.is_closed:
+        rows = steady_cycles(batch_cycles(measured(cycles, BASELINE)), pooling)
+        rows = rows.assign(tokens=rows["num_emitted"], time_s=rows["duration_s"])
+    else:
+        rows = served(measured(requests, BASELINE))
+        tokens = (rows["output_tokens"].map(len) - 1).clip(lower=0)
+        time_s = (rows["finished_s"] - rows["first_token_s"]).where(tokens > 0, 0.0)
+        rows = rows.assign(tokens=tokens, time_s=time_s)
+    turns = rows.groupby(["repeat", "block"], as_index=False)[["tokens", "time_s"]].sum()
+    return turns[(turns["tokens"] > 0) & (turns["time_s"] > 0)]
+
+
+def _turns_per_repeat(cycles: pd.DataFrame) -> int:
+    """Blocks are numbered on from repeat to repeat."""
+    if cycles.empty:
+        return 1
+    return int((cycles["block"].max() + 1) // (cycles["repeat"].max() + 1))
+
+
+def _pairs(turns: pd.DataFrame, num_places: int) -> FloatArray:
+    """[U, 4] of the complete pairs.
+
+    Sides alternate with repeat and place, so that a steady drift makes no side faster.
+    """
+    if num_places > 1:
+        place = turns["block"] - turns["repeat"] * num_places
+        pair = [place // 2, turns["repeat"] // 2]
+        side, num_turns = (place + turns["repeat"]) % 2, 4
+    else:
+        pair = [turns["block"] // 2, turns["block"] * 0]
+        side, num_turns = (turns["block"] + turns["block"] // 2) % 2, 2
+    named = turns.assign(first=pair[0], second=pair[1], side=side)
+    rows = [
+        [part.loc[part["side"] == i, name].sum() for i in (0, 1) for name in ("tokens", "time_s")]
+        for _, part in named.groupby(["first", "second"])
+        if len(part) == num_turns
+    ]
+    return np.array(rows, dtype=np.float64).reshape(-1, 4)
+
+
+def _what(num_places: int) -> str:
+    return "pairs of prompts over two repeats" if num_places > 1 else "pairs of baseline turns"
+
+
+def _advice(more: str) -> str:
+    return f"{more} or more, and 6 prompts" if more.endswith("=2") else f"{more} or more"

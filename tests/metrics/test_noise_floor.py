@@ -1,0 +1,131 @@
+"""The baseline against itself, by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dspark_bench.metrics.intervals import Interval, bootstrap_ratios
+from dspark_bench.metrics.noise_floor import (
+    NoiseFloor,
+    log_ratio_interval,
+    noise_floor,
+    within_floor,
+)
+from dspark_bench.metrics.student import two_sided_95
+from dspark_bench.metrics.sums import Pooling
+from tests.metrics.records import cycle, request
+
+
+def _turns(seconds: list[list[float]], **values: object) -> pd.DataFrame:
+    """One cycle of one token per baseline turn; seconds[repeat][place]. The other arm is slow."""
+    rows = []
+    for repeat, places in enumerate(seconds):
+        for place, time_s in enumerate(places):
+            key = {"repeat": repeat, "block": repeat * len(places) + place, "request_id": place}
+            rows.append(cycle(arm="baseline", t_verify_s=time_s, **key, **values))
+            rows.append(cycle(t_verify_s=77.0, **key, **values))
+    return pd.DataFrame(rows)
+
+
+_NONE = pd.DataFrame([request()])
+
+
+def test_student_is_the_published_table() -> None:
+    published = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 7: 2.365, 12: 2.179, 30: 2.042}
+    assert {n: round(two_sided_95(n), 3) for n in published} == published
+
+
+def test_log_ratio_interval_by_hand() -> None:
+    # totals are equal; influences 0, 1/30, -1/30: error sqrt(3/2 * 2/900)
+    found = log_ratio_interval(np.array([[1, 1.0, 1, 1.0], [1, 1.0, 1, 1.1], [1, 1.0, 1, 0.9]]))
+    spread = 4.302653 * math.sqrt(1.5 * 2 / 900)
+    assert (found.value, found.n) == (pytest.approx(1.0), 3)
+    assert found.low == pytest.approx(math.exp(-spread), rel=1e-6)
+    assert found.high == pytest.approx(math.exp(spread), rel=1e-6)
+
+
+def test_prompts_cancel_over_two_repeats_and_drift_within_a_pair() -> None:
+    """Prompts differ up to thirtyfold, and the second repeat is 10 % slower throughout."""
+    first = [1.0, 30.0, 2.0, 9.0, 4.0, 4.0]
+    cycles = _turns([first, [1.1 * time_s for time_s in first]])
+    found = noise_floor(cycles, _NONE, Pooling(4))
+    # side 0: prompt 0 early, prompt 1 late, ...: 1+33 + 2+9.9 + 4+4.4; side 1: the others
+    assert found.ratio.value == pytest.approx((1.1 + 30 + 2.2 + 9 + 4.4 + 4) / 54.3)
+    assert found.basis == "3 pairs of prompts over two repeats"
+    assert found.ratio.low is not None and found.ratio.low < 1
+
+
+def test_equal_turns_have_no_noise_at_all() -> None:
+    found = noise_floor(_turns([[1.0, 5.0] * 3] * 2), _NONE, Pooling(4))
+    assert found.floor == pytest.approx(0.0)
+
+
+def test_an_odd_repeat_and_an_odd_prompt_are_left_out() -> None:
+    times = [[1.0] * 6 + [9.0]] * 2
+    odd = noise_floor(_turns([*times, [50.0] * 7]), _NONE, Pooling(4))
+    assert (odd.ratio.value, odd.ratio.n) == (pytest.approx(1.0), 3)
+
+
+def test_request_sets_pair_neighbouring_turns_with_sides_in_turn() -> None:
+    cycles = _turns([[float(n)] for n in range(1, 7)], batch_size=2)
+    found = noise_floor(cycles, _NONE, Pooling(4, concurrency=2))
+    # sides 0 1 1 0 0 1: 1+4+5 against 2+3+6 seconds for 3 tokens each
+    assert found.ratio.value == pytest.approx(11 / 10)
+    assert found.basis == "3 pairs of baseline turns"
+    ramp = noise_floor(_turns([[1.0]] * 6, batch_size=1), _NONE, Pooling(4, concurrency=2))
+    assert ramp.floor is None  # no steady part
+
+
+def test_open_loops_compare_times_per_token() -> None:
+    rows = [
+        request(arm="baseline", repeat=n, block=n, first_token_s=1.0, finished_s=1.0 + 2 * time_s)
+        for n, time_s in enumerate((1.0, 2.0, 3.0, 4.0, 5.0, 6.0))
+    ]
+    cycles = _turns([[1.0]] * 6)
+    found = noise_floor(cycles, pd.DataFrame(rows), Pooling(4, is_closed=False))
+    assert found.ratio.value == pytest.approx(11 / 10)
+
+
+def test_too_few_turns_are_not_measured_and_say_what_would_do() -> None:
+    once = noise_floor(_turns([[1.0] * 24]), _NONE, Pooling(4))
+    assert once.floor is None and once.as_row()["noise_floor"] is None
+    assert once.basis.startswith("not measured: 0 pairs of prompts over two repeats, 3 needed")
+    assert "measure.repeats=2 or more, and 6 prompts" in once.basis
+    few = noise_floor(_turns([[1.0]] * 5, batch_size=2), _NONE, Pooling(4, concurrency=2))
+    assert "2 pairs of baseline turns" in few.basis and "measure.repeats=6" in few.basis
+    empty = _turns([[1.0]]).iloc[:0]
+    assert noise_floor(empty, _NONE.iloc[:0], Pooling(4)).floor is None
+
+
+def test_floor_is_the_farthest_end_of_the_interval() -> None:
+    assert NoiseFloor(Interval(1.0, 0.98, 1.03, 9), "").floor == pytest.approx(0.03)
+    assert NoiseFloor(Interval(0.96, 0.95, 0.97, 9), "").floor == pytest.approx(1 / 0.95 - 1)
+    content = NoiseFloor(Interval(1.1, 1.0, 1.21, 9), "").as_json()
+    assert content["log_centre"] == pytest.approx(math.log(1.1)) == content["log_half_width"]
+
+
+def test_within_the_floor_means_the_whole_interval() -> None:
+    assert within_floor(Interval(1.01, 0.99, 1.02, 9), 0.02)
+    assert not within_floor(Interval(1.01, 0.99, 1.03, 9), 0.02)
+    assert not within_floor(Interval(0.99, 0.97, 1.0, 9), 0.02)
+    assert within_floor(Interval(0.99, 1 / 1.02, 1.0, 9), 0.02)
+    assert not within_floor(Interval(1.0, None, None, 1), 0.5)
+    assert not within_floor(Interval(1.0, 1.0, 1.0, 9), None)
+
+
+def test_student_covers_where_a_bootstrap_of_three_units_does_not() -> None:
+    """Why few units do not get the percentile bootstrap: 2,000 simulated points without a lead."""
+    random = np.random.default_rng(0)
+    held = {"student": 0, "bootstrap": 0}
+    for seed in range(2000):
+        pairs = np.ones((3, 4))
+        pairs[:, [1, 3]] = np.exp(0.05 * random.standard_normal((3, 2)))
+        found = log_ratio_interval(pairs)
+        held["student"] += bool(found.low <= 1 <= found.high)
+        if seed < 300:
+            (other,) = bootstrap_ratios(pairs[:, [3]], pairs[:, [1]], seed)
+            held["bootstrap"] += bool(other.low <= 1 <= other.high)
+    assert 0.935 <= held["student"] / 2000 <= 0.965
+    assert held["bootstrap"] / 300 < 0.85
