@@ -5,7 +5,6 @@ Points of one sweep usually share their target; drafters are kept for the point 
 
 import inspect
 import itertools
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from dspark_bench.core.protocols import (
 )
 from dspark_bench.core.types import Request
 from dspark_bench.experiment.point_config import Component, PointConfig
+from dspark_bench.experiment.processors import usable_cores
 from dspark_bench.experiment.validate import check_gamma
 from dspark_bench.loads.lengths.plan import LengthPlan, Lengths
 from dspark_bench.models.checkpoint import read_tokenizer
@@ -294,7 +294,7 @@ def choose_dtype(point: PointConfig, device: torch.device) -> torch.dtype:
 
 def choose_threads(point: PointConfig) -> int:
     """CPU threads of torch: with every core in use, one busy neighbour spoils a measurement."""
-    return point.engine.threads or max(1, (os.cpu_count() or 2) - 1)
+    return point.engine.threads or max(1, usable_cores() - 1)
 
 
 def _build(group: str, component: Component, extra: dict[str, Any] | None = None) -> Any:

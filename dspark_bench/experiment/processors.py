@@ -62,6 +62,15 @@ def read_processors(root: Path = _ROOT) -> Processors:
     )
 
 
+def usable_cores(root: Path = _ROOT) -> int:
+    """Whole cores that this process may use at a time: those of its affinity mask, as far as a
+    container's quota lets it; 1 or more.
+    """
+    seen = read_processors(root)
+    in_mask = seen.num_usable or os.cpu_count() or 1
+    return max(1, int(min(in_mask, seen.quota_cores or in_mask)))
+
+
 def read_threading() -> Threading:
     """As torch is set up now."""
     parallel, build = torch.__config__.parallel_info(), torch.__config__.show()

@@ -7,7 +7,6 @@ its last checkpoint. Prints how long every part took.
 """
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ import torch
 import typer
 from rich.console import Console
 
+from dspark_bench.experiment.processors import usable_cores
 from dspark_bench.experiment.train_drafters import (
     ARCHITECTURES,
     DraftersJob,
@@ -42,7 +42,7 @@ def main(
     """Train what is missing and write the zoo into `out`."""
     names = _checked(only) if only else DRAFTERS
     console = Console()
-    torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
+    torch.set_num_threads(threads or max(1, usable_cores() - 1))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     console.print(f"device {device}, {torch.get_num_threads()} threads")
     seconds: dict[str, float] = {}

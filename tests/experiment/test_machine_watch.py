@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dspark_bench.experiment.machine_watch import MachineReader, MachineWatch, watch_idle
-from dspark_bench.experiment.processors import read_processors
+from dspark_bench.experiment.processors import read_processors, usable_cores
 from dspark_bench.experiment.turns import Turn
 
 _CPUS = "sys/devices/system/cpu"
@@ -98,3 +98,14 @@ def test_what_processors_may_do(tmp_path: Path) -> None:
     unknown = read_processors(tmp_path / "nowhere")
     assert (unknown.governors, unknown.max_mhz, unknown.is_boost_on) == ((), None, None)
     assert (unknown.quota_cores, unknown.is_smt_on) == (None, None)
+
+
+def test_usable_cores_follow_mask_and_quota(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 5, 7}, raising=False)
+    assert usable_cores(tmp_path) == 4
+    _write(tmp_path, {"sys/fs/cgroup/cpu.max": "250000 100000\n"})
+    assert usable_cores(tmp_path) == 2
+    _write(tmp_path, {"sys/fs/cgroup/cpu.max": "50000 100000\n"})
+    assert usable_cores(tmp_path) == 1
