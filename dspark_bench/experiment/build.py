@@ -36,16 +36,15 @@ from dspark_bench.models.config import ModelConfig, parse_model_config, read_jso
 from dspark_bench.models.target import TargetModel
 from dspark_bench.workloads.chat import ChatRenderer, chat_renderer
 from dspark_bench.workloads.prompt import Prompt, Workload
-from dspark_bench.workloads.requests import RequestLimits, build_requests, requests_hash
+from dspark_bench.workloads.requests import RequestLimits, build_requests
 
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """The run's requests, those set apart for calibration, a hash over both, and notes."""
+    """The run's requests, those set apart for calibration, and notes."""
 
     requests: tuple[Request, ...]
     calibration: tuple[Request, ...]
-    identity: str
     notes: tuple[str, ...]
 
 
@@ -224,8 +223,7 @@ def build_prompts(point: PointConfig, config: ModelConfig | None = None) -> Prom
         notes += ("the trace's token counts are not used; lengths=trace takes its output lengths",)
     if num_aside < point.measure.calibration_requests:
         notes += (f"the workload holds {num_aside} calibration prompts, fewer than asked for",)
-    identity = requests_hash([*requests, *calibration])
-    return Prompts(tuple(requests), tuple(calibration), identity, notes)
+    return Prompts(tuple(requests), tuple(calibration), notes)
 
 
 def _with_lengths(requests: Sequence[Request], plan: LengthPlan) -> list[Request]:

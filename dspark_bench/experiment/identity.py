@@ -13,6 +13,7 @@ from dspark_bench.experiment.build import build_prompts
 from dspark_bench.experiment.calibration_file import FILE_NAME, find_calibration
 from dspark_bench.experiment.point_config import PLUGIN_GROUPS, Component, PointConfig
 from dspark_bench.models.checkpoint import content_hash
+from dspark_bench.workloads.requests import requests_hash
 
 SCHEMA_VERSION = 1
 _LEFT_OUT = ("name", "results_dir")
@@ -22,7 +23,8 @@ _LEFT_OUT = ("name", "results_dir")
 class Identity:
     """Hashes of 16 hex digits; drafter_hash is empty for a drafter without files.
 
-    plugin_hashes: of the source files of a user's own classes; empty where the class is ours.
+    prompts_hash: of the run's requests alone; plugin_hashes: of the source files of a user's own
+    classes, empty where the class is ours.
     """
 
     point_id: str
@@ -64,7 +66,8 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
     """Identity of a checked point. Reads checkpoints and prompts, but builds no model."""
     target = hashes.checkpoint(point.target_dir)
     drafter = hashes.drafter(point)
-    prompts = build_prompts(point).identity
+    prompts = build_prompts(point)
+    prompts_hash = requests_hash(prompts.requests)
     found = find_calibration(point, target, drafter)
     plugins = tuple(getattr(point, group) for group in PLUGIN_GROUPS if group != "workload")
     plugin_hashes = tuple(_source_hash(component) for component in plugins)
@@ -73,13 +76,14 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
         "values": _without_paths(point),
         "target": target,
         "drafter": drafter,
-        "prompts": prompts,
+        "prompts": prompts_hash,
+        "calibration_prompts": requests_hash(prompts.calibration),
         "plugins": plugin_hashes,
         "calibration": None if found.stored is None else found.stored.temperatures,
     }
     text = json.dumps(determinants, sort_keys=True, default=str)
     point_id = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Identity(point_id, target, drafter, prompts, plugin_hashes)
+    return Identity(point_id, target, drafter, prompts_hash, plugin_hashes)
 
 
 def _without_paths(point: PointConfig) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _typed(sweep: Sweep) -> list[list[str]]:
 
 
 def _settings_table(points: Sequence[Point]) -> Table:
-    names = ("target", *SETTINGS, "drafter_hash", "gamma_trained", "train_seed", "num_requests")
+    names = ("target", *SETTINGS, "drafter_hash", "gamma_trained", "train_seed")
     rows = []
     for name in names:
         found = _distinct(point.text(name) or str(point.keys.get(name) or "") for point in points)

@@ -13,8 +13,8 @@ CONFIGURED = ("drafter", "scheduler", "cost", "calibrator")
 NO_DRAFTER = "none"
 SETTINGS = (
     *("workload", "load", "concurrency", "rate", "temperature", "top_p", "top_k"),
-    *("max_new_tokens", "acceptance", "target_hash", "prompts_hash", "seed", "dtype", "device"),
-    *("threads", "speedup_basis", "machine_id"),
+    *("max_new_tokens", "acceptance", "target_hash", "num_requests", "prompts_hash", "seed"),
+    *("dtype", "device", "threads", "speedup_basis", "machine_id"),
 )
 _GIVEN_GROUPS = ("load", "lengths", "workload", "acceptance", "slo")
 _ALWAYS_SAID = ("workload", "load", "concurrency", "rate")

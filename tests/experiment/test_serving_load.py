@@ -140,6 +140,19 @@ def test_a_trace_counts_by_its_content(tiny_zoo: TinyZoo, tmp_path: Path) -> Non
     assert ids[0] == ids[1] != ids[2]
 
 
+def test_prompts_of_the_run_are_the_same_whatever_is_set_aside(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    found = []
+    for setting in ("measure.calibration_requests=1", "measure.calibration_requests=2", "seed=5"):
+        with hydra_session():
+            overrides = tiny_overrides(tiny_zoo, tmp_path, setting)
+            point = to_point_config(compose_point(overrides), "tiny")
+        found.append(identify(point, HashCache()))
+    assert found[0].prompts_hash == found[1].prompts_hash != found[2].prompts_hash
+    assert len({identity.point_id for identity in found}) == 3
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
