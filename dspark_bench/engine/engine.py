@@ -37,6 +37,7 @@ from dspark_bench.engine.utilisation import CpuUtilisation
 from dspark_bench.models.target import Target
 
 _EARLIEST_WAKE_S = 0.0005
+_LATEST_WAKE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +318,8 @@ class Engine:
 
 
 def _wait(batcher: Batcher, timer: StageTimer) -> None:
-    """Sleep until the next arrival; idle time belongs to no cycle."""
+    """Sleep until the next arrival, or for a second of it; idle time belongs to no cycle."""
     now_s = timer.now_s()
-    time.sleep(max(_EARLIEST_WAKE_S, batcher.wake_s(now_s) - now_s))
+    wait_s = min(_LATEST_WAKE_S, batcher.wake_s(now_s) - now_s)
+    time.sleep(max(_EARLIEST_WAKE_S, wait_s))
     timer.skip()

@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from dspark_bench.core.errors import PointsFailedError, ResultsError, UsageError
-from dspark_bench.experiment import sweep as sweep_module
+from dspark_bench.experiment import point_task as task_module
 from dspark_bench.experiment.display import SweepDisplay
 from dspark_bench.experiment.environment import read_environment
-from dspark_bench.experiment.sweep import PointTask, SweepRequest, run_sweep
+from dspark_bench.experiment.point_task import PointTask
+from dspark_bench.experiment.sweep import SweepRequest, run_sweep
 from dspark_bench.experiment.tables import COLUMNS, Row
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
@@ -211,7 +212,7 @@ def test_a_failed_point_is_tried_again(
 ) -> None:
     overrides = tiny_overrides(tiny_zoo, tmp_path)
     with monkeypatch.context() as broken:
-        broken.setattr(sweep_module, "run_point", _fail)
+        broken.setattr(task_module, "run_point", _fail)
         with pytest.raises(PointsFailedError):
             _sweep(overrides)
     rows, _ = _sweep(overrides)
@@ -221,7 +222,7 @@ def test_a_failed_point_is_tried_again(
 def test_an_interrupt_leaves_tables_that_can_be_read(
     tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep_module, "run_point", _interrupt)
+    monkeypatch.setattr(task_module, "run_point", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         _sweep(tiny_overrides(tiny_zoo, tmp_path, "gamma=2,4"))
     folder = tmp_path / "results" / "tiny"
