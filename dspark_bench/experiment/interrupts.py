@@ -18,11 +18,16 @@ class Interrupts:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle SIGINT while the block lasts. Does nothing outside the main thread."""
-        if threading.current_thread() is not threading.main_thread():
+        """Handle SIGINT while the block lasts.
+
+        Does nothing outside the main thread, or where SIGINT is ignored (a background job).
+        """
+        before = signal.getsignal(signal.SIGINT)
+        is_main = threading.current_thread() is threading.main_thread()
+        if not is_main or before == signal.SIG_IGN:
             yield
             return
-        before = signal.signal(signal.SIGINT, self._handle)
+        signal.signal(signal.SIGINT, self._handle)
         try:
             yield
         finally:

@@ -19,7 +19,7 @@ from dspark_bench.experiment.interrupts import Interrupts
 from dspark_bench.experiment.point import RunMemory, run_point
 from dspark_bench.experiment.point_config import PointConfig, to_point_config
 from dspark_bench.experiment.schema import GROUPS
-from dspark_bench.experiment.store import PointStore, flatten
+from dspark_bench.experiment.store import POINTS, PointStore, flatten
 from dspark_bench.experiment.tables import FAILED, FINISHED
 from dspark_bench.experiment.validate import check_writable
 
@@ -81,7 +81,9 @@ class PointTask:
         watcher = self._display.begin(_label(point, self._swept_keys))
         has_room = True
         try:
-            check_writable(point.folder)  # a result that cannot be kept is not worth the time
+            check_writable(
+                point.folder / POINTS
+            )  # a result that cannot be kept is not worth the time
             result = run_point(point, identity, self._environment, self._memory, watcher)
             with self._interrupts.held():
                 store.save_result(point, identity, result)

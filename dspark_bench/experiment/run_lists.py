@@ -55,7 +55,7 @@ def run_sweep_list(found: SweepList, request: SweepRequest, console: Console) ->
     )
     with ExitStack() as locks:
         for folder in folders:
-            check_writable(folder)
+            check_writable(folder / POINTS)
             locks.enter_context(folder_lock(folder))
         _run_parts(found, parts, request, console)
 

@@ -35,7 +35,7 @@ from dspark_bench.experiment.interrupts import Interrupts
 from dspark_bench.experiment.launch import launch, remove_job_folders
 from dspark_bench.experiment.point_config import to_point_config
 from dspark_bench.experiment.point_task import PlannedPoint, PointTask
-from dspark_bench.experiment.store import PointStore, StoredPoint
+from dspark_bench.experiment.store import POINTS, PointStore, StoredPoint
 from dspark_bench.experiment.sweep_lists import refuse_sweep_list, with_plain_group
 from dspark_bench.experiment.tables import (
     FAILED,
@@ -80,7 +80,7 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
     Raises UsageError before anything runs, PointsFailedError at the end.
     """
     sweep = plan_request(request, HashCache())
-    check_writable(sweep.folder)
+    check_writable(sweep.folder / POINTS)
     with folder_lock(sweep.folder):
         return run_planned(sweep, console)
 

@@ -62,7 +62,7 @@ def check_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder, prefix=".probe-") as file:
+        with NamedTemporaryFile(dir=folder, prefix=".aside-probe-") as file:
             file.write(bytes(_PROBE_BYTES))
             file.flush()
     except OSError as error:
