@@ -113,6 +113,11 @@ class Engine:
         records = [*result.requests, *batcher.unserved]
         return RunResult(records, result.cycles, timer.now_s())
 
+    @property
+    def num_free_rows(self) -> int:
+        """Cache rows that no request holds: all of them between runs."""
+        return self._cache.num_free
+
     def cycle(self, batcher: Batcher, timer: StageTimer, index: int, result: RunResult) -> None:
         """One decode cycle over everything active. Appends its records to `result`."""
         timer.engine()

@@ -48,7 +48,10 @@ def launch(task: Callable[[DictConfig], str], overrides: Sequence[str]) -> str |
 
 
 def remove_job_folders(folder: Path) -> None:
-    """Remove the empty folders that Hydra makes for its jobs; a launcher's own files stay."""
+    """Remove the empty folders that Hydra makes for its jobs; a launcher's own files stay.
+
+    Raises OSError where nothing may be removed.
+    """
     for job in (folder / ".hydra").glob("[0-9]*"):
         if job.is_dir() and not any(job.iterdir()):
             job.rmdir()

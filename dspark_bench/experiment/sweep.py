@@ -121,8 +121,7 @@ def run_planned(
         finally:
             with interrupts.held():
                 display.close()
-                remove_job_folders(folder)
-                unwritten = _rewrite_tables(folder, plan, environment)
+                unwritten = _leave_tables(folder, plan, environment)
     unstored = {point_id: task.unstored.get(point_id, lost) for point_id in wanted}
     rows = _report(folder, plan, environment, num_kept, console, unstored)
     if unwritten is not None:
@@ -147,9 +146,10 @@ def _writing_to(folder: Path) -> Iterator[None]:
         raise ResultsError(f"cannot write results to {folder}: {reason_of(error)}") from error
 
 
-def _rewrite_tables(folder: Path, plan: SweepPlan, environment: Environment) -> str | None:
-    """Why the tables could not be written again; None if they could."""
+def _leave_tables(folder: Path, plan: SweepPlan, environment: Environment) -> str | None:
+    """Why the folder could not be tidied and its tables written again; None if they could."""
     try:
+        remove_job_folders(folder)
         write_tables(folder, plan, environment)
     except OSError as error:
         return reason_of(error)

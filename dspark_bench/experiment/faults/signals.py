@@ -17,7 +17,7 @@ from dspark_bench.experiment.faults.sweeps import NAME, Bench, Ended, Running
 
 WRITE_SHARE: Final = 0.4
 """Share of the signals that are aimed at a write, which lasts milliseconds."""
-AGAIN_SHARE: Final = 0.5
+AGAIN_SHARE: Final = 0.6
 _LONGEST_WRITE_S: Final = 0.03
 _LONGEST_SECOND_S: Final = 0.3
 _LOOK_S: Final = 0.0005
@@ -48,7 +48,7 @@ class Moment:
 
 
 def kills(bench: Bench, reference: Reference, wanted: int, rng: np.random.Generator) -> Tally:
-    """kill -9 until it has hit `wanted` times; half of the resumed runs are killed again."""
+    """kill -9 until it has hit `wanted` times; three in five resumed runs are killed again."""
     tally = Tally("kill -9", "at random moments of the whole run, 2 in 5 aimed at a write")
     while tally.n < wanted:
         with bench.results() as results:

@@ -27,9 +27,8 @@ _PATIENCE_S: Final = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What the child meets. user: numeric id to run as; before: called in it before the program."""
+    """What the child meets. before: called in it before the program starts."""
 
-    user: int | None = None
     before: Callable[[], None] | None = None
 
 
@@ -74,8 +73,6 @@ def start_program(arguments: Sequence[str], output: Path, setting: Setting) -> P
             env=environment,
             cwd=output.parent,
             preexec_fn=prepare,
-            user=setting.user,
-            group=setting.user,
         )
 
 
