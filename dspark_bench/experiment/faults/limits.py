@@ -17,16 +17,16 @@ TIME_LIMIT_S: Final = 15.0
 REQUESTS_TOO_MANY: Final = 500
 
 
-def out_of_memory(bench: Bench) -> Tally:
+def out_of_memory(bench: Bench, num_rows: int = ROWS_TOO_MANY) -> Tally:
     """The middle one of three points wants a cache that does not fit in the process."""
     gib = ADDRESS_SPACE_BYTES >> 30
     tally = Tally(
         "out of memory",
-        f"RLIMIT_AS of {gib} GiB, the second of three points with {ROWS_TOO_MANY} cache rows",
+        f"RLIMIT_AS of {gib} GiB, the second of three points with {num_rows} cache rows",
     )
     limits = (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES)
     setting = Setting(before=lambda: resource.setrlimit(resource.RLIMIT_AS, limits))
-    more = ("gamma=1", f"load.concurrency=1,{ROWS_TOO_MANY},2")
+    more = ("gamma=1", f"load.concurrency=1,{num_rows},2")
     with bench.results() as results:
         ended = bench.run(results, more, setting)
         _judge(ended, results / NAME, "out of memory", tally)

@@ -50,15 +50,17 @@ class Moment:
 def kills(bench: Bench, reference: Reference, wanted: int, rng: np.random.Generator) -> Tally:
     """kill -9 until it has hit `wanted` times; three in five resumed runs are killed again."""
     tally = Tally("kill -9", "at random moments of the whole run, 2 in 5 aimed at a write")
+    duration_s = reference.duration_s
     while tally.n < wanted:
         with bench.results() as results:
             folder, kept, is_first = results / NAME, dict[str, int](), True
             while tally.n < wanted and (is_first or rng.random() < AGAIN_SHARE):
-                is_first = False
                 running = bench.launch(results)
-                moment = Moment.draw(rng, reference.duration_s, len(reference.counts))
+                moment = Moment.draw(rng, duration_s, len(reference.counts))
                 if not moment.wait(running, folder):
+                    duration_s = running.age_s if is_first else duration_s
                     break
+                is_first = False
                 running.end(signal.SIGKILL)
                 tally.n += 1
                 kept |= reference.inspect(folder, tally, f"kill {tally.n}")
@@ -70,11 +72,12 @@ def kills(bench: Bench, reference: Reference, wanted: int, rng: np.random.Genera
 def interrupts(bench: Bench, reference: Reference, wanted: int, rng: np.random.Generator) -> Tally:
     """Ctrl-C `wanted` times, every other one twice in quick succession; each is resumed."""
     tally = Tally("Ctrl-C", "the same moments; every other one a second time within 0.3 s")
+    duration_s = reference.duration_s
     while tally.n < wanted:
         with bench.results() as results:
             folder = results / NAME
             running = bench.launch(results)
-            moment = Moment.draw(rng, reference.duration_s, len(reference.counts))
+            moment = Moment.draw(rng, duration_s, len(reference.counts))
             if moment.wait(running, folder):
                 tally.n += 1
                 os.kill(running.process.pid, signal.SIGINT)
@@ -85,6 +88,7 @@ def interrupts(bench: Bench, reference: Reference, wanted: int, rng: np.random.G
                     ended = running.end()
                 _judge(ended, folder, tally)
             else:
+                duration_s = running.age_s
                 running.end()
             kept = reference.inspect(folder, tally, f"Ctrl-C {tally.n}")
             reference.compare(folder, bench.run(results), kept, tally)

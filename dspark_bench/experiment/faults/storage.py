@@ -27,19 +27,21 @@ _SMALL_FILE_BYTES: Final = 20_000
 _FULL, _READ_ONLY = "No space left on device", "Read-only file system"
 
 
-def full_disk(bench: Bench, reference: Reference) -> Tally:
+def full_disk(bench: Bench, reference: Reference, rooms_kib: Sequence[int] = FREE_KIB) -> Tally:
     """A file system of 4 MiB that fills up; without the right to mount one, small files only."""
     if not can_mount(bench.work):
         return _small_files(bench)
-    tally = Tally("full disk", f"a mounted tmpfs of 4 MiB: full at once, or but for {FREE_KIB} KiB")
-    tally.n = 1 + len(FREE_KIB)
+    tally = Tally(
+        "full disk", f"a mounted tmpfs of 4 MiB: full at once, or but for {rooms_kib} KiB"
+    )
+    tally.n = 1 + len(rooms_kib)
     with _disk(bench) as disk:
         _fill(disk, 0)
         ended = bench.run(disk)
         is_named = _FULL in ended.error and not ended.has_traceback
         tally.expect(ended.code == ResultsError.exit_code and is_named, f"at once:\n{ended.text}")
         tally.outcomes["refused at once, exit 2"] += 1
-    for free_kib in FREE_KIB:
+    for free_kib in rooms_kib:
         with _disk(bench) as disk:
             running = bench.launch(disk)
             _wait_for_points(running, disk / NAME)

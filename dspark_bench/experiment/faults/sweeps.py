@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -101,6 +102,12 @@ class Running:
 
     process: Process
     output: Path
+    started_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since its start: a busy machine's sweeps differ in length."""
+        return time.monotonic() - self.started_s
 
     def end(self, number: signal.Signals | None = None) -> Ended:
         """Wait for its end, after a signal if one is given."""
