@@ -20,7 +20,7 @@ WRITE_SHARE: Final = 0.4
 AGAIN_SHARE: Final = 0.6
 _LONGEST_WRITE_S: Final = 0.03
 _LONGEST_SECOND_S: Final = 0.3
-_LOOK_S: Final = 0.0005
+_LOOK_S: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)

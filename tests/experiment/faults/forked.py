@@ -29,10 +29,10 @@ class Forked:
         return self.code
 
     def wait(self, timeout: float | None = None) -> int:
-        end_s = time.monotonic() + (timeout or 60)
+        end_s = time.monotonic() + (timeout or 600)
         while (code := self.poll()) is None:
             assert time.monotonic() < end_s, "the sweep hangs"
-            time.sleep(0.005)
+            time.sleep(0.02)
         return code
 
 

@@ -1,0 +1,41 @@
+"""One sound sweep, made by a fork of the test process, for all tests of this folder."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dspark_bench.experiment.faults.inspection import counts, metric_keys
+from dspark_bench.experiment.faults.reference import Reference
+from dspark_bench.experiment.faults.sweeps import NAME, Bench, Start
+from tests.experiment.faults.forked import start_fork
+from tests.sweeps import tiny_overrides
+from tests.tiny_models import TinyZoo
+
+
+def tiny_bench(zoo: TinyZoo, work: Path, start: Start) -> Bench:
+    """Sweeps of two points of tiny models."""
+    kept = [o for o in tiny_overrides(zoo, work) if not o.startswith(("name=", "results_dir="))]
+    return Bench(work, start, (*kept, "gamma=1,2"))
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A bench, an uninterrupted sweep's folder, and what others must come to."""
+
+    bench: Bench
+    folder: Path
+    reference: Reference
+
+
+@pytest.fixture(scope="module")
+def sound(tiny_zoo: TinyZoo, tmp_path_factory: pytest.TempPathFactory) -> Sound:
+    work = tmp_path_factory.mktemp("faults")
+    bench = tiny_bench(tiny_zoo, work, start_fork)
+    started_s = time.monotonic()
+    ended = bench.run(work / "sound")
+    assert ended.code == 0, ended.text
+    folder = work / "sound" / NAME
+    took_s = time.monotonic() - started_s
+    return Sound(bench, folder, Reference(counts(folder), metric_keys(folder), took_s))
