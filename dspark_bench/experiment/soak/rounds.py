@@ -112,6 +112,19 @@ def build_arms(
     return built, prompts
 
 
+def fill_rounds(arms: Sequence[Arm], prompts: Sequence[Request], first_id: int) -> Iterator[Round]:
+    """The longest prompt into every cache row of every arm.
+
+    The system hands out a cache's memory when it is first written to; without this, every longer
+    prompt in a row than before would look like a leak.
+    """
+    longest = max(prompts, key=lambda request: len(request.prompt_tokens))
+    for number, arm in enumerate(arms):
+        ids = range(first_id + number * NUM_ROWS, first_id + (number + 1) * NUM_ROWS)
+        requests = tuple(replace(longest, request_id=i, max_new_tokens=max(LENGTHS)) for i in ids)
+        yield Round(number - len(arms), arm, "filling", ClosedLoad(NUM_ROWS), requests)
+
+
 def plan_rounds(
     arms: Sequence[Arm],
     makers: dict[str, LoadMaker],

@@ -11,7 +11,14 @@ import psutil
 
 from dspark_bench.core.types import UNSERVED
 from dspark_bench.experiment.soak.accounting import Memory, Totals, round_problems
-from dspark_bench.experiment.soak.rounds import NUM_ROWS, Round, build_arms, loads, plan_rounds
+from dspark_bench.experiment.soak.rounds import (
+    NUM_ROWS,
+    Round,
+    build_arms,
+    fill_rounds,
+    loads,
+    plan_rounds,
+)
 
 HEADING: Final = "## Soak"
 _MIB: Final = 1 << 20
@@ -26,6 +33,11 @@ class SoakPlan:
     num_requests: int
     per_round: int
     rate: float
+
+    @property
+    def num_sent(self) -> int:
+        """All requests: the asked for, and one per cache row before them."""
+        return self.num_requests + NUM_ROWS * len(self.arms)
 
 
 @dataclass(slots=True)
@@ -54,7 +66,8 @@ def run_soak(plan: SoakPlan, tell: Callable[[str], None]) -> SoakResult:
     process, done = psutil.Process(), SoakResult()
     started_s = time.monotonic()
     makers = loads(plan.rate)
-    for item in plan_rounds(arms, makers, prompts, plan.num_requests, plan.per_round):
+    rounds = plan_rounds(arms, makers, prompts, plan.num_requests, plan.per_round)
+    for item in (*fill_rounds(arms, prompts, plan.num_requests), *rounds):
         _serve(item, done)
         gc.collect()
         done.rss_mib.append(process.memory_info().rss / _MIB)
@@ -64,14 +77,14 @@ def run_soak(plan: SoakPlan, tell: Callable[[str], None]) -> SoakResult:
             f"{len(done.problems)} problems"
         )
     done.wall_s = time.monotonic() - started_s
-    if len(done.seen) != plan.num_requests:
-        done.problems.append(f"{len(done.seen)} of {plan.num_requests} requests came back")
+    if len(done.seen) != plan.num_sent:
+        done.problems.append(f"{len(done.seen)} of {plan.num_sent} requests came back")
     done.problems += done.memory.problems()
     return done
 
 
 def _serve(item: Round, done: SoakResult) -> None:
-    result = item.arm.engine.run(item.requests, item.load, seed=item.number)
+    result = item.arm.engine.run(item.requests, item.load, seed=item.requests[0].request_id)
     name = f"round {item.number} ({item.arm.name}, {item.load_name})"
     found = round_problems(item.requests, result, item.arm.eos_token_ids)
     num_held = NUM_ROWS - item.arm.engine.num_free_rows
@@ -92,7 +105,7 @@ def section(plan: SoakPlan, done: SoakResult) -> str:
     num_served = sum(n for reason, n in totals.reasons.items() if reason not in UNSERVED)
     reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(totals.reasons.items()))
     rows = [
-        ("requests sent / came back once", f"{plan.num_requests} / {len(done.seen)}"),
+        ("requests sent / came back once", f"{plan.num_sent} / {len(done.seen)}"),
         ("served; by finish reason", f"{num_served}; {reasons}"),
         ("arms x loads met", f"{len(done.combinations)}"),
         ("prompt tokens read", f"{totals.prompt_tokens}"),
@@ -118,7 +131,8 @@ def section(plan: SoakPlan, done: SoakResult) -> str:
             "",
             f"`make soak`: {plan.num_requests} requests of mixed prompts and lengths in one "
             f"process, {len(plan.arms)} engines that live throughout (baseline, drafters, "
-            "schedulers), each round another load. Growth: median of the last quarter of rounds "
+            f"schedulers), each round another load; before them {plan.num_sent - plan.num_requests} "
+            "that fill every cache row. Growth: median of the last quarter of rounds "
             "less the quarter before; slope: least squares over the second half.",
             "",
             "| | |",

@@ -115,8 +115,8 @@ def test_a_small_soak_accounts_for_everything(tiny_zoo: TinyZoo, tmp_path: Path)
     lines: list[str] = []
     done = run_soak(plan, lines.append)
     assert done.problems == []
-    assert (len(lines), done.seen) == (9, set(range(42)))
-    assert done.totals.reasons.total() == 42
+    assert (len(lines), done.seen) == (5 + 9, set(range(42 + 5 * 16)))
+    assert done.totals.reasons.total() == 122
     text = section(plan, done)
-    assert "| requests sent / came back once | 42 / 42 |" in text
+    assert "| requests sent / came back once | 122 / 122 |" in text
     assert "| cache rows not given back after a round | 0 |" in text
