@@ -125,13 +125,14 @@ def section(plan: SoakPlan, done: SoakResult) -> str:
         ("minutes", f"{done.wall_s / 60:.1f}"),
         ("problems", f"{len(done.problems)}"),
     ]
+    num_filling = plan.num_sent - plan.num_requests
     return "\n".join(
         [
             HEADING,
             "",
             f"`make soak`: {plan.num_requests} requests of mixed prompts and lengths in one "
             f"process, {len(plan.arms)} engines that live throughout (baseline, drafters, "
-            f"schedulers), each round another load; before them {plan.num_sent - plan.num_requests} "
+            f"schedulers), each round another load; before them {num_filling} "
             "that fill every cache row. Growth: median of the last quarter of rounds "
             "less the quarter before; slope: least squares over the second half.",
             "",
