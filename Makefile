@@ -10,6 +10,7 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 .DEFAULT_GOAL := help
 .PHONY: help venv sweep plot test test-slow check format train-zoo calibrate-zoo reference clean
 .PHONY: paper paper-quick figures baseline gate bench-gate
+.PHONY: bench-faults soak
 .PHONY: bench-engine bench-schedulers bench-neighbour bench-calibration
 
 help: ## List the targets
@@ -75,6 +76,12 @@ gate: $(STAMP) ## The zoo's acceptance against results/baseline (a few minutes)
 
 bench-gate: $(STAMP) ## How often the gate is wrong: false alarms, inconclusive, power (an hour)
 	$(BIN)/python -m dspark_bench.experiment.bench_gate
+
+bench-faults: $(STAMP) ## What sweeps survive: kill -9, Ctrl-C, full disk, no memory and more (half an hour)
+	$(BIN)/python -m dspark_bench.experiment.bench_faults
+
+soak: $(STAMP) ## 5,000 requests in one process: nothing lost, every token counted, memory flat (minutes)
+	$(BIN)/python -m dspark_bench.experiment.soak
 
 calibrate-zoo: $(STAMP) ## Fit the calibration of every embedded drafter, sampled and greedy (an hour)
 	set -e; for drafter in $(ZOO_DRAFTERS); do for temperature in 1 0; do \

@@ -309,8 +309,3 @@ def execute(arguments: Sequence[str]) -> int:
     if code == EXIT_INTERRUPTED:
         print("interrupted; the same command goes on from here", file=sys.stderr)
     return code if isinstance(code, int) else 0
-
-
-def main() -> None:
-    """Entry point of `dspark-bench`."""
-    sys.exit(execute(sys.argv[1:]))

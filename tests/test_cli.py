@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from dspark_bench import cli
+from dspark_bench.experiment import point_task as task_module
 from dspark_bench.experiment import sweep as sweep_module
 from tests.plots.folders import assert_from_summary
 from tests.sweeps import read_summary, tiny_overrides
@@ -133,9 +134,9 @@ def test_exit_codes_of_interrupts_bugs_and_failed_points(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["run", *tiny_overrides(tiny_zoo, tmp_path)]
-    monkeypatch.setattr(sweep_module, "run_point", _raise(KeyboardInterrupt()))
+    monkeypatch.setattr(task_module, "run_point", _raise(KeyboardInterrupt()))
     assert cli.execute(arguments) == 130
-    monkeypatch.setattr(sweep_module, "run_point", _raise(RuntimeError("broken")))
+    monkeypatch.setattr(task_module, "run_point", _raise(RuntimeError("broken")))
     assert cli.execute(arguments) == 4
     assert "broken" in capsys.readouterr().err
     monkeypatch.setattr(sweep_module, "plan_sweep", _raise(RuntimeError("bug")))

@@ -46,5 +46,9 @@ class PointsFailedError(BenchError):
     exit_code = 4
 
 
+class TimeLimitError(PointsFailedError):
+    """A point took longer than it was allowed to."""
+
+
 EXIT_INTERRUPTED = 130
 EXIT_INTERNAL = 70

@@ -37,6 +37,7 @@ from dspark_bench.engine.utilisation import CpuUtilisation
 from dspark_bench.models.target import Target
 
 _EARLIEST_WAKE_S = 0.0005
+_LATEST_WAKE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,11 @@ class Engine:
         self._unseen = []
         records = [*result.requests, *batcher.unserved]
         return RunResult(records, result.cycles, timer.now_s())
+
+    @property
+    def num_free_rows(self) -> int:
+        """Cache rows that no request holds: all of them between runs."""
+        return self._cache.num_free
 
     def cycle(self, batcher: Batcher, timer: StageTimer, index: int, result: RunResult) -> None:
         """One decode cycle over everything active. Appends its records to `result`."""
@@ -317,7 +323,8 @@ class Engine:
 
 
 def _wait(batcher: Batcher, timer: StageTimer) -> None:
-    """Sleep until the next arrival; idle time belongs to no cycle."""
+    """Sleep until the next arrival, or for a second of it; idle time belongs to no cycle."""
     now_s = timer.now_s()
-    time.sleep(max(_EARLIEST_WAKE_S, batcher.wake_s(now_s) - now_s))
+    wait_s = min(_LATEST_WAKE_S, batcher.wake_s(now_s) - now_s)
+    time.sleep(max(_EARLIEST_WAKE_S, wait_s))
     timer.skip()

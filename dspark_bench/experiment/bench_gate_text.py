@@ -60,9 +60,10 @@ def upper_bound(count: int, n: int, level: float = 0.05) -> float:
 
 
 def replace_section(path: Path, text: str) -> None:
-    """Put the section into the file, in place of the one before; other sections stay."""
+    """Put the section into the file, in place of the one of its heading; other sections stay."""
+    heading = text.partition("\n")[0]
     before = path.read_text(encoding="utf-8") if path.is_file() else "# Robustness, measured\n"
-    others = re.sub(rf"\n*{re.escape(HEADING)}\n.*?(?=\n## |\Z)", "\n", before, flags=re.DOTALL)
+    others = re.sub(rf"\n*{re.escape(heading)}\n.*?(?=\n## |\Z)", "\n", before, flags=re.DOTALL)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"{others.rstrip()}\n\n{text}", encoding="utf-8")
 

@@ -89,9 +89,10 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
 def _without_paths(point: PointConfig) -> dict[str, Any]:
     """The configuration without names, places, and gamma where nothing is drafted.
 
-    A trace and a cost file count by their content.
+    A trace and a cost file count by their content; a time limit changes no result within it.
     """
     kept = {key: value for key, value in point.values.items() if key not in _LEFT_OUT}
+    kept["measure"] = {k: v for k, v in kept["measure"].items() if k != "time_limit_s"}
     for group in ("target", "drafter", "workload", "calibrator", "acceptance"):
         kept[group] = {k: v for k, v in kept[group].items() if k != "path"}
     for group in ("load", "lengths", "cost"):

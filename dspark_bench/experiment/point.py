@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from dspark_bench.core.clock import limited
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.engine.engine import Engine, EngineConfig
@@ -121,6 +122,10 @@ def run_point(
     torch.set_num_threads(choose_threads(point))
     found = find_calibration(point, identity.target_hash, identity.drafter_hash)
     objects = build_point(point, models, found.stored)
+    limit_s = point.measure.time_limit_s
+    if limit_s is not None:
+        left_s = limit_s - (time.monotonic() - started_s)
+        objects = replace(objects, clock=limited(objects.clock, left_s, limit_s))
     objects, continuations_hash = with_continuations(point, objects, identity)
     with timing_lock() as lock:
         scheduler, surface, cost_notes = _scheduler(point, objects, found, identity, environment)

@@ -5,6 +5,7 @@ with this code on this machine is copied, not measured again.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from dspark_bench.core.errors import PointsFailedError, UsageError
 from dspark_bench.experiment.environment import Environment, read_environment
 from dspark_bench.experiment.expand import expand
+from dspark_bench.experiment.folder_lock import folder_lock
 from dspark_bench.experiment.identity import HashCache
 from dspark_bench.experiment.store import POINTS, PointStore
 from dspark_bench.experiment.sweep import PlannedSweep, SweepRequest, plan_request, run_planned
@@ -32,7 +34,7 @@ class _Part:
 
     @property
     def folder(self) -> Path:
-        return self.sweep.points[0].config.folder
+        return self.sweep.folder
 
     @property
     def point_ids(self) -> list[str]:
@@ -51,10 +53,21 @@ def run_sweep_list(found: SweepList, request: SweepRequest, console: Console) ->
     console.print(
         f"{found.name}: {len(wanted)} points in {len(folders)} folders, {num_distinct} distinct"
     )
-    for folder in folders:
-        check_writable(folder)
-        if request.is_fresh:
-            PointStore(folder).forget(point_id for place, point_id in wanted if place == folder)
+    with ExitStack() as locks:
+        for folder in folders:
+            check_writable(folder / POINTS)
+            locks.enter_context(folder_lock(folder))
+        _run_parts(found, parts, request, console)
+
+
+def _run_parts(
+    found: SweepList, parts: Sequence[_Part], request: SweepRequest, console: Console
+) -> None:
+    """With every folder held. Raises PointsFailedError at the end."""
+    folders = list(dict.fromkeys(part.folder for part in parts))
+    if request.is_fresh:
+        for part in parts:
+            PointStore(part.folder).forget(part.point_ids)
     environment = read_environment()
     failures = []
     for part in parts:

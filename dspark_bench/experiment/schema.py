@@ -55,6 +55,7 @@ class MeasureSettings:
     agreement_requests: int = 8
     max_turn_s: float | None = None
     max_waiting: int | None = None
+    time_limit_s: float | None = None
 
 
 @dataclass

@@ -3,13 +3,14 @@
 Layout: design section 6. Whoever reads a results folder needs no code of this package.
 """
 
+import errno
 import json
 import math
 import os
 import shutil
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import yaml
 
 from dspark_bench.core.errors import EXIT_INTERNAL, BenchError
 from dspark_bench.experiment.environment import Environment
+from dspark_bench.experiment.failures import reason_of
 from dspark_bench.experiment.identity import SCHEMA_VERSION, Identity
 from dspark_bench.experiment.point import PointResult
 from dspark_bench.experiment.point_config import PointConfig
@@ -26,6 +28,7 @@ from dspark_bench.experiment.point_config import PointConfig
 POINTS = "points"
 COST_SURFACE = "cost_surface.json"
 _ASIDE = ".aside"
+_IS_THERE = (errno.EEXIST, errno.ENOTEMPTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,10 @@ class PointStore:
         self._points = folder / POINTS
 
     def save_result(self, point: PointConfig, identity: Identity, result: PointResult) -> None:
-        """Write a finished point; replaces an earlier failure of the same point."""
+        """Write a finished point; replaces an earlier failure of the same point.
+
+        A result that another process has put there meanwhile stays.
+        """
 
         def fill(folder: Path) -> None:
             result.cycles.to_parquet(folder / "cycles.parquet", index=False)
@@ -73,13 +79,16 @@ class PointStore:
     def save_failure(
         self, point: PointConfig, identity: Identity, environment: Environment, error: Exception
     ) -> None:
-        """Write what went wrong; such a point is tried again by the next run."""
+        """Write what went wrong; such a point is tried again by the next run.
+
+        A result that another process has put there meanwhile stays.
+        """
         trace = "".join(traceback.format_exception(error))
         content = {
             "schema_version": SCHEMA_VERSION,
             "point": describe_point(point, identity),
             "type": type(error).__name__,
-            "message": str(error) or type(error).__name__,
+            "message": reason_of(error),
             "exit_code": error.exit_code if isinstance(error, BenchError) else EXIT_INTERNAL,
             "traceback": trace,
         }
@@ -91,8 +100,8 @@ class PointStore:
         )
 
     def is_finished(self, point_id: str) -> bool:
-        """Whether the point has been measured to its end."""
-        return (self._points / point_id / "metrics.json").is_file()
+        """Whether the point has been measured to its end, and can be read."""
+        return read_json(self._points / point_id / "metrics.json") is not None
 
     def load(self, point_id: str) -> StoredPoint | None:
         """A stored point; None if there is none or it cannot be read."""
@@ -110,26 +119,25 @@ class PointStore:
         return [stored for name in names if (stored := self.load(name)) is not None]
 
     def forget(self, point_ids: Iterable[str]) -> None:
-        """Delete these points; others in the folder stay."""
+        """Delete these points; others in the folder stay. Raises OSError if one cannot be."""
         for point_id in point_ids:
-            shutil.rmtree(self._points / point_id, ignore_errors=True)
+            self._discard(point_id)
 
     def copy_from(self, source: Path) -> None:
-        """Take over a point's folder from another sweep, whole."""
-        aside = self._points / f"{_ASIDE}-{source.name}-{os.getpid()}"
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.copytree(source, aside)
-        final = self._points / source.name
-        if final.exists():
-            shutil.rmtree(final)
-        aside.rename(final)
+        """Take over a point's folder from another sweep, whole. Raises OSError."""
+        with self._aside(source.name) as aside:
+            shutil.copytree(source, aside, dirs_exist_ok=True)
 
     def sweep_up(self) -> None:
-        """Delete what killed runs left half written."""
-        for path in self._points.glob(f"{_ASIDE}-*"):
-            owner = int(path.name.rsplit("-", 1)[1])
-            if not psutil.pid_exists(owner):
+        """Delete what killed runs left half written. For a run that holds the folder alone."""
+        for path in [*self._points.glob(f"{_ASIDE}-*"), *self._points.parent.glob(f"*{_ASIDE}-*")]:
+            owner = path.name.rsplit("-", 1)[1]
+            if owner.isdigit() and psutil.pid_exists(int(owner)):
+                continue
+            if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def _write(
         self,
@@ -138,19 +146,61 @@ class PointStore:
         environment: Environment,
         fill: Callable[[Path], None],
     ) -> None:
-        """Fill a folder aside, then rename it into place."""
-        aside = self._points / f"{_ASIDE}-{identity.point_id}-{os.getpid()}"
+        with self._aside(identity.point_id) as aside:
+            fill(aside)
+            (aside / "config.yaml").write_text(
+                yaml.safe_dump(point.values, sort_keys=False), encoding="utf-8"
+            )
+            write_json(aside / "environment.json", environment.as_json())
+
+    @contextmanager
+    def _aside(self, point_id: str) -> Iterator[Path]:
+        """A folder to fill; it is on the disk, whole, before it is renamed into place."""
+        aside = self._points / f"{_ASIDE}-{point_id}-{os.getpid()}"
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        fill(aside)
-        (aside / "config.yaml").write_text(
-            yaml.safe_dump(point.values, sort_keys=False), encoding="utf-8"
-        )
-        write_json(aside / "environment.json", environment.as_json())
-        final = self._points / identity.point_id
-        if final.exists():
-            shutil.rmtree(final)
-        aside.rename(final)
+        try:
+            aside.mkdir(parents=True)
+            yield aside
+            for path in (*aside.iterdir(), aside):
+                _to_disk(path)
+            self._publish(aside, point_id)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _publish(self, aside: Path, point_id: str) -> None:
+        """Rename into place, unless a finished point is there."""
+        while not self.is_finished(point_id):
+            try:
+                aside.rename(self._points / point_id)
+            except OSError as error:
+                if error.errno not in _IS_THERE:
+                    raise
+                self._discard(point_id)
+            else:
+                _to_disk(self._points)
+                return
+
+    def _discard(self, point_id: str) -> None:
+        """Delete a point by renaming it first: a deletion that is cut short leaves no half of it
+        under its name.
+        """
+        gone = self._points / f"{_ASIDE}-gone-{point_id}-{os.getpid()}"
+        shutil.rmtree(gone, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            (self._points / point_id).rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Have the system write a file, or a folder's entries, out now. Raises OSError for a file."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:
+        if not path.is_dir():  # not every file system syncs folders
+            raise
+    finally:
+        os.close(handle)
 
 
 def describe_point(point: PointConfig, identity: Identity) -> dict[str, Any]:
@@ -182,8 +232,11 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def replace_text(path: Path, text: str) -> None:
     """Write a file aside and rename it into place."""
     aside = path.with_name(f"{path.name}{_ASIDE}-{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -1,22 +1,19 @@
 """A sweep from its command line to its tables.
 
 Everything that a user can get wrong is found before anything runs. The points then go through
-Hydra's own multirun, so that its launchers work; the task gives back a status and never raises,
-because one that raises would take the later points with it.
+Hydra's own multirun, so that its launchers work, each as a task that never raises.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from dspark_bench.core.errors import PointsFailedError, UsageError
-from dspark_bench.experiment.build import ModelCache, try_light_parts
+from dspark_bench.core.errors import PointsFailedError, ResultsError, UsageError
+from dspark_bench.experiment.build import try_light_parts
 from dspark_bench.experiment.compose import (
-    Composed,
     compose_point,
     hydra_session,
     search_path_override,
@@ -31,27 +28,26 @@ from dspark_bench.experiment.display import (
 )
 from dspark_bench.experiment.environment import Environment, read_environment
 from dspark_bench.experiment.expand import expand
-from dspark_bench.experiment.identity import HashCache, Identity, identify
+from dspark_bench.experiment.failures import reason_of
+from dspark_bench.experiment.folder_lock import folder_lock
+from dspark_bench.experiment.identity import HashCache, identify
+from dspark_bench.experiment.interrupts import Interrupts
 from dspark_bench.experiment.launch import launch, remove_job_folders
-from dspark_bench.experiment.noise_lines import noise_lines, outcome
-from dspark_bench.experiment.point import run_point
-from dspark_bench.experiment.point_config import PointConfig, to_point_config
-from dspark_bench.experiment.schema import GROUPS
-from dspark_bench.experiment.store import PointStore, StoredPoint, flatten
+from dspark_bench.experiment.noise_lines import noise_lines
+from dspark_bench.experiment.point_config import to_point_config
+from dspark_bench.experiment.point_task import PlannedPoint, PointTask
+from dspark_bench.experiment.store import POINTS, PointStore, StoredPoint
 from dspark_bench.experiment.sweep_lists import refuse_sweep_list, with_plain_group
 from dspark_bench.experiment.tables import (
     FAILED,
-    FINISHED,
     STALE,
     TIMING_INVALID,
     Row,
     SweepPlan,
+    table_rows,
     write_tables,
 )
 from dspark_bench.experiment.validate import check_overrides, check_point, check_writable
-from dspark_bench.metrics.machine import machine_warnings
-
-_OTHER_GROUPS = tuple(group for group in GROUPS if group not in ("drafter", "workload"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +61,6 @@ class SweepRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedPoint:
-    """A checked point."""
-
-    config: PointConfig
-    identity: Identity
-
-
-@dataclass(frozen=True, slots=True)
 class PlannedSweep:
     """A sweep whose every point has been checked. overrides: typed ones with the search path."""
 
@@ -81,55 +69,10 @@ class PlannedSweep:
     plan: SweepPlan
     points: tuple[PlannedPoint, ...]
 
-
-class PointTask:
-    """What Hydra calls for each point. Picklable, so that any launcher can carry it."""
-
-    def __init__(
-        self,
-        name: str,
-        display: SweepDisplay,
-        environment: Environment | None = None,
-        swept_keys: Sequence[str] = (),
-    ) -> None:
-        """environment: of this process; None to look when the first point begins."""
-        self._name = name
-        self._swept_keys = tuple(swept_keys)
-        self._display = display
-        self._environment = environment
-        self._models = ModelCache()
-        self._hashes = HashCache()
-
-    def __reduce__(self) -> tuple[type["PointTask"], tuple[str, SweepDisplay]]:
-        """Another process starts with nothing in memory, on a machine of its own."""
-        return PointTask, (self._name, self._display)
-
-    def __call__(self, config: DictConfig) -> str:
-        """Measure a point unless that has been done. Returns its status."""
-        try:
-            point = to_point_config(_composed_task(config), self._name)
-            identity = identify(point, self._hashes)
-        except Exception as error:
-            self._display.end(f"failed: {error}")
-            return FAILED
-        if PointStore(point.folder).is_finished(identity.point_id):
-            return FINISHED
-        return self._measure(point, identity)
-
-    def _measure(self, point: PointConfig, identity: Identity) -> str:
-        store = PointStore(point.folder)
-        self._environment = self._environment or read_environment()
-        watcher = self._display.begin(_label(point, self._swept_keys))
-        try:
-            result = run_point(point, identity, self._environment, self._models, watcher)
-            store.save_result(point, identity, result)
-        except Exception as error:
-            store.save_failure(point, identity, self._environment, error)
-            self._display.end(f"failed: {error}")
-            return FAILED
-        warnings = machine_warnings(result.machine.as_json())
-        self._display.end(outcome(result.summary), warnings)
-        return FINISHED
+    @property
+    def folder(self) -> Path:
+        """Where it writes."""
+        return self.points[0].config.folder
 
 
 def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
@@ -137,7 +80,10 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
 
     Raises UsageError before anything runs, PointsFailedError at the end.
     """
-    return run_planned(plan_request(request, HashCache()), console)
+    sweep = plan_request(request, HashCache())
+    check_writable(sweep.folder / POINTS)
+    with folder_lock(sweep.folder):
+        return run_planned(sweep, console)
 
 
 def plan_request(request: SweepRequest, hashes: HashCache) -> PlannedSweep:
@@ -156,31 +102,59 @@ def run_planned(
 ) -> list[Row]:
     """Measure the points of a checked sweep that are not there yet; print and return its rows.
 
-    environment: as seen before the first of several sweeps, whose own load would show in a later
-    look; None to look now. Raises ResultsError if nothing can be written, PointsFailedError at the
-    end.
+    The caller holds the folder's lock. environment: as seen before the first of several sweeps,
+    whose own load would show in a later look; None to look now. Raises ResultsError if nothing can
+    be written, PointsFailedError at the end.
     """
-    plan, points = sweep.plan, sweep.points
-    folder = points[0].config.folder
-    check_writable(folder)
-    store = PointStore(folder)
+    plan, folder, interrupts = sweep.plan, sweep.folder, Interrupts()
+    wanted = list(dict.fromkeys(point.identity.point_id for point in sweep.points))
+    with interrupts.listening():
+        with _writing_to(folder):
+            num_kept = _prepare(sweep, wanted)
+            environment = environment or read_environment()
+            write_tables(folder, plan, environment)
+        display = SweepDisplay(console, len(wanted) - num_kept)
+        task = PointTask(plan.name, display, environment, plan.swept_keys, interrupts)
+        lost = None
+        try:
+            if num_kept < len(wanted):
+                lost = launch(task, [*sweep.overrides, f"name={_quoted(plan.name)}"])
+        finally:
+            with interrupts.held():
+                display.close()
+                unwritten = _leave_tables(folder, plan, environment)
+    unstored = {point_id: task.unstored.get(point_id, lost) for point_id in wanted}
+    rows = _report(folder, plan, environment, num_kept, console, unstored)
+    if unwritten is not None:
+        raise ResultsError(f"cannot write the tables of {folder}: {unwritten}")
+    return rows
+
+
+def _prepare(sweep: PlannedSweep, wanted: Sequence[str]) -> int:
+    """Clear away what is half written or not wanted; returns how many points are there."""
+    store = PointStore(sweep.folder)
     store.sweep_up()
     if sweep.request.is_fresh:
-        store.forget(point.identity.point_id for point in points)
-    environment = environment or read_environment()
-    write_tables(folder, plan, environment)
-    wanted = list(dict.fromkeys(point.identity.point_id for point in points))
-    num_pending = sum(not store.is_finished(point_id) for point_id in wanted)
-    display = SweepDisplay(console, num_pending)
+        store.forget(wanted)
+    return sum(store.is_finished(point_id) for point_id in wanted)
+
+
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
     try:
-        if num_pending:
-            task = PointTask(plan.name, display, environment, plan.swept_keys)
-            launch(task, [*sweep.overrides, f"name={_quoted(plan.name)}"])
-    finally:
-        display.close()
+        yield
+    except OSError as error:
+        raise ResultsError(f"cannot write results to {folder}: {reason_of(error)}") from error
+
+
+def _leave_tables(folder: Path, plan: SweepPlan, environment: Environment) -> str | None:
+    """Why the folder could not be tidied and its tables written again; None if they could."""
+    try:
         remove_job_folders(folder)
-        rows = write_tables(folder, plan, environment)
-    return _report(folder, plan, rows, len(wanted) - num_pending, console)
+        write_tables(folder, plan, environment)
+    except OSError as error:
+        return reason_of(error)
+    return None
 
 
 def single_point(request: SweepRequest, verb: str) -> PlannedPoint:
@@ -217,34 +191,23 @@ def plan_sweep(overrides: Sequence[str], hashes: HashCache) -> tuple[SweepPlan, 
     return plan, points
 
 
-def _composed_task(config: DictConfig) -> Composed:
-    values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(values, dict)
-    choices = HydraConfig.get().runtime.choices
-    return Composed(
-        {str(key): value for key, value in values.items()},
-        {group: choices.get(group) for group in GROUPS},
-    )
-
-
-def _label(point: PointConfig, swept_keys: Sequence[str]) -> str:
-    """Drafter, gamma and workload, and whatever else differs between the points."""
-    drafted = f"gamma={point.gamma} " if point.has_drafter else ""
-    values = flatten(point.values)
-    others = [f" {key}={values[key]}" for key in swept_keys if key != "gamma" and key in values]
-    chosen = [f" {key}={point.choices[key]}" for key in swept_keys if key in _OTHER_GROUPS]
-    return f"{point.drafter.name} {drafted}{point.workload.name}{''.join(others + chosen)}"
-
-
 def _quoted(name: str) -> str:
     return "'" + name.replace("'", "\\'") + "'"
 
 
 def _report(
-    folder: Path, plan: SweepPlan, rows: Sequence[Row], num_kept: int, console: Console
+    folder: Path,
+    plan: SweepPlan,
+    environment: Environment,
+    num_kept: int,
+    console: Console,
+    unstored: Mapping[str, str | None],
 ) -> list[Row]:
-    """Print the table of this sweep's points. Raises if some of them failed."""
-    by_id = {row["point_id"]: row for row in rows}
+    """Print the table of this sweep's points. Raises if some of them failed.
+
+    unstored: why a point may have left nothing behind.
+    """
+    by_id = {row["point_id"]: row for row in table_rows(folder, plan, environment)}
     wanted = list(dict.fromkeys(point_id for point_id, _ in plan.points))
     mine = [by_id[point_id] for point_id in wanted if point_id in by_id]
     console.print(result_table(mine, plan.swept_keys))
@@ -283,17 +246,19 @@ def _report(
     failed = [
         point for row in mine if row["status"] == FAILED if (point := store.load(row["point_id"]))
     ]
-    missing = [point_id for point_id in wanted if point_id not in by_id]
+    missing = {point_id: unstored[point_id] for point_id in wanted if point_id not in by_id}
     _raise_for(failed, missing, len(wanted))
     return mine
 
 
-def _raise_for(failed: Sequence[StoredPoint], missing: Sequence[str], num_points: int) -> None:
+def _raise_for(
+    failed: Sequence[StoredPoint], missing: Mapping[str, str | None], num_points: int
+) -> None:
     if failed and len(failed) == num_points:
         codes = {point.content.get("exit_code") for point in failed}
         if codes == {UsageError.exit_code}:
             raise UsageError(str(failed[0].content.get("message")))
     named = [f"{point.point_id} ({point.content.get('message')})" for point in failed]
-    named += [f"{point_id} (never ran)" for point_id in missing]
+    named += [f"{point_id} ({reason or 'never ran'})" for point_id, reason in missing.items()]
     if named:
         raise PointsFailedError(f"{len(named)} of {num_points} points failed: {'; '.join(named)}")

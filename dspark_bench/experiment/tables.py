@@ -48,12 +48,13 @@ class SweepPlan:
 
 
 def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> list[Row]:
-    """Rebuild both tables; returns the rows. Points of earlier plans in the folder are kept."""
-    stored = PointStore(folder).load_all()
+    """Rebuild both tables; returns the rows. Points of earlier plans in the folder are kept.
+
+    Raises OSError if they cannot be written; each stays as it was, then.
+    """
     before = read_json(folder / "sweep.json") or {}
-    swept = list(dict.fromkeys([*before.get("swept_keys", []), *plan.swept_keys]))
-    rows = [point_row(point, swept, environment, folder.parent / VERDICTS) for point in stored]
-    rows = with_regret(rows, swept)
+    swept = _swept_keys(before, plan)
+    rows = table_rows(folder, plan, environment)
     write_csv(folder / "summary.csv", rows, swept)
     states = {row["point_id"]: row["status"] for row in rows}
     points = {entry["point_id"]: entry["overrides"] for entry in before.get("points", [])}
@@ -81,6 +82,18 @@ def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> lis
         },
     )
     return rows
+
+
+def table_rows(folder: Path, plan: SweepPlan, environment: Environment) -> list[Row]:
+    """A row per stored point."""
+    swept = _swept_keys(read_json(folder / "sweep.json") or {}, plan)
+    stored = PointStore(folder).load_all()
+    rows = [point_row(point, swept, environment, folder.parent / VERDICTS) for point in stored]
+    return with_regret(rows, swept)
+
+
+def _swept_keys(before: dict[str, Any], plan: SweepPlan) -> list[str]:
+    return list(dict.fromkeys([*before.get("swept_keys", []), *plan.swept_keys]))
 
 
 def _commands(before: dict[str, Any], plan: SweepPlan) -> list[list[str]]:

@@ -23,6 +23,7 @@ from dspark_bench.models.draft_config import (
 
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("auto", "float32", "bfloat16")
+_PROBE_BYTES = 1 << 18
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
@@ -55,11 +56,15 @@ def _check_name(name: str) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise ResultsError if `folder` cannot be made and written to; leaves it existing."""
+    """Raise ResultsError if `folder` cannot be made and written to; leaves it existing.
+
+    A full disk takes an empty file, so a point's worth of bytes is written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder):
-            pass
+        with NamedTemporaryFile(dir=folder, prefix=".aside-probe-") as file:
+            file.write(bytes(_PROBE_BYTES))
+            file.flush()
     except OSError as error:
         raise ResultsError(
             f"cannot write results to {folder}: {error.strerror or error}; "
@@ -97,6 +102,9 @@ def _check_bounds(point: PointConfig) -> None:
     longest = point.measure.max_turn_s
     if longest is not None and not (math.isfinite(longest) and longest > 0):
         raise UsageError(f"measure.max_turn_s is {longest}; valid: above 0 seconds, or null")
+    limit = point.measure.time_limit_s
+    if limit is not None and not (math.isfinite(limit) and limit > 0):
+        raise UsageError(f"measure.time_limit_s is {limit}; valid: above 0 seconds, or null")
     queue = point.measure.max_waiting
     if queue is not None and queue < 0:
         raise UsageError(f"measure.max_waiting is {queue}; valid: 0 or more, or null")

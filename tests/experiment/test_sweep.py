@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from dspark_bench.core.errors import PointsFailedError, ResultsError, UsageError
-from dspark_bench.experiment import sweep as sweep_module
+from dspark_bench.experiment import point_task as task_module
 from dspark_bench.experiment.display import SweepDisplay
 from dspark_bench.experiment.environment import read_environment
-from dspark_bench.experiment.sweep import PointTask, SweepRequest, run_sweep
+from dspark_bench.experiment.point_task import PointTask
+from dspark_bench.experiment.sweep import SweepRequest, run_sweep
 from dspark_bench.experiment.tables import COLUMNS, Row
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
@@ -211,17 +212,50 @@ def test_a_failed_point_is_tried_again(
 ) -> None:
     overrides = tiny_overrides(tiny_zoo, tmp_path)
     with monkeypatch.context() as broken:
-        broken.setattr(sweep_module, "run_point", _fail)
+        broken.setattr(task_module, "run_point", _fail)
         with pytest.raises(PointsFailedError):
             _sweep(overrides)
     rows, _ = _sweep(overrides)
     assert rows[0]["status"] == "finished"
 
 
+def test_points_over_their_time_limit_fail_by_name_and_finish_without_it(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    overrides = tiny_overrides(tiny_zoo, tmp_path, "gamma=2,4")
+    with pytest.raises(PointsFailedError, match=r"2 of 2 points failed: .*over its time limit"):
+        _sweep([*overrides, "measure.time_limit_s=0.001"])
+    folder = tmp_path / "results" / "tiny"
+    errors = [json.loads(path.read_text()) for path in folder.glob("points/*/error.json")]
+    assert {error["type"] for error in errors} == {"TimeLimitError"}
+    assert errors[0]["message"] == "over its time limit: measure.time_limit_s is 0.001"
+    rows, _ = _sweep([*overrides, "measure.time_limit_s=3600"])
+    assert [row["status"] for row in rows] == ["finished", "finished"]
+    assert len(list(folder.glob("points/*"))) == 2
+    with pytest.raises(UsageError, match=r"measure.time_limit_s is 0.0; valid: above 0"):
+        _sweep([*overrides, "measure.time_limit_s=0"])
+
+
+def test_a_failure_that_cannot_be_written_down_is_still_named(
+    tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file in the place of the folder stands for a disk that is gone once measuring begins."""
+    points = tmp_path / "results" / "tiny" / "points"
+
+    def lose_the_disk(*_: object) -> None:
+        points.rmdir()
+        points.write_text("")
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(task_module, "run_point", lose_the_disk)
+    with pytest.raises(PointsFailedError, match=r"1 of 1 points failed: \w+ \(broken\)"):
+        _sweep(tiny_overrides(tiny_zoo, tmp_path))
+
+
 def test_an_interrupt_leaves_tables_that_can_be_read(
     tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep_module, "run_point", _interrupt)
+    monkeypatch.setattr(task_module, "run_point", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         _sweep(tiny_overrides(tiny_zoo, tmp_path, "gamma=2,4"))
     folder = tmp_path / "results" / "tiny"

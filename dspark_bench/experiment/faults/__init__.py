@@ -1,0 +1,1 @@
+"""Faults inflicted on real sweeps, and what they leave of the results (`bench_faults`)."""
