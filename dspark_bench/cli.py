@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dspark_bench.core.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, BenchError, UsageError
+from dspark_bench.core.errors import (
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    BenchError,
+    UsageError,
+    error_line,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -295,10 +301,10 @@ def execute(arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments), prog_name="dspark-bench", standalone_mode=False)
     except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(str(error)), file=sys.stderr)
         return error.exit_code
     except _BadCommandLine as error:
-        print(f"error: {error}" if str(error) else "", file=sys.stderr)
+        print(error_line(str(error)) if str(error) else "", file=sys.stderr)
         return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED

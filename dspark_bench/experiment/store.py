@@ -18,6 +18,7 @@ import psutil
 import yaml
 
 from dspark_bench.core.errors import EXIT_INTERNAL, BenchError
+from dspark_bench.core.json_text import load_json
 from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.identity import SCHEMA_VERSION, Identity
 from dspark_bench.experiment.point import PointResult
@@ -185,7 +186,7 @@ def replace_text(path: Path, text: str) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object, or None if it is not there or not readable."""
     with suppress(OSError, ValueError):
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
         return content if isinstance(content, dict) else None
     return None
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.core.json_text import load_json
 from dspark_bench.gate.counts import FIELDS, Counts, PromptCounts
 from dspark_bench.gate.points import GatePoint, PointIdentity
 from dspark_bench.gate.speed import SpeedUnits
@@ -40,7 +41,7 @@ def write_baseline(path: Path, points: Sequence[GatePoint]) -> None:
 def read_baseline(path: Path) -> list[GatePoint]:
     """Points of a baseline file. Raises ResultsError if it is damaged or of another version."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
     except (OSError, ValueError) as error:
         raise ResultsError(f"cannot read baseline {path}: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -49,7 +50,7 @@ def read_baseline(path: Path) -> list[GatePoint]:
         raise ResultsError(f"{path} has version {content.get('version')}; valid: {VERSION}")
     try:
         points = [_read_point(entry) for entry in content["points"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ResultsError(f"baseline {path} is damaged: {error!r}") from error
     if not points:
         raise ResultsError(f"baseline {path} holds no point")

@@ -5,7 +5,6 @@ order of time; one that cannot be read is named with its line.
 """
 
 import csv
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from dspark_bench.core.errors import UsageError
+from dspark_bench.core.json_text import parse_json
 
 AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 BURST_GPT = ("Timestamp", "Request tokens", "Response tokens")
@@ -57,10 +57,10 @@ def _mooncake(path: Path, lines: Iterator[str]) -> Iterator[TraceRow]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             time, read, written = (float(record[name]) for name in MOONCAKE)
             yield _row(time / 1000, read, written)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise _bad_line(path, number, MOONCAKE, error) from error
 
 
@@ -78,7 +78,7 @@ def _csv(path: Path, lines: Iterator[str]) -> Iterator[TraceRow]:
             moment = record[names[0]]
             time = _azure_s(moment) if names == AZURE else float(moment)
             yield _row(time, float(record[names[1]]), float(record[names[2]]))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise _bad_line(path, reader.line_num, names, error) from error
 
 

@@ -1,12 +1,12 @@
 """One point's files, and the columns that figures need beside those of summary.csv."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.core.json_text import load_json
 
 _PREFIXES = ("scheduler.", "cost.", "calibrator.", "lengths.")
 _KEYS = (
@@ -40,7 +40,7 @@ def point_columns(row: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises ResultsError."""
     try:
-        content = json.loads(path.read_text(encoding="utf8"))
+        content = load_json(path)
     except (OSError, ValueError) as error:
         raise ResultsError(f"cannot read {path}: {error}") from error
     if not isinstance(content, dict):

@@ -6,12 +6,12 @@ Optional: `id` and `domain`. A fifth of the lines, chosen by hash, is set aside 
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dspark_bench.core.errors import WorkloadError
+from dspark_bench.core.json_text import parse_json
 from dspark_bench.workloads.prompt import (
     AUTO_TEMPLATE,
     ChatFormat,
@@ -96,8 +96,8 @@ def _read(path: Path) -> list[_Line]:
 
 def _parse(text: str, where: str, number: int) -> _Line:
     try:
-        entry = json.loads(text)
-    except json.JSONDecodeError as error:
+        entry = parse_json(text)
+    except ValueError as error:
         raise WorkloadError(f"{where}: not valid JSON: {error}") from error
     if not isinstance(entry, dict):
         raise WorkloadError(f"{where}: a {type(entry).__name__}; valid: a JSON object")
