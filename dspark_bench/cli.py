@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -304,7 +304,8 @@ def execute(arguments: Sequence[str]) -> int:
         print(error_line(str(error)), file=sys.stderr)
         return error.exit_code
     except _BadCommandLine as error:
-        print(error_line(str(error)) if str(error) else "", file=sys.stderr)
+        message = cast(Any, error).format_message()  # names the option, which str() does not
+        print(error_line(message) if message else "", file=sys.stderr)
         return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import yaml
 
-from dspark_bench.core.errors import EXIT_INTERNAL, BenchError
+from dspark_bench.core.errors import EXIT_INTERNAL, BenchError, ResultsError
 from dspark_bench.core.json_text import load_json
 from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.identity import SCHEMA_VERSION, Identity
@@ -88,23 +88,30 @@ class PointStore:
         )
 
     def is_finished(self, point_id: str) -> bool:
-        """Whether the point has been measured to its end."""
-        return (self._points / point_id / "metrics.json").is_file()
+        """Whether the point has been measured to its end and can be read."""
+        stored = self.load(point_id)
+        return stored is not None and stored.is_finished
 
     def load(self, point_id: str) -> StoredPoint | None:
         """A stored point; None if there is none or it cannot be read."""
         folder = self._points / point_id
-        is_finished = self.is_finished(point_id)
+        is_finished = (folder / "metrics.json").is_file()
         content = read_json(folder / ("metrics.json" if is_finished else "error.json"))
         environment = read_json(folder / "environment.json")
-        if content is None or environment is None:
+        if content is None or environment is None or not _is_sound(content):
             return None
         return StoredPoint(point_id, is_finished, content, environment)
 
     def load_all(self) -> list[StoredPoint]:
         """Every stored point, by id."""
-        names = sorted(path.name for path in self._points.glob("[!.]*") if path.is_dir())
-        return [stored for name in names if (stored := self.load(name)) is not None]
+        return [stored for name in self._names() if (stored := self.load(name)) is not None]
+
+    def damaged(self) -> list[str]:
+        """Ids of points whose folders are there and cannot be read."""
+        return [name for name in self._names() if self.load(name) is None]
+
+    def _names(self) -> list[str]:
+        return sorted(path.name for path in self._points.glob("[!.]*") if path.is_dir())
 
     def forget(self, point_ids: Iterable[str]) -> None:
         """Delete these points; others in the folder stay."""
@@ -124,8 +131,8 @@ class PointStore:
     def sweep_up(self) -> None:
         """Delete what killed runs left half written."""
         for path in self._points.glob(f"{_ASIDE}-*"):
-            owner = int(path.name.rsplit("-", 1)[1])
-            if not psutil.pid_exists(owner):
+            owner = path.name.rsplit("-", 1)[1]
+            if owner.isdecimal() and not psutil.pid_exists(int(owner)):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _write(
@@ -148,6 +155,14 @@ class PointStore:
         if final.exists():
             shutil.rmtree(final)
         aside.rename(final)
+
+
+def _is_sound(content: dict[str, Any]) -> bool:
+    """Whether a point's file has the parts that tables are made of."""
+    point = content.get("point")
+    parts = [content.get("facts", {}), content.get("summary", {})]
+    parts.append(point.get("keys") if isinstance(point, dict) else None)
+    return all(isinstance(part, dict) for part in parts)
 
 
 def describe_point(point: PointConfig, identity: Identity) -> dict[str, Any]:
@@ -177,10 +192,15 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file aside and rename it into place."""
+    """Write a file aside and rename it into place. Raises ResultsError."""
     aside = path.with_name(f"{path.name}{_ASIDE}-{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink()
+        raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -36,7 +36,7 @@ from dspark_bench.experiment.launch import launch, remove_job_folders
 from dspark_bench.experiment.point import RunMemory, run_point
 from dspark_bench.experiment.point_config import PointConfig, to_point_config
 from dspark_bench.experiment.schema import GROUPS
-from dspark_bench.experiment.store import PointStore, StoredPoint, flatten
+from dspark_bench.experiment.store import POINTS, PointStore, StoredPoint, flatten
 from dspark_bench.experiment.sweep_lists import refuse_sweep_list, with_plain_group
 from dspark_bench.experiment.tables import (
     FAILED,
@@ -45,6 +45,7 @@ from dspark_bench.experiment.tables import (
     TIMING_INVALID,
     Row,
     SweepPlan,
+    read_plan,
     write_tables,
 )
 from dspark_bench.experiment.validate import check_overrides, check_point, check_writable
@@ -160,14 +161,17 @@ def run_planned(
     """
     plan, points = sweep.plan, sweep.points
     folder = points[0].config.folder
-    check_writable(folder)
+    check_writable(folder / POINTS)
     store = PointStore(folder)
     store.sweep_up()
     if sweep.request.is_fresh:
         store.forget(point.identity.point_id for point in points)
+    notes = _damage(folder, store, [point.identity.point_id for point in points])
     environment = environment or read_environment()
     write_tables(folder, plan, environment)
     wanted = list(dict.fromkeys(point.identity.point_id for point in points))
+    for line in notes:
+        console.print(line, soft_wrap=True)
     num_pending = sum(not store.is_finished(point_id) for point_id in wanted)
     display = SweepDisplay(console, num_pending)
     try:
@@ -179,6 +183,17 @@ def run_planned(
         remove_job_folders(folder)
         rows = write_tables(folder, plan, environment)
     return _report(folder, plan, rows, len(wanted) - num_pending, console)
+
+
+def _damage(folder: Path, store: PointStore, wanted: Sequence[str]) -> list[str]:
+    """What cannot be read of earlier runs, and what becomes of it."""
+    lines = []
+    if (folder / "sweep.json").exists() and read_plan(folder) is None:
+        lines.append("sweep.json is damaged: it is written anew, without earlier command lines")
+    for point_id in store.damaged():
+        fate = "it is measured again" if point_id in wanted else "its own command measures it again"
+        lines.append(f"point {point_id} is damaged or incomplete: {fate}")
+    return lines
 
 
 def single_point(request: SweepRequest, verb: str) -> PlannedPoint:

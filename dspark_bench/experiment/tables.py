@@ -50,7 +50,7 @@ class SweepPlan:
 def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> list[Row]:
     """Rebuild both tables; returns the rows. Points of earlier plans in the folder are kept."""
     stored = PointStore(folder).load_all()
-    before = read_json(folder / "sweep.json") or {}
+    before = read_plan(folder) or {}
     swept = list(dict.fromkeys([*before.get("swept_keys", []), *plan.swept_keys]))
     rows = [point_row(point, swept, environment, folder.parent / VERDICTS) for point in stored]
     rows = with_regret(rows, swept)
@@ -81,6 +81,26 @@ def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> lis
         },
     )
     return rows
+
+
+def read_plan(folder: Path) -> dict[str, Any] | None:
+    """What sweep.json says; None if it is not there or damaged."""
+    content = read_json(folder / "sweep.json")
+    if content is None:
+        return None
+    points, keys = content.get("points", []), content.get("swept_keys", [])
+    commands = content.get("commands", [])
+    is_sound = (
+        _is_list(points, dict)
+        and all(isinstance(p.get("point_id"), str) and "overrides" in p for p in points)
+        and _is_list(keys, str)
+        and _is_list(commands, list)
+    )
+    return content if is_sound else None
+
+
+def _is_list(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
 
 
 def _commands(before: dict[str, Any], plan: SweepPlan) -> list[list[str]]:

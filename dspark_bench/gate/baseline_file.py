@@ -13,7 +13,7 @@ import numpy as np
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.core.json_text import load_json
 from dspark_bench.gate.counts import FIELDS, Counts, PromptCounts
-from dspark_bench.gate.points import GatePoint, PointIdentity
+from dspark_bench.gate.points import GatePoint, PointIdentity, check_gamma
 from dspark_bench.gate.speed import SpeedUnits
 from dspark_bench.metrics.sums import FloatArray
 
@@ -88,10 +88,11 @@ def _point_json(point: GatePoint) -> dict[str, Any]:
 def _read_point(entry: dict[str, Any]) -> GatePoint:
     prompts = tuple(map(str, entry["prompts"]))
     hashes = tuple(map(str, entry["prompt_hashes"]))
-    gamma = int(entry["gamma"])
+    gamma = check_gamma(int(entry["gamma"]))
     shape = (len(prompts), gamma)
     repeats = tuple(_read_counts(repeat, shape) for repeat in entry["repeats"])
-    if gamma < 1 or len(hashes) != len(prompts) or not prompts or not repeats:
+    is_one_each = len(hashes) == len(prompts) == len(set(prompts))
+    if not is_one_each or not prompts or not repeats:
         raise ValueError("prompts, prompt_hashes and repeats do not fit together")
     speed = entry.get("speed")
     return GatePoint(
@@ -113,7 +114,10 @@ def _read_point(entry: dict[str, Any]) -> GatePoint:
 
 def _read_counts(repeat: dict[str, Any], shape: tuple[int, int]) -> Counts:
     tables = [_table(repeat[name], shape) if name in repeat else np.zeros(shape) for name in FIELDS]
-    return Counts(_table(repeat["cycles"], shape[:1]), *tables)
+    counts = Counts(_table(repeat["cycles"], shape[:1]), *tables)
+    if (counts.accepted > counts.verified).any():
+        raise ValueError("more drafts are accepted than verified")
+    return counts
 
 
 def _table(values: object, shape: tuple[int, ...]) -> FloatArray:

@@ -29,20 +29,22 @@ class TraceRow:
     output_tokens: int
 
 
-def read_trace(path: Path) -> list[TraceRow]:
-    """Every row of a trace. Raises UsageError for a file or a row that cannot be read."""
+def read_trace(path: Path, key: str = "load.path") -> list[TraceRow]:
+    """Every row of a trace, which `key` names. Raises UsageError for a file or a row that cannot be
+    read.
+    """
     if not path.is_file():
-        raise UsageError(f"load.path is {path}: no such file")
+        raise UsageError(f"{key} is {path}: no such file")
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             first = lines.read(1)
             lines.seek(0)
-            parsed = _mooncake(path, lines) if first == "{" else _csv(path, lines)
+            parsed = _mooncake(path, lines) if first == "{" else _csv(path, lines, key)
             rows = list(parsed)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"load.path is {path}: not a text trace ({error})") from error
+        raise UsageError(f"{key} is {path}: not a text trace ({error})") from error
     if not rows:
-        raise UsageError(f"load.path is {path}: it holds no request")
+        raise UsageError(f"{key} is {path}: it holds no request")
     origin = rows[0].arrival_s
     shifted = [TraceRow(r.arrival_s - origin, r.input_tokens, r.output_tokens) for r in rows]
     for number, (before, after) in enumerate(pairwise(shifted), start=2):
@@ -64,13 +66,13 @@ def _mooncake(path: Path, lines: Iterator[str]) -> Iterator[TraceRow]:
             raise _bad_line(path, number, MOONCAKE, error) from error
 
 
-def _csv(path: Path, lines: Iterator[str]) -> Iterator[TraceRow]:
+def _csv(path: Path, lines: Iterator[str], key: str) -> Iterator[TraceRow]:
     reader = csv.DictReader(lines)
     header = tuple(reader.fieldnames or ())
     names = next((known for known in (AZURE, BURST_GPT) if set(known) <= set(header)), None)
     if names is None:
         raise UsageError(
-            f"load.path is {path}: its first line is neither Mooncake's JSON nor the header of "
+            f"{key} is {path}: its first line is neither Mooncake's JSON nor the header of "
             f"BurstGPT ({', '.join(BURST_GPT)}) or Azure ({', '.join(AZURE)})"
         )
     for record in reader:

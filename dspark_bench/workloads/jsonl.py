@@ -6,6 +6,7 @@ Optional: `id` and `domain`. A fifth of the lines, chosen by hash, is set aside 
 """
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,8 @@ def _parse(text: str, where: str, number: int) -> _Line:
         raise WorkloadError(f"{where}: not valid JSON: {error}") from error
     if not isinstance(entry, dict):
         raise WorkloadError(f"{where}: a {type(entry).__name__}; valid: a JSON object")
+    if "\\ud" in text.lower() and not _is_whole(json.dumps(entry, ensure_ascii=False)):
+        raise WorkloadError(f"{where}: holds half of a surrogate pair; valid: whole characters")
     kinds = [kind for kind in _KINDS if kind in entry]
     if len(kinds) != 1:
         found = ", ".join(entry) or "nothing"
@@ -129,6 +132,8 @@ def _message(item: Any, where: str) -> Message:
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise WorkloadError(f"{where}: {value!r} is no prompt; valid: a string that is not empty")
-    if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise WorkloadError(f"{where}: holds half of a surrogate pair; valid: whole characters")
     return value
+
+
+def _is_whole(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)

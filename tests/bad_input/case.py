@@ -1,8 +1,9 @@
 """One malformed input: what is broken, the command that meets it, and what must come of it.
 
-Two outcomes are right. `refused`: one line on stderr that starts with `error: ` and holds `says`,
+Three outcomes are right. `refused`: one line on stderr that starts with `error: ` and holds `says`,
 and the exit code. `named`: the command goes on without the broken part, exits with the code, and
-its output holds `says`. Never a traceback, a hang, or a file written outside the results folder.
+its output holds `says`. `either`: of damage at random bytes, which a file may bear: exit code 0 and
+no error, or as `refused`. Never a traceback, a hang, or a file written outside the results folder.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 TIMEOUT_S: Final = 20.0
-Verdict = Literal["refused", "named"]
+Verdict = Literal["refused", "named", "either"]
 Prepare = Callable[[Path], None]
 
 SWEEP: Final = (
@@ -84,6 +85,8 @@ def one_line(case: Case, outcome: Outcome) -> bool:
     """Whether the message is as it must be."""
     if case.verdict == "named":
         return case.says in outcome.out + outcome.err and "error: " not in outcome.err
+    if case.verdict == "either" and outcome.exit_code == 0:
+        return "error: " not in outcome.err
     lines = outcome.err.splitlines()
     return len(lines) == 1 and lines[0].startswith("error: ") and case.says in lines[0]
 
@@ -95,7 +98,8 @@ def problems(case: Case, outcome: Outcome) -> list[str]:
         found.append(f"still running after {TIMEOUT_S:.0f} s")
     if outcome.has_traceback:
         found.append("a traceback")
-    if outcome.exit_code != case.exit_code:
+    valid = {0, case.exit_code} if case.verdict == "either" else {case.exit_code}
+    if outcome.exit_code not in valid:
         found.append(f"exit code {outcome.exit_code}, expected {case.exit_code}")
     if not one_line(case, outcome):
         found.append(f"stderr is not one line with {case.says!r}")

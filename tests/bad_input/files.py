@@ -96,10 +96,6 @@ _TRACES: dict[str, tuple[str | bytes, str]] = {
         "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-13-45 00:00:00,1,1",
         "line 2",
     ),
-    "a date before the calendar": (
-        "TIMESTAMP,ContextTokens,GeneratedTokens\n0001-01-01 00:00:00+23:59,1,1",
-        "line 2",
-    ),
     "a quote that is never closed": (
         'Timestamp,Request tokens,Response tokens\n"1,2,3' + "x" * 200_000,
         "trace.jsonl",
