@@ -9,7 +9,7 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv sweep plot test test-slow check format train-zoo calibrate-zoo reference clean
-.PHONY: paper paper-quick figures baseline gate bench-gate
+.PHONY: paper paper-quick figures baseline gate bench-gate bench-bad-input
 .PHONY: bench-engine bench-schedulers bench-neighbour bench-calibration
 
 help: ## List the targets
@@ -75,6 +75,9 @@ gate: $(STAMP) ## The zoo's acceptance against results/baseline (a few minutes)
 
 bench-gate: $(STAMP) ## How often the gate is wrong: false alarms, inconclusive, power (an hour)
 	$(BIN)/python -m dspark_bench.experiment.bench_gate
+
+bench-bad-input: $(STAMP) ## Every malformed input of tests/bad_input as a command, and a table of what came of it
+	$(BIN)/python -m tests.bad_input.run
 
 calibrate-zoo: $(STAMP) ## Fit the calibration of every embedded drafter, sampled and greedy (an hour)
 	set -e; for drafter in $(ZOO_DRAFTERS); do for temperature in 1 0; do \

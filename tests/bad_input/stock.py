@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from dspark_bench import cli
@@ -49,5 +51,17 @@ def write_stock(folder: Path) -> None:
     (folder / "calibration.json").write_text(json.dumps(CALIBRATION), encoding="utf-8")
     write_point(folder / "results" / "gate", "0123456789abcdef", records())
     write_baseline(folder / "baseline.json", read_points(folder / "results" / "gate"))
-    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()), _alone():
         assert cli.execute(overridden("sweep", "acceptance=replay", "name=done")) == 0
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """A temporary folder of one's own: timed runs elsewhere on this machine do not count here."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as name:
+        tempfile.tempdir = name
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
