@@ -10,7 +10,7 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 .DEFAULT_GOAL := help
 .PHONY: help venv sweep plot test test-slow check format train-zoo calibrate-zoo reference clean
 .PHONY: paper paper-quick figures baseline gate bench-gate
-.PHONY: bench-faults soak
+.PHONY: bench-bad-input bench-faults soak
 .PHONY: bench-engine bench-schedulers bench-neighbour bench-calibration
 
 help: ## List the targets
@@ -82,6 +82,9 @@ bench-faults: $(STAMP) ## What sweeps survive: kill -9, Ctrl-C, full disk, no me
 
 soak: $(STAMP) ## 5,000 requests in one process: nothing lost, every token counted, memory flat (minutes)
 	$(BIN)/python -m dspark_bench.experiment.soak
+
+bench-bad-input: $(STAMP) ## Every malformed input of tests/bad_input as a command, and a table of what came of it
+	$(BIN)/python -m tests.bad_input.run
 
 calibrate-zoo: $(STAMP) ## Fit the calibration of every embedded drafter, sampled and greedy (an hour)
 	set -e; for drafter in $(ZOO_DRAFTERS); do for temperature in 1 0; do \

@@ -6,11 +6,17 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from dspark_bench.core.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, BenchError, UsageError
+from dspark_bench.core.errors import (
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    BenchError,
+    UsageError,
+    error_line,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -295,10 +301,11 @@ def execute(arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments), prog_name="dspark-bench", standalone_mode=False)
     except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_line(str(error)), file=sys.stderr)
         return error.exit_code
     except _BadCommandLine as error:
-        print(f"error: {error}" if str(error) else "", file=sys.stderr)
+        message = cast(Any, error).format_message()  # names the option, which str() does not
+        print(error_line(message) if message else "", file=sys.stderr)
         return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED

@@ -52,3 +52,18 @@ class TimeLimitError(PointsFailedError):
 
 EXIT_INTERRUPTED = 130
 EXIT_INTERNAL = 70
+
+_LONGEST_LINE = 4000
+
+
+def error_line(message: str) -> str:
+    """`error: MESSAGE` as one printable line, whatever a file or an override put into the message.
+
+    Line ends become spaces, other characters that a terminal would obey are escaped, and what is
+    longer than a screen is cut, which the line says.
+    """
+    text = " ".join(message.split("\n")).replace("\r", " ").replace("\t", " ")
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    if len(shown) > _LONGEST_LINE:
+        shown = f"{shown[:_LONGEST_LINE]} ... ({len(shown)} characters)"
+    return f"error: {shown}"

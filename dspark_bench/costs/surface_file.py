@@ -1,12 +1,12 @@
 """`file`: step times from a file that `dspark-bench profile` wrote, or that a user did."""
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.errors import UsageError
+from dspark_bench.core.json_text import load_json
 from dspark_bench.costs.profiled import ProfiledCost
 
 
@@ -23,7 +23,7 @@ class FileCost(ProfiledCost):
 def read_surface(path: Path) -> CostSurface:
     """Read a surface. Raises UsageError for a file that is missing or holds none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
         found = content.get("surface", content)
         values: dict[str, Any] = {
             field.name: tuple(tuple(v) if isinstance(v, list) else v for v in found[field.name])
@@ -34,5 +34,5 @@ def read_surface(path: Path) -> CostSurface:
         raise UsageError(f"cost.path is {path}: {error.strerror or error}") from error
     except KeyError as error:
         raise UsageError(f"cost.path is {path}: it has no {error.args[0]!r}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise UsageError(f"cost.path is {path}: no cost surface ({error})") from error

@@ -16,7 +16,7 @@ from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Prop
 from dspark_bench.drafters.slot_sampling import draw
 from dspark_bench.models.attention import AttentionPlan, Span, plan_attention
 from dspark_bench.models.block_backbone import shared_vocabulary
-from dspark_bench.models.checkpoint import read_tensors
+from dspark_bench.models.checkpoint import check_all_read, read_tensors
 from dspark_bench.models.confidence_head import load_confidence
 from dspark_bench.models.draft_config import (
     EAGLE3_ARCHITECTURES,
@@ -56,6 +56,7 @@ class AutoregressiveDrafter:
         self._cache: KVCache | None = None
         self._last = torch.empty(0)
         self._confidence = load_confidence(config, tensors)
+        check_all_read(tensors, directory)
         self.spec = DrafterSpec(
             "ar", config.max_gamma, config.target_layer_ids, config.has_confidence
         )

@@ -3,15 +3,14 @@
 Points of one sweep usually share their target; drafters are kept for the point at hand only.
 """
 
-import inspect
 import itertools
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
-from hydra.utils import get_class
 from tokenizers import Tokenizer
 
 from dspark_bench.core.calibration import StoredCalibration
@@ -27,16 +26,35 @@ from dspark_bench.core.protocols import (
     StepCost,
 )
 from dspark_bench.core.types import Request
+from dspark_bench.experiment.plugin_fit import (
+    check_argument_types,
+    check_members,
+    find_class,
+    parameters,
+)
 from dspark_bench.experiment.point_config import Component, PointConfig
 from dspark_bench.experiment.processors import usable_cores
 from dspark_bench.experiment.validate import check_gamma
 from dspark_bench.loads.lengths.plan import LengthPlan, Lengths
-from dspark_bench.models.checkpoint import read_tokenizer
+from dspark_bench.models.checkpoint import naming, read_tokenizer
 from dspark_bench.models.config import ModelConfig, parse_model_config, read_json
 from dspark_bench.models.target import TargetModel
 from dspark_bench.workloads.chat import ChatRenderer, chat_renderer
 from dspark_bench.workloads.prompt import Prompt, Workload
 from dspark_bench.workloads.requests import RequestLimits, build_requests
+
+_PROTOCOLS: Final[dict[str, type]] = {
+    "drafter": Drafter,
+    "scheduler": Scheduler,
+    "cost": StepCost,
+    "calibrator": Calibrator,
+    "load": Load,
+    "lengths": Lengths,
+    "workload": Workload,
+    "acceptance": Acceptance,
+}
+MAX_CONCURRENCY: Final = 65_536
+"""Every request that runs has a row of the caches, so more is a slip of the keyboard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +119,14 @@ def build_point(
 def try_light_parts(point: PointConfig) -> None:
     """Build what takes no time, so that its mistakes are found first. Raises UsageError."""
     choose_device(point)
-    for group in ("load", "lengths", "acceptance"):
+    for group in ("lengths", "acceptance"):
         _build(group, getattr(point, group))
+    load: Load = _build("load", point.load)
+    if load.max_concurrency > MAX_CONCURRENCY:
+        raise UsageError(
+            f"load={point.load.name} serves {load.max_concurrency} requests at once; "
+            f"valid: up to {MAX_CONCURRENCY}"
+        )
     build_calibrator(point, None)
     scheduler = build_scheduler(point, SchedulerParts(EXAMPLE_SURFACE))
     if scheduler.spec.is_selective and not point.has_drafter:
@@ -113,7 +137,8 @@ def build_drafter(point: PointConfig, target: TargetModel) -> Drafter | None:
     """The drafter, or None for `drafter=none`. Raises UsageError if gamma is too long for it."""
     if not point.has_drafter:
         return None
-    drafter: Drafter = _build("drafter", point.drafter, {"target": target})
+    with naming(point.drafter_dir) if point.drafter_dir is not None else nullcontext():
+        drafter: Drafter = _build("drafter", point.drafter, {"target": target})
     check_gamma(point, drafter.spec.max_gamma)
     return drafter
 
@@ -188,7 +213,7 @@ def needs_surface(cost: Component) -> bool:
 def _parameters(component: Component) -> tuple[str, ...]:
     """Names that a component's constructor takes."""
     assert component.class_path is not None
-    return tuple(inspect.signature(get_class(component.class_path)).parameters)
+    return parameters(find_class(component.class_path))
 
 
 def check_confidence(scheduler: Scheduler, drafter: Drafter | None, point: PointConfig) -> None:
@@ -298,8 +323,10 @@ def choose_threads(point: PointConfig) -> int:
 def _build(group: str, component: Component, extra: dict[str, Any] | None = None) -> Any:
     """Call the class with its keys. Raises UsageError if they do not fit its constructor."""
     assert component.class_path is not None
+    called = find_class(component.class_path)
+    check_argument_types(group, called, component.arguments)
     try:
-        return get_class(component.class_path)(**component.arguments, **(extra or {}))
+        built = called(**component.arguments, **(extra or {}))
     except BenchError:
         raise
     except TypeError as error:
@@ -309,3 +336,5 @@ def _build(group: str, component: Component, extra: dict[str, Any] | None = None
         raise UsageError(
             f"{group}={component.name} takes other keys than {given}: {error}"
         ) from error
+    check_members(f"{group}={component.name}", built, _PROTOCOLS[group])
+    return built

@@ -42,6 +42,7 @@ from dspark_bench.experiment.full_width import decode_full_width
 from dspark_bench.experiment.identity import HashCache
 from dspark_bench.experiment.point_config import PointConfig, to_point_config
 from dspark_bench.experiment.sweep import SweepRequest
+from dspark_bench.experiment.sweep_lists import refuse_sweep_list, with_plain_group
 from dspark_bench.experiment.validate import check_overrides, check_point
 from dspark_bench.metrics.calibration import Calibration, Trials, collect_trials, reliability, score
 from dspark_bench.metrics.temperature_scaling import fit_temperatures
@@ -80,8 +81,9 @@ class Fit:
 
 def run_calibrate(request: SweepRequest, console: Console) -> Path:
     """Calibrate what the overrides name; returns the file. Raises UsageError."""
+    refuse_sweep_list(request.overrides, request.config_dir)
     overrides = (*request.overrides, *search_path_override(request.config_dir))
-    point = _point(overrides)
+    point = _point(with_plain_group(overrides))
     path = calibration_path(point)
     if path is None:
         raise UsageError(

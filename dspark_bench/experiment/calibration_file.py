@@ -6,6 +6,7 @@ it was fitted on: hashes of target and drafter stand in it, and another's entry 
 
 import json
 import os
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -142,7 +143,7 @@ def _is_sound(entry: Any) -> bool:
 
 def _is_positive(value: Any) -> bool:
     is_number = isinstance(value, float | int) and not isinstance(value, bool)
-    return is_number and 0 < value < float("inf")
+    return is_number and 0 < value <= sys.float_info.max
 
 
 def _short(point: PointConfig, entry: dict[str, Any]) -> str | None:

@@ -4,9 +4,9 @@ In a wheel `conf/` lies inside the package, in a checkout beside it.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dspark_bench.core.errors import UsageError
-from dspark_bench.experiment.schema import CONFIG_NAME, GROUPS, register_schema
+from dspark_bench.core.errors import BenchError, UsageError
+from dspark_bench.experiment.config_files import check_config_dir
+from dspark_bench.experiment.schema import CONFIG_NAME, GROUPS, RootConfig, register_schema
 
 PACKAGE_DIR = Path(__file__).resolve().parents[1]
 VERSION_BASE = "1.3"
@@ -53,8 +54,7 @@ def search_path_override(config_dir: Path | None) -> list[str]:
     """`--config-dir` as the override that composition and launchers both understand."""
     if config_dir is None:
         return []
-    if not config_dir.is_dir():
-        raise UsageError(f"--config-dir {config_dir}: no such folder")
+    check_config_dir(config_dir)
     return [f"hydra.searchpath=['file://{config_dir.resolve()}']"]
 
 
@@ -82,16 +82,48 @@ def to_composed(config: DictConfig) -> Composed:
     values = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
     plain = {str(key): value for key, value in values.items()}
-    return Composed(plain, {group: choices.get(group) for group in GROUPS})
+    _check_keys(plain)
+    return Composed(plain, {group: _choice(group, choices.get(group)) for group in GROUPS})
+
+
+def _check_keys(values: Mapping[str, Any]) -> None:
+    """Overrides with + and ~ add and remove keys; the root's are fixed."""
+    known = [field.name for field in fields(RootConfig)]
+    for key in values:
+        if key not in known:
+            raise UsageError(f"unknown key {key!r}; valid: {', '.join(known)}")
+    for key in known:
+        if key not in values:
+            raise UsageError(f"{key} is missing: it may be changed, not removed")
+
+
+def _choice(group: str, chosen: Any) -> str | None:
+    if chosen is None or (isinstance(chosen, str) and ".." not in chosen.split("/")):
+        return chosen
+    raise UsageError(f"{group} is {chosen}; valid: one option's name (dspark-bench list)")
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn Hydra's and OmegaConf's errors into a UsageError of one line."""
+def one_line_errors(about: str = "") -> Iterator[None]:
+    """Turn Hydra's and OmegaConf's errors into a UsageError of one line, opened by `about`.
+
+    Hydra also lets through what its own parts raise, a YAML parser's errors among it.
+    """
     try:
         yield
+    except BenchError:
+        raise
     except (HydraException, OmegaConfBaseException) as error:
-        raise UsageError(_one_line(error)) from error
+        raise UsageError(_about(about, _one_line(error))) from error
+    except RecursionError as error:
+        raise UsageError("the configuration refers to itself, or is nested too deeply") from error
+    except Exception as error:
+        reason = _one_line(error) or type(error).__name__
+        raise UsageError(_about(about or "the configuration does not fit", reason)) from error
+
+
+def _about(about: str, text: str) -> str:
+    return f"{about}: {text}" if about and about not in text else text
 
 
 def _one_line(error: Exception) -> str:
@@ -104,6 +136,8 @@ def _one_line(error: Exception) -> str:
                 parts.append(line)
         link = link.__cause__
     text = "; ".join(part.rstrip(".") for part in parts)
+    key = getattr(error, "full_key", None)
+    text = f"{key}: {text}" if key and str(key) not in text else text
     text = re.sub(r"^Error merging override (\S+); ", r"\1: ", text)
     head, mark, options = text.partition("Available options in ")
     return head + mark + options.replace("':; ", "': ").replace("; ", ", ")

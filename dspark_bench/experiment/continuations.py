@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.core.json_text import load_json
 from dspark_bench.core.types import Request
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.engine import Engine, EngineConfig
@@ -130,7 +131,7 @@ def _with_hash(
 
 def _read(path: Path, num_requests: int) -> Continuations:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
         found = Continuations(*_with_hash(content["tokens"]))
         is_whole = found.identity == content["identity"] and len(found.tokens) == num_requests
     except OSError as error:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 
+from dspark_bench.core.errors import UsageError
 from dspark_bench.experiment.compose import one_line_errors
 
 _MAX_NAME = 100
@@ -29,12 +30,31 @@ class Expansion:
 
 def expand(overrides: Sequence[str]) -> Expansion:
     """Every combination of the swept values. Raises UsageError for what Hydra cannot parse."""
+    parser = OverridesParser.create()
+    parsed = [_parse(parser, override) for override in overrides]
     with one_line_errors():
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
         points = BasicSweeper.split_arguments(parsed, None)[0]
     swept = tuple(o.get_key_element().lstrip("+~") for o in parsed if o.is_sweep_override())
+    for key in set(swept) & set(_UNNAMED_KEYS):
+        raise UsageError(f"{key} has several values; valid: one, for all points")
+    if not points:
+        raise UsageError(f"{', '.join(swept)}: no value to sweep over; valid: key=a,b")
     named = _explicit_name(parsed)
-    return Expansion(tuple(tuple(p) for p in points), swept, named or derived_name(overrides))
+    name = derived_name(overrides) if named is None else named
+    return Expansion(tuple(tuple(p) for p in points), swept, name)
+
+
+def _parse(parser: OverridesParser, text: str) -> Override:
+    """One override, which is named if it cannot be parsed or has nothing to sweep over."""
+    if not text.lstrip("+~").partition("=")[0].strip():
+        raise UsageError(f"{text!r} names no key; valid: key=value, +key=value, ~key")
+    with one_line_errors(repr(text)):
+        parsed = parser.parse_override(text)
+        if parsed.is_sweep_override() and isinstance(parsed.value(), Glob):
+            raise UsageError(f"{text!r}: glob is not supported; valid: key=a,b")
+        if parsed.is_sweep_override() and not any(True for _ in parsed.sweep_iterator()):
+            raise UsageError(f"{text!r} has no value; valid: key=a,b")
+    return parsed
 
 
 def derived_name(overrides: Sequence[str]) -> str:

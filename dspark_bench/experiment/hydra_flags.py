@@ -5,16 +5,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dspark_bench.core.errors import UsageError
-from dspark_bench.experiment.compose import VERSION_BASE, conf_dir, search_path_override
-from dspark_bench.experiment.expand import expand
+from dspark_bench.experiment.compose import (
+    VERSION_BASE,
+    compose_point,
+    conf_dir,
+    hydra_session,
+    search_path_override,
+)
+from dspark_bench.experiment.expand import Expansion, expand
 from dspark_bench.experiment.launch import command_line
-from dspark_bench.experiment.schema import CONFIG_NAME, register_schema
+from dspark_bench.experiment.schema import CONFIG_NAME
+from dspark_bench.experiment.validate import check_overrides
 
 _IGNORED = ("-m", "--multirun", "--run", "-r")
 _WITH_VALUE = ("--cfg", "-c", "--info", "-i", "--package", "-p")
+_CHOICES = (
+    (("--cfg", "-c"), ("job", "hydra", "all")),
+    (
+        ("--info", "-i"),
+        ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+    ),
+)
 _ALONE = ("--resolve", "--hydra-help")
 
 
@@ -54,13 +68,44 @@ def show(arguments: Arguments, config_dir: Path | None) -> None:
     if len(expansion.points) > 1:
         keys = ", ".join(expansion.swept_keys)
         raise UsageError(f"{arguments.flags[0]} shows one point, but {keys} has several values")
-    register_schema()
+    _check_shown(arguments, config_dir, expansion)
     main = hydra.main(
         config_path=str(conf_dir()), config_name=CONFIG_NAME, version_base=VERSION_BASE
     )
     extra = [*search_path_override(config_dir), f"name='{expansion.name}'"]
     with command_line([*arguments.flags, *arguments.overrides, *extra]):
-        main(_nothing)()
+        try:
+            main(_nothing)()
+        except SystemExit as stop:
+            if stop.code not in (None, 0):
+                raise UsageError(f"{arguments.flags[0]}: see above") from stop
+
+
+def _check_shown(arguments: Arguments, config_dir: Path | None, expansion: Expansion) -> None:
+    """Find every mistake that Hydra would report in lines of its own."""
+    found = _values(arguments.flags)
+    for names, valid in _CHOICES:
+        for name in names:
+            if name in found and found[name] not in valid:
+                raise UsageError(f"{name} is {found[name]!r}; valid: {', '.join(valid)}")
+    check_overrides(arguments.overrides)
+    with hydra_session():
+        values = compose_point([*expansion.points[0], *search_path_override(config_dir)]).values
+    for name in ("--package", "-p"):
+        package = found.get(name)
+        if package is not None and OmegaConf.select(OmegaConf.create(values), package) is None:
+            raise UsageError(f"{name} is {package!r}; valid: {', '.join(values)}")
+
+
+def _values(flags: Sequence[str]) -> dict[str, str]:
+    """Flags with their values, however they are joined."""
+    found: dict[str, str] = {}
+    rest = iter(flags)
+    for flag in rest:
+        name, mark, value = flag.partition("=")
+        if name in _WITH_VALUE:
+            found[name] = value if mark else next(rest, "")
+    return found
 
 
 def _nothing(config: DictConfig) -> None:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_class
-
 from dspark_bench.experiment.build import build_prompts
 from dspark_bench.experiment.calibration_file import FILE_NAME, find_calibration
+from dspark_bench.experiment.plugin_fit import find_class
 from dspark_bench.experiment.point_config import PLUGIN_GROUPS, Component, PointConfig
 from dspark_bench.models.checkpoint import content_hash
 from dspark_bench.workloads.requests import requests_hash
@@ -114,6 +113,6 @@ def _source_hash(component: Component) -> str:
     if path is None or component.is_own:
         return ""
     try:
-        return _file_hash(Path(inspect.getfile(get_class(path))))
+        return _file_hash(Path(inspect.getfile(find_class(path))))
     except (OSError, TypeError):
         return ""

@@ -65,7 +65,11 @@ def option_table(options: Sequence[Option]) -> Table:
 
 def _summary(path: Path) -> str:
     """The first comment after the commands that open the file."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+    for line in text.splitlines():
         if not line.startswith("#"):
             break
         text = line.removeprefix("#").strip()

@@ -19,6 +19,7 @@ import psutil
 import yaml
 
 from dspark_bench.core.errors import EXIT_INTERNAL, BenchError
+from dspark_bench.core.json_text import load_json
 from dspark_bench.experiment.environment import Environment
 from dspark_bench.experiment.failures import reason_of
 from dspark_bench.experiment.identity import SCHEMA_VERSION, Identity
@@ -100,23 +101,30 @@ class PointStore:
         )
 
     def is_finished(self, point_id: str) -> bool:
-        """Whether the point has been measured to its end, and can be read."""
-        return read_json(self._points / point_id / "metrics.json") is not None
+        """Whether the point has been measured to its end and can be read."""
+        stored = self.load(point_id)
+        return stored is not None and stored.is_finished
 
     def load(self, point_id: str) -> StoredPoint | None:
         """A stored point; None if there is none or it cannot be read."""
         folder = self._points / point_id
-        is_finished = self.is_finished(point_id)
+        is_finished = (folder / "metrics.json").is_file()
         content = read_json(folder / ("metrics.json" if is_finished else "error.json"))
         environment = read_json(folder / "environment.json")
-        if content is None or environment is None:
+        if content is None or environment is None or not _is_sound(content):
             return None
         return StoredPoint(point_id, is_finished, content, environment)
 
     def load_all(self) -> list[StoredPoint]:
         """Every stored point, by id."""
-        names = sorted(path.name for path in self._points.glob("[!.]*") if path.is_dir())
-        return [stored for name in names if (stored := self.load(name)) is not None]
+        return [stored for name in self._names() if (stored := self.load(name)) is not None]
+
+    def damaged(self) -> list[str]:
+        """Ids of points whose folders are there and cannot be read."""
+        return [name for name in self._names() if self.load(name) is None]
+
+    def _names(self) -> list[str]:
+        return sorted(path.name for path in self._points.glob("[!.]*") if path.is_dir())
 
     def forget(self, point_ids: Iterable[str]) -> None:
         """Delete these points; others in the folder stay. Raises OSError if one cannot be."""
@@ -132,7 +140,7 @@ class PointStore:
         """Delete what killed runs left half written. For a run that holds the folder alone."""
         for path in [*self._points.glob(f"{_ASIDE}-*"), *self._points.parent.glob(f"*{_ASIDE}-*")]:
             owner = path.name.rsplit("-", 1)[1]
-            if owner.isdigit() and psutil.pid_exists(int(owner)):
+            if not owner.isdecimal() or psutil.pid_exists(int(owner)):
                 continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -203,6 +211,14 @@ def _to_disk(path: Path) -> None:
         os.close(handle)
 
 
+def _is_sound(content: dict[str, Any]) -> bool:
+    """Whether a point's file has the parts that tables are made of."""
+    point = content.get("point")
+    parts = [content.get("facts", {}), content.get("summary", {})]
+    parts.append(point.get("keys") if isinstance(point, dict) else None)
+    return all(isinstance(part, dict) for part in parts)
+
+
 def describe_point(point: PointConfig, identity: Identity) -> dict[str, Any]:
     """Who a point is: id, chosen options, and every key flattened."""
     chosen = {group: name for group, name in point.choices.items() if name is not None}
@@ -230,7 +246,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file aside and rename it into place."""
+    """Write a file aside and rename it into place. Raises OSError."""
     aside = path.with_name(f"{path.name}{_ASIDE}-{os.getpid()}")
     try:
         aside.write_text(text, encoding="utf-8")
@@ -242,7 +258,7 @@ def replace_text(path: Path, text: str) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object, or None if it is not there or not readable."""
     with suppress(OSError, ValueError):
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
         return content if isinstance(content, dict) else None
     return None
 

@@ -44,6 +44,7 @@ from dspark_bench.experiment.tables import (
     TIMING_INVALID,
     Row,
     SweepPlan,
+    read_plan,
     table_rows,
     write_tables,
 )
@@ -111,8 +112,11 @@ def run_planned(
     with interrupts.listening():
         with _writing_to(folder):
             num_kept = _prepare(sweep, wanted)
+            notes = _damage(folder, wanted)
             environment = environment or read_environment()
             write_tables(folder, plan, environment)
+        for line in notes:
+            console.print(line, soft_wrap=True)
         display = SweepDisplay(console, len(wanted) - num_kept)
         task = PointTask(plan.name, display, environment, plan.swept_keys, interrupts)
         lost = None
@@ -155,6 +159,17 @@ def _leave_tables(folder: Path, plan: SweepPlan, environment: Environment) -> st
     except OSError as error:
         return reason_of(error)
     return None
+
+
+def _damage(folder: Path, wanted: Sequence[str]) -> list[str]:
+    """What cannot be read of earlier runs, and what becomes of it."""
+    lines = []
+    if (folder / "sweep.json").exists() and read_plan(folder) is None:
+        lines.append("sweep.json is damaged: it is written anew, without earlier command lines")
+    for point_id in PointStore(folder).damaged():
+        fate = "it is measured again" if point_id in wanted else "its own command measures it again"
+        lines.append(f"point {point_id} is damaged or incomplete: {fate}")
+    return lines
 
 
 def single_point(request: SweepRequest, verb: str) -> PlannedPoint:

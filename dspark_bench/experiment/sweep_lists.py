@@ -125,8 +125,8 @@ def _read(path: Path) -> dict[str, Any] | None:
     """Content of a list; None for an experiment of Hydra's own kind."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(f"cannot read {path.name}: {reason}") from error
     if not isinstance(content, dict) or not {FULL, QUICK, "experiments"} & set(content):
         return None
@@ -134,8 +134,9 @@ def _read(path: Path) -> dict[str, Any] | None:
     wrong = [str(key) for key in content if key not in valid]
     if wrong:
         raise UsageError(f"{path.name} has {', '.join(wrong)}; valid: {', '.join(valid)}")
-    if "experiments" in content and not isinstance(content["experiments"], list):
-        raise UsageError(f"{path.name}: experiments is no list of names")
+    names = content.get("experiments", [""])
+    if not isinstance(names, list) or not names:
+        raise UsageError(f"{path.name}: experiments is {names!r}; valid: a list of names")
     return content
 
 

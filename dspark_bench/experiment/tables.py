@@ -52,7 +52,7 @@ def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> lis
 
     Raises OSError if they cannot be written; each stays as it was, then.
     """
-    before = read_json(folder / "sweep.json") or {}
+    before = read_plan(folder) or {}
     swept = _swept_keys(before, plan)
     rows = table_rows(folder, plan, environment)
     write_csv(folder / "summary.csv", rows, swept)
@@ -86,7 +86,7 @@ def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> lis
 
 def table_rows(folder: Path, plan: SweepPlan, environment: Environment) -> list[Row]:
     """A row per stored point."""
-    swept = _swept_keys(read_json(folder / "sweep.json") or {}, plan)
+    swept = _swept_keys(read_plan(folder) or {}, plan)
     stored = PointStore(folder).load_all()
     rows = [point_row(point, swept, environment, folder.parent / VERDICTS) for point in stored]
     return with_regret(rows, swept)
@@ -94,6 +94,26 @@ def table_rows(folder: Path, plan: SweepPlan, environment: Environment) -> list[
 
 def _swept_keys(before: dict[str, Any], plan: SweepPlan) -> list[str]:
     return list(dict.fromkeys([*before.get("swept_keys", []), *plan.swept_keys]))
+
+
+def read_plan(folder: Path) -> dict[str, Any] | None:
+    """What sweep.json says; None if it is not there or damaged."""
+    content = read_json(folder / "sweep.json")
+    if content is None:
+        return None
+    points, keys = content.get("points", []), content.get("swept_keys", [])
+    commands = content.get("commands", [])
+    is_sound = (
+        _is_list(points, dict)
+        and all(isinstance(p.get("point_id"), str) and "overrides" in p for p in points)
+        and _is_list(keys, str)
+        and _is_list(commands, list)
+    )
+    return content if is_sound else None
+
+
+def _is_list(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
 
 
 def _commands(before: dict[str, Any], plan: SweepPlan) -> list[list[str]]:

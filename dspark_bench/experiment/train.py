@@ -4,6 +4,8 @@
 drafter against the configured target. Both resume from `train.work`.
 """
 
+import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +15,11 @@ from tokenizers import Tokenizer
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.experiment.compose import compose_point, hydra_session, search_path_override
+from dspark_bench.experiment.expand import expand
 from dspark_bench.experiment.point_config import ZOO, PointConfig, to_point_config
 from dspark_bench.experiment.schema import TrainSettings
 from dspark_bench.experiment.sweep import SweepRequest
+from dspark_bench.experiment.sweep_lists import refuse_sweep_list, with_plain_group
 from dspark_bench.experiment.train_drafters import TRAINABLE, DraftersJob, recipe_for, train
 from dspark_bench.experiment.validate import check_overrides
 from dspark_bench.models.checkpoint import read_tokenizer
@@ -27,12 +31,19 @@ from dspark_bench.training.tokenizer import EOS_TOKEN, EOS_TOKEN_ID, MASK_TOKEN,
 
 def run_train(request: SweepRequest, console: Console) -> Path:
     """Train what the overrides name; returns the checkpoint's folder. Raises UsageError."""
+    refuse_sweep_list(request.overrides, request.config_dir)
     overrides = (*request.overrides, *search_path_override(request.config_dir))
+    overrides = with_plain_group(overrides)
     check_overrides(overrides)
+    expansion = expand(overrides)
+    if len(expansion.points) > 1:
+        keys = ", ".join(expansion.swept_keys)
+        raise UsageError(f"train takes one model, but {keys} has several values")
     with hydra_session():
         composed = compose_point(overrides)
     settings = TrainSettings(**composed.values["train"])
     point = to_point_config(composed, "train")
+    _check_numbers(settings)
     out = _out(settings)
     torch.set_num_threads(settings.threads or max(1, torch.get_num_threads() - 1))
     if _names(overrides, "drafter"):
@@ -85,12 +96,31 @@ def _fit_tokenizer(target_dir: Path) -> Tokenizer:
     return tokenizer
 
 
+def _check_numbers(settings: TrainSettings) -> None:
+    if not (math.isfinite(settings.minutes) and settings.minutes > 0):
+        raise UsageError(f"train.minutes is {settings.minutes}; valid: above 0")
+    if settings.steps < 1:
+        raise UsageError(f"train.steps is {settings.steps}; valid: 1 or more")
+    num_cores = os.cpu_count() or 1
+    if settings.threads is not None and not 1 <= settings.threads <= num_cores:
+        raise UsageError(f"train.threads is {settings.threads}; valid here: 1 to {num_cores}")
+
+
+def _check_folder(key: str, folder: Path) -> None:
+    """A folder, or a place where one can be made: found before hours of training."""
+    nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise UsageError(f"{key} is {folder}: {nearest} is no writable folder")
+
+
 def _out(settings: TrainSettings) -> Path:
     if settings.out is None:
         raise UsageError("train.out is not given; valid: a folder for the finished checkpoint")
     out = Path(settings.out)
     if out.resolve().is_relative_to(ZOO.resolve()):
         raise UsageError(f"train.out is {out}, inside the embedded zoo; choose another folder")
+    _check_folder("train.out", out)
+    _check_folder("train.work", Path(settings.work))
     return out
 
 

@@ -1,6 +1,5 @@
 """Checks of a point before anything runs: what is wrong, the value, and what is valid."""
 
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -8,37 +7,49 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from hydra.utils import get_class
-from safetensors import SafetensorError, safe_open
-
 from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
+from dspark_bench.experiment.plugin_fit import find_class
 from dspark_bench.experiment.point_config import PLUGIN_GROUPS, Component, PointConfig
 from dspark_bench.experiment.schema import GROUPS
-from dspark_bench.models.checkpoint import read_tokenizer, weight_files
+from dspark_bench.models.checkpoint import check_readable, read_tokenizer, weight_files
 from dspark_bench.models.config import parse_model_config, read_json
 from dspark_bench.models.draft_config import (
     check_fits_target,
     read_draft_config,
 )
 
+_MAX_NAME_BYTES = 200
 DEVICES = ("auto", "cpu", "cuda")
+_HYDRA_FOLDERS = (
+    *("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.job.chdir"),
+    *("hydra.output_subdir", "hydra.mode", "hydra.runtime.output_dir"),
+)
 DTYPES = ("auto", "float32", "bfloat16")
 _PROBE_BYTES = 1 << 18
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
-    """Refuse overrides that would hand gamma to a plug-in behind the root's back."""
+    """Refuse overrides that would hand gamma to a plug-in behind the root's back, choose nothing
+    where something must be chosen, or move Hydra's folders out of the results.
+    """
     for override in overrides:
-        key = override.lstrip("+~").split("=", 1)[0]
+        key, _, value = override.lstrip("+~").partition("=")
         group, _, rest = key.partition(".")
         if group in GROUPS and rest == "gamma":
-            value = override.partition("=")[2]
             raise UsageError(f"{override}: gamma lives at the root; write gamma={value}")
+        if key in GROUPS and value.strip("'\"") in ("null", "") and not override.startswith("~"):
+            raise UsageError(f"{override!r} names no option; valid: a name (dspark-bench list)")
+        if key in GROUPS and value.startswith("["):
+            raise UsageError(f"{override!r} names several options; valid: one, or {key}=a,b")
+        if key in _HYDRA_FOLDERS:
+            raise UsageError(f"{override}: results_dir= and name= say where results go")
 
 
 def check_point(point: PointConfig) -> None:
     """Check numbers, plug-ins, and checkpoints. Raises UsageError."""
     _check_name(point.name)
+    if not str(point.values["results_dir"]).strip():
+        raise UsageError(f"results_dir is {point.values['results_dir']!r}; valid: a folder")
     _check_numbers(point)
     _check_bounds(point)
     _check_engine(point)
@@ -51,8 +62,12 @@ def check_point(point: PointConfig) -> None:
 
 def _check_name(name: str) -> None:
     """A name is one folder below results_dir."""
-    if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
-        raise UsageError(f"name is {name!r}; valid: a folder's name without / or \\")
+    is_plain = name.isprintable() and not set("/\\") & set(name)
+    if not is_plain or name in ("", ".", "..") or len(name.encode()) > _MAX_NAME_BYTES:
+        raise UsageError(
+            f"name is {name!r}; valid: a folder's name of up to {_MAX_NAME_BYTES} bytes without "
+            "/, \\ or control characters"
+        )
 
 
 def check_writable(folder: Path) -> None:
@@ -132,8 +147,13 @@ def _check_component(group: str, component: Component) -> None:
         if group != "drafter":
             raise UsageError(f"{group}={component.name} names no class; give its YAML a _target_")
         return
+    if not isinstance(component.class_path, str) or not component.class_path:
+        raise UsageError(
+            f"{group}={component.name}: _target_ is {component.class_path!r}; "
+            "valid: package.module.Class"
+        )
     try:
-        get_class(component.class_path)
+        find_class(component.class_path)
     except Exception as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
         raise UsageError(
@@ -160,7 +180,7 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
     if not directory.is_dir():
         raise CheckpointError(f"no checkpoint directory at {directory}")
     _check_weights(directory)
-    ours: Any = get_class(str(point.drafter.class_path))
+    ours: Any = find_class(str(point.drafter.class_path))
     config = read_draft_config(directory, ours.READS)
     source = point.target_dir / "config.json"
     check_fits_target(config, parse_model_config(read_json(source), str(source)), directory)
@@ -178,8 +198,4 @@ def check_gamma(point: PointConfig, max_gamma: int) -> None:
 
 def _check_weights(directory: Path) -> None:
     for path in weight_files(directory):
-        try:
-            with safe_open(path, framework="pt", device="cpu"):
-                pass
-        except (SafetensorError, OSError, json.JSONDecodeError) as error:
-            raise CheckpointError(f"cannot read weights {path}: {error}") from error
+        check_readable(path)

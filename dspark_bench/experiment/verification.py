@@ -1,10 +1,10 @@
 """Where the verdicts of `dspark-bench verify` lie, and which points they speak for."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
+from dspark_bench.core.json_text import load_json
 from dspark_bench.experiment.environment import code_hash
 from dspark_bench.experiment.identity import Identity
 from dspark_bench.experiment.point_config import Component, PointConfig
@@ -40,7 +40,7 @@ def without_path(component: Component) -> dict[str, Any]:
 def find_verification(path: Path) -> bool | None:
     """Whether the distribution checks passed; None if they have not been run."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = load_json(path)
     except (OSError, ValueError):
         return None
     passed = found.get("passed") if isinstance(found, dict) else None

@@ -11,8 +11,9 @@ from typing import Any, Final
 import numpy as np
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.core.json_text import load_json
 from dspark_bench.gate.counts import FIELDS, Counts, PromptCounts
-from dspark_bench.gate.points import GatePoint, PointIdentity
+from dspark_bench.gate.points import GatePoint, PointIdentity, check_gamma
 from dspark_bench.gate.speed import SpeedUnits
 from dspark_bench.metrics.sums import FloatArray
 
@@ -40,7 +41,7 @@ def write_baseline(path: Path, points: Sequence[GatePoint]) -> None:
 def read_baseline(path: Path) -> list[GatePoint]:
     """Points of a baseline file. Raises ResultsError if it is damaged or of another version."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
     except (OSError, ValueError) as error:
         raise ResultsError(f"cannot read baseline {path}: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -49,7 +50,7 @@ def read_baseline(path: Path) -> list[GatePoint]:
         raise ResultsError(f"{path} has version {content.get('version')}; valid: {VERSION}")
     try:
         points = [_read_point(entry) for entry in content["points"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ResultsError(f"baseline {path} is damaged: {error!r}") from error
     if not points:
         raise ResultsError(f"baseline {path} holds no point")
@@ -87,10 +88,11 @@ def _point_json(point: GatePoint) -> dict[str, Any]:
 def _read_point(entry: dict[str, Any]) -> GatePoint:
     prompts = tuple(map(str, entry["prompts"]))
     hashes = tuple(map(str, entry["prompt_hashes"]))
-    gamma = int(entry["gamma"])
+    gamma = check_gamma(int(entry["gamma"]))
     shape = (len(prompts), gamma)
     repeats = tuple(_read_counts(repeat, shape) for repeat in entry["repeats"])
-    if gamma < 1 or len(hashes) != len(prompts) or not prompts or not repeats:
+    is_one_each = len(hashes) == len(prompts) == len(set(prompts))
+    if not is_one_each or not prompts or not repeats:
         raise ValueError("prompts, prompt_hashes and repeats do not fit together")
     speed = entry.get("speed")
     return GatePoint(
@@ -112,7 +114,10 @@ def _read_point(entry: dict[str, Any]) -> GatePoint:
 
 def _read_counts(repeat: dict[str, Any], shape: tuple[int, int]) -> Counts:
     tables = [_table(repeat[name], shape) if name in repeat else np.zeros(shape) for name in FIELDS]
-    return Counts(_table(repeat["cycles"], shape[:1]), *tables)
+    counts = Counts(_table(repeat["cycles"], shape[:1]), *tables)
+    if (counts.accepted > counts.verified).any():
+        raise ValueError("more drafts are accepted than verified")
+    return counts
 
 
 def _table(values: object, shape: tuple[int, ...]) -> FloatArray:

@@ -1,7 +1,7 @@
 """The points of a results folder as the gate sees them: who they are, and their counts."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from dspark_bench.plots.points import read_json
 from dspark_bench.plots.results import find_sweeps
 
 NO_DRAFTER: Final = "none"
+MAX_GAMMA: Final = 4096
 REPLAY: Final = "replay"
 STALE: Final = "stale"
 _UNNAMED: Final = ("name", "results_dir", "num_requests", "seed", "target", "experiment")
@@ -69,9 +70,9 @@ def read_points(path: Path) -> list[GatePoint]:
     """
     points = []
     for folder in find_sweeps(path):
-        plan = read_json(folder / "sweep.json")
-        _refuse_stale(plan, folder)
-        planned = [str(entry["point_id"]) for entry in plan.get("points", [])]
+        entries = _planned(folder / "sweep.json")
+        _refuse_stale(entries, folder)
+        planned = [str(entry["point_id"]) for entry in entries]
         present = [p.name for p in sorted((folder / "points").glob("[!.]*")) if p.is_dir()]
         for point_id in dict.fromkeys([*planned, *present]):
             point = _read_point(folder / "points" / point_id)
@@ -82,9 +83,19 @@ def read_points(path: Path) -> list[GatePoint]:
     return points
 
 
-def _refuse_stale(plan: Mapping[str, Any], folder: Path) -> None:
+def _planned(path: Path) -> list[dict[str, Any]]:
+    """The sweep's points with their states; an id is one folder's name."""
+    entries = read_json(path).get("points", [])
+    if isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries):
+        names = [entry.get("point_id") for entry in entries]
+        if all(isinstance(name, str) and Path(name).name == name != ".." for name in names):
+            return entries
+    raise ResultsError(f"{path} is damaged: points must list objects with a point_id")
+
+
+def _refuse_stale(entries: Sequence[Mapping[str, Any]], folder: Path) -> None:
     """Figures of older code must not speak for the code that is checked."""
-    stale = [entry["point_id"] for entry in plan.get("points", []) if entry.get("status") == STALE]
+    stale = [entry["point_id"] for entry in entries if entry.get("status") == STALE]
     if stale:
         raise ResultsError(
             f"{len(stale)} points of {folder} are stale: measured by other code or on another "
@@ -102,7 +113,8 @@ def _read_point(folder: Path) -> GatePoint | None:
         if keys["drafter"] == NO_DRAFTER:
             return None
         facts: Mapping[str, Any] = metrics["facts"]
-        gamma = int(keys["gamma"])
+        gamma = check_gamma(int(keys["gamma"]))
+        is_selective = _is_selective(metrics)
         identity = PointIdentity(
             schema_version=int(metrics["schema_version"]),
             target_hash=str(facts["target_hash"]),
@@ -113,10 +125,9 @@ def _read_point(folder: Path) -> GatePoint | None:
             dtype=str(facts["dtype"]),
             device=str(facts["device"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise ResultsError(f"{folder / 'metrics.json'} is damaged: {error!r}") from error
     cycles, requests = (_read_frame(folder / f"{name}.parquet") for name in ("cycles", "requests"))
-    is_selective = _is_selective(metrics)
     try:
         counts = collect_counts(cycles, requests, gamma, is_selective)
         speed = collect_speed(cycles, requests, keys, facts)
@@ -133,6 +144,13 @@ def _read_point(folder: Path) -> GatePoint | None:
         counts=counts,
         speed=speed,
     )
+
+
+def check_gamma(gamma: int) -> int:
+    """The same number. Raises ValueError for one that no draft has."""
+    if not 1 <= gamma <= MAX_GAMMA:
+        raise ValueError(f"gamma is {gamma}; valid: 1 to {MAX_GAMMA}")
+    return gamma
 
 
 def _is_selective(metrics: Mapping[str, Any]) -> bool:

@@ -5,7 +5,6 @@ order of time; one that cannot be read is named with its line.
 """
 
 import csv
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from dspark_bench.core.errors import UsageError
+from dspark_bench.core.json_text import parse_json
 
 AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 BURST_GPT = ("Timestamp", "Request tokens", "Response tokens")
@@ -29,20 +29,22 @@ class TraceRow:
     output_tokens: int
 
 
-def read_trace(path: Path) -> list[TraceRow]:
-    """Every row of a trace. Raises UsageError for a file or a row that cannot be read."""
+def read_trace(path: Path, key: str = "load.path") -> list[TraceRow]:
+    """Every row of a trace, which `key` names. Raises UsageError for a file or a row that cannot be
+    read.
+    """
     if not path.is_file():
-        raise UsageError(f"load.path is {path}: no such file")
+        raise UsageError(f"{key} is {path}: no such file")
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             first = lines.read(1)
             lines.seek(0)
-            parsed = _mooncake(path, lines) if first == "{" else _csv(path, lines)
+            parsed = _mooncake(path, lines) if first == "{" else _csv(path, lines, key)
             rows = list(parsed)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"load.path is {path}: not a text trace ({error})") from error
+        raise UsageError(f"{key} is {path}: not a text trace ({error})") from error
     if not rows:
-        raise UsageError(f"load.path is {path}: it holds no request")
+        raise UsageError(f"{key} is {path}: it holds no request")
     origin = rows[0].arrival_s
     shifted = [TraceRow(r.arrival_s - origin, r.input_tokens, r.output_tokens) for r in rows]
     for number, (before, after) in enumerate(pairwise(shifted), start=2):
@@ -57,20 +59,20 @@ def _mooncake(path: Path, lines: Iterator[str]) -> Iterator[TraceRow]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             time, read, written = (float(record[name]) for name in MOONCAKE)
             yield _row(time / 1000, read, written)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise _bad_line(path, number, MOONCAKE, error) from error
 
 
-def _csv(path: Path, lines: Iterator[str]) -> Iterator[TraceRow]:
+def _csv(path: Path, lines: Iterator[str], key: str) -> Iterator[TraceRow]:
     reader = csv.DictReader(lines)
     header = tuple(reader.fieldnames or ())
     names = next((known for known in (AZURE, BURST_GPT) if set(known) <= set(header)), None)
     if names is None:
         raise UsageError(
-            f"load.path is {path}: its first line is neither Mooncake's JSON nor the header of "
+            f"{key} is {path}: its first line is neither Mooncake's JSON nor the header of "
             f"BurstGPT ({', '.join(BURST_GPT)}) or Azure ({', '.join(AZURE)})"
         )
     for record in reader:
@@ -78,7 +80,7 @@ def _csv(path: Path, lines: Iterator[str]) -> Iterator[TraceRow]:
             moment = record[names[0]]
             time = _azure_s(moment) if names == AZURE else float(moment)
             yield _row(time, float(record[names[1]]), float(record[names[2]]))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise _bad_line(path, reader.line_num, names, error) from error
 
 

@@ -14,7 +14,11 @@ from torch import Tensor
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch
 from dspark_bench.models.attention import Span, Visibility, plan_attention
-from dspark_bench.models.checkpoint import read_tensors
+from dspark_bench.models.checkpoint import (
+    check_all_read,
+    naming,
+    read_tensors,
+)
 from dspark_bench.models.draft_config import (
     BLOCK_ARCHITECTURES,
     DraftConfig,
@@ -94,7 +98,10 @@ class BlockBackbone:
         config = read_draft_config(directory, BLOCK_ARCHITECTURES)
         check_fits_target(config, target.config, directory)
         tensors = read_tensors(directory, target.dtype, target.device)
-        return cls(config, tensors, target), tensors
+        with naming(directory):
+            backbone = cls(config, tensors, target)
+        check_all_read(tensors, directory)
+        return backbone, tensors
 
     def allocate(self, num_rows: int, max_len: int) -> None:
         """Reserve the context cache."""

@@ -1,7 +1,8 @@
 """Hugging Face model directories: config.json, safetensors (sharded or not), tokenizer.json."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,22 +16,87 @@ from dspark_bench.models.config import read_json
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+_UNREADABLE = (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError)
+_PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+_COMPUTED = ("rotary_emb.inv_freq",)
 
 
-def read_tensors(directory: Path, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
-    """All tensors of a checkpoint, cast to `dtype` on `device`.
+class StoredTensors(dict[str, Tensor]):
+    """Tensors by name; `unread` are those that nobody has asked for yet."""
 
-    Raises CheckpointError for a missing, truncated or foreign file.
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__(tensors)
+        self.unread = set(tensors)
+
+    def __getitem__(self, name: str) -> Tensor:
+        self.unread.discard(name)
+        return super().__getitem__(name)
+
+
+def read_tensors(directory: Path, dtype: torch.dtype, device: torch.device) -> StoredTensors:
+    """All tensors of a checkpoint on `device`, floating ones cast to `dtype`.
+
+    Raises CheckpointError for a missing, truncated or foreign file, and for weights that are NaN
+    or infinite in `dtype`.
     """
     tensors: dict[str, Tensor] = {}
     for path in weight_files(directory):
         try:
             with safe_open(path, framework="pt", device="cpu") as file:
                 for name in file.keys():  # noqa: SIM118
-                    tensors[name] = file.get_tensor(name).to(device=device, dtype=dtype)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"cannot read weights {path}: {error}") from error
-    return tensors
+                    tensors[name] = _placed(file.get_tensor(name), dtype, device)
+        except _UNREADABLE as error:
+            raise unreadable(path, error) from error
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                raise CheckpointError(
+                    f"{path}: tensor {name!r} holds NaN or infinite values; valid: finite numbers"
+                )
+    return StoredTensors(tensors)
+
+
+def _placed(tensor: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Whole numbers keep their type: who takes them for weights is told so."""
+    return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+
+
+def unreadable(path: Path, error: Exception) -> CheckpointError:
+    """The error for a weight file that is damaged or something else."""
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return CheckpointError(f"cannot read weights {path}: {reason}")
+
+
+def check_readable(path: Path) -> None:
+    """Raise CheckpointError if a weight file's header does not describe the file."""
+    try:
+        with safe_open(path, framework="pt", device="cpu"):
+            pass
+    except _UNREADABLE as error:
+        raise unreadable(path, error) from error
+
+
+def check_all_read(tensors: StoredTensors, directory: Path) -> None:
+    """Raise CheckpointError if layers hold tensors that the model did not ask for: more layers than
+    the configuration says, biases, adapters. What it computes is then not what they were made for.
+    """
+    left = sorted(name for name in tensors.unread if name.startswith(("model.layers.", "layers.")))
+    left = [name for name in left if not name.endswith(_COMPUTED)]
+    if left:
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        raise CheckpointError(
+            f"{directory} holds the tensor {left[0]!r}{more}, not asked for by its config.json"
+        )
+
+
+@contextmanager
+def naming(directory: Path) -> Iterator[None]:
+    """Put the checkpoint's folder into errors about its tensors."""
+    try:
+        yield
+    except CheckpointError as error:
+        if str(directory) in str(error):
+            raise
+        raise CheckpointError(f"{directory}: {error}") from error
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -41,11 +107,26 @@ def weight_files(directory: Path) -> list[Path]:
     if single.is_file():
         return [single]
     if not (directory / INDEX).is_file():
-        raise CheckpointError(f"{directory} holds neither {WEIGHTS} nor {INDEX}")
+        raise CheckpointError(
+            f"{directory} holds neither {WEIGHTS} nor {INDEX}{_pickles(directory)}"
+        )
     weight_map = read_json(directory / INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{directory / INDEX} has no weight_map")
-    return [directory / name for name in sorted(set(weight_map.values()))]
+    names = set(map(str, weight_map.values()))
+    for name in sorted(names):
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            raise CheckpointError(
+                f"{directory / INDEX}: weight_map names {name!r}; valid: NAME.safetensors beside it"
+            )
+    return [directory / name for name in sorted(names)]
+
+
+def _pickles(directory: Path) -> str:
+    found = sorted(p.name for p in directory.iterdir() if p.suffix in _PICKLED)
+    if not found:
+        return ""
+    return f"; {', '.join(found)} may run code when it is read, so it never is: save as safetensors"
 
 
 def write_checkpoint(directory: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from dspark_bench.core.errors import CheckpointError
-from dspark_bench.models.config import ModelConfig, parse_model_config, read_json
+from dspark_bench.models.config import (
+    ModelConfig,
+    NumberReader,
+    parse_model_config,
+    read_json,
+    shown,
+)
 
 BLOCK_ARCHITECTURES = ("Qwen3DSparkModel",)
 EAGLE3_ARCHITECTURES = ("Qwen3Eagle3Model", "Eagle3DraftModel")
@@ -54,39 +60,51 @@ def read_draft_config(directory: Path, architectures: tuple[str, ...]) -> DraftC
     path = directory / "config.json"
     data = read_json(path)
     names = data.get("architectures") or ["none"]
-    if names[0] not in architectures:
+    if not isinstance(names, list) or names[0] not in architectures:
+        found = names[0] if isinstance(names, list) else names
         raise CheckpointError(
-            f"{path}: architecture is {names[0]!r}; this drafter reads {', '.join(architectures)}"
+            f"{path}: architecture is {found!r}; this drafter reads {', '.join(architectures)}"
         )
     for name in _FOREIGN_FIELDS:
         if data.get(name):
             raise CheckpointError(f"{path}: {name} is a fork's extension and is not supported")
-    try:
-        return _parse(data, str(path), names[0])
-    except KeyError as error:
-        raise CheckpointError(f"{path} lacks the key {error.args[0]!r}") from error
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} holds a value of the wrong type: {error}") from error
+    return _parse(data, str(path), names[0])
 
 
 def _parse(data: dict[str, Any], source: str, architecture: str) -> DraftConfig:
     is_eagle = architecture in EAGLE3_ARCHITECTURES
-    depth = data.get("draft_num_hidden_layers", 1) if is_eagle else data["num_hidden_layers"]
+    read = NumberReader(data, source)
+    depth = read.count("draft_num_hidden_layers", default=1) if is_eagle else None
     head_type = data.get("markov_head_type") or "vanilla"
     if head_type not in HEAD_TYPES:
         valid = ", ".join(HEAD_TYPES)
         raise CheckpointError(f"{source}: markov_head_type is {head_type!r}; valid: {valid}")
+    model = parse_model_config(
+        data if depth is None else {**data, "num_hidden_layers": depth}, source
+    )
+    last_token = model.vocab_size - 1
     return DraftConfig(
-        model=parse_model_config({**data, "num_hidden_layers": depth}, source),
+        model=model,
         architecture=architecture,
-        max_gamma=int(data["ttt_length"] if is_eagle else data["block_size"]),
-        target_layer_ids=tuple(int(i) for i in data["target_layer_ids"]),
-        mask_token_id=int(data.get("mask_token_id", 0) if is_eagle else data["mask_token_id"]),
-        markov_rank=int(data.get("markov_rank") or 0),
+        max_gamma=read.count("ttt_length" if is_eagle else "block_size"),
+        target_layer_ids=_layer_ids(data, source),
+        mask_token_id=read.count("mask_token_id", 0, last_token, 0 if is_eagle else None),
+        markov_rank=read.count("markov_rank", 0, default=0),
         head_type=head_type,
         has_confidence=bool(data.get("enable_confidence_head", False)),
         confidence_with_markov=bool(data.get("confidence_head_with_markov", True)),
     )
+
+
+def _layer_ids(data: dict[str, Any], source: str) -> tuple[int, ...]:
+    if "target_layer_ids" not in data:
+        raise CheckpointError(f"{source} lacks the key 'target_layer_ids'")
+    ids = data["target_layer_ids"]
+    if not isinstance(ids, list) or not ids or any(type(layer) is not int for layer in ids):
+        raise CheckpointError(
+            f"{source}: target_layer_ids is {shown(ids)}; valid: a list of whole numbers"
+        )
+    return tuple(ids)
 
 
 def check_fits_target(config: DraftConfig, target: ModelConfig, source: Path) -> None:

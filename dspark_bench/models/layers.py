@@ -29,6 +29,9 @@ def take(tensors: Tensors, name: str, *shape: int) -> Tensor:
     if tuple(tensor.shape) != shape:
         found = tuple(tensor.shape)
         raise CheckpointError(f"tensor {name!r} has shape {found}; expected {shape}")
+    if not tensor.is_floating_point():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise CheckpointError(f"tensor {name!r} has dtype {kind}; expected floating point numbers")
     return tensor
 
 

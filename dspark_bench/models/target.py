@@ -13,7 +13,12 @@ from torch import Tensor
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.attention import AttentionPlan
-from dspark_bench.models.checkpoint import content_hash, read_tensors
+from dspark_bench.models.checkpoint import (
+    check_all_read,
+    content_hash,
+    naming,
+    read_tensors,
+)
 from dspark_bench.models.config import ModelConfig, parse_model_config, read_json
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import DecoderLayer, Rotary, Tensors, load_norm, take
@@ -89,7 +94,10 @@ class TargetModel:
             raise CheckpointError(f"no checkpoint directory at {directory}")
         config = parse_model_config(read_json(source), str(source))
         tensors = read_tensors(directory, dtype, device)
-        return cls(config, tensors, content_hash(directory), device)
+        with naming(directory):
+            model = cls(config, tensors, content_hash(directory), device)
+        check_all_read(tensors, directory)
+        return model
 
     @property
     def num_weight_bytes(self) -> int:

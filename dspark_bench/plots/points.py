@@ -1,18 +1,23 @@
 """One point's files, and the columns that figures need beside those of summary.csv."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.core.json_text import load_json
 
 _PREFIXES = ("scheduler.", "cost.", "calibrator.", "lengths.")
 _KEYS = (
     *("target", "acceptance", "cost", "calibrator", "lengths", "top_p", "top_k"),
     *("max_new_tokens", "num_requests"),
 )
+_OBJECTS = (
+    *("point", "facts", "summary", "counts", "intervals"),
+    *("positions", "position_counts", "position_intervals"),
+)
+_CURVES = ("positions", "position_counts")
 STAGES = ("t_draft_s", "t_schedule_s", "t_verify_s", "t_accept_s", "t_engine_s")
 
 
@@ -40,12 +45,37 @@ def point_columns(row: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises ResultsError."""
     try:
-        content = json.loads(path.read_text(encoding="utf8"))
+        content = load_json(path)
     except (OSError, ValueError) as error:
         raise ResultsError(f"cannot read {path}: {error}") from error
     if not isinstance(content, dict):
         raise ResultsError(f"cannot read {path}: expected a JSON object")
     return content
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """A metrics.json whose parts are what they must be. Raises ResultsError."""
+    content = read_json(path)
+    for name in _OBJECTS:
+        if not isinstance(content.get(name, {}), dict):
+            raise ResultsError(f"{path} is damaged: {name} is no object")
+    for name in _CURVES:
+        for key, curve in content.get(name, {}).items():
+            if not isinstance(curve, list) or not all(map(_is_number, curve)):
+                raise ResultsError(f"{path} is damaged: {name}.{key} is no list of numbers")
+    for name in ("intervals", "position_intervals"):
+        for key, part in content.get(name, {}).items():
+            if not isinstance(part, dict):
+                raise ResultsError(f"{path} is damaged: {name}.{key} is no object")
+            for bound in ("low", "high"):
+                values = part.get(bound)
+                if not all(map(_is_number, values if isinstance(values, list) else [values])):
+                    raise ResultsError(f"{path} is damaged: {name}.{key}.{bound} is no number")
+    return content
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def read_table(path: Path, columns: set[str]) -> pd.DataFrame | None:

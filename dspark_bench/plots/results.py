@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.plots.points import point_columns, read_json
+from dspark_bench.plots.points import point_columns, read_json, read_metrics
 
 UNUSABLE_STATUS = ("failed", "stale", "running", "pending", "interrupted")
 _IDENTIFIERS = ("point_id", "target_hash", "drafter_hash", "prompts_hash")
@@ -148,7 +148,7 @@ def _read_point(folder: Path, row: dict[str, Any]) -> dict[str, Any] | str:
     if str(row.get("timing_invalid")).lower() == "true":
         return "timing invalid: another run shared the machine"
     try:
-        return read_json(folder / "metrics.json")
+        return read_metrics(folder / "metrics.json")
     except ResultsError as error:
         return str(error)
 

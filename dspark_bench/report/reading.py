@@ -5,7 +5,6 @@ problem, and only a folder without a single readable sweep is an error.
 """
 
 import csv
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.core.json_text import load_json
 from dspark_bench.plots.results import find_sweeps
 
 FINISHED, FAILED, STALE, TIMING_INVALID = "finished", "failed", "stale", "timing_invalid"
@@ -200,8 +200,8 @@ def _read_rows(path: Path) -> list[dict[str, str]] | str:
 def _read_object(path: Path) -> dict[str, Any] | str:
     """A JSON object, or what is wrong with it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = load_json(path)
+    except (OSError, ValueError) as error:
         return f"cannot read {path.name} ({_reason(error)})"
     return content if isinstance(content, dict) else f"cannot read {path.name} (not an object)"
 

@@ -1,15 +1,18 @@
 """Chat messages to text, by the target's own Jinja template or a user's file."""
 
-import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from dspark_bench.core.errors import WorkloadError
+from dspark_bench.core.json_text import load_json
 from dspark_bench.workloads.prompt import AUTO_TEMPLATE, NO_TEMPLATE, ChatFormat, Prompt
+
+MAX_LOOPS: Final = 1_000_000
 
 
 class ChatRenderer:
@@ -44,9 +47,10 @@ class ChatRenderer:
                 messages=[asdict(message) for message in prompt.messages],
                 add_generation_prompt=True,
                 enable_thinking=self._has_thinking,
+                range=_bounded_range(),
                 **self._special_tokens,
             )
-        except (TemplateError, TypeError) as error:
+        except Exception as error:  # a template is foreign code and may raise anything
             raise WorkloadError(
                 f"the chat template refuses prompt {prompt.id!r}: {error}"
             ) from error
@@ -55,7 +59,7 @@ class ChatRenderer:
 def chat_renderer(chat: ChatFormat, target_dir: Path) -> ChatRenderer:
     """The renderer that `chat` asks for. Raises WorkloadError if its file cannot be read."""
     config = _tokenizer_config(target_dir)
-    tokens = {k: _token_text(config[k]) for k in ("bos_token", "eos_token") if config.get(k)}
+    tokens = {k: _token_text(k, config[k]) for k in ("bos_token", "eos_token") if config.get(k)}
     return ChatRenderer(_template_source(chat, target_dir, config), chat.has_thinking, tokens)
 
 
@@ -64,10 +68,12 @@ def _template_source(chat: ChatFormat, target_dir: Path, config: dict[str, Any])
         return None
     if chat.template == AUTO_TEMPLATE:
         separate = target_dir / "chat_template.jinja"
-        if separate.is_file():
-            return separate.read_text(encoding="utf-8")
-        source = config.get("chat_template")
-        return source if isinstance(source, str) else None
+        if separate.exists():
+            try:
+                return separate.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise WorkloadError(f"cannot read {separate}: {error}") from error
+        return _own_template(config.get("chat_template"))
     path = Path(chat.template)
     try:
         return path.read_text(encoding="utf-8")
@@ -77,19 +83,49 @@ def _template_source(chat: ChatFormat, target_dir: Path, config: dict[str, Any])
         ) from error
 
 
+def _own_template(found: Any) -> str | None:
+    """A template, or the one called default of several."""
+    if isinstance(found, list):
+        named = [item for item in found if isinstance(item, dict)]
+        found = next((i.get("template") for i in named if i.get("name") == "default"), None)
+    if found is None or isinstance(found, str):
+        return found
+    raise WorkloadError(f"tokenizer_config.json: chat_template is {found!r}; valid: text")
+
+
 def _tokenizer_config(target_dir: Path) -> dict[str, Any]:
     path = target_dir / "tokenizer_config.json"
     if not path.is_file():
         return {}
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = load_json(path)
     except (OSError, ValueError) as error:
         raise WorkloadError(f"cannot read {path}: {error}") from error
-    return config if isinstance(config, dict) else {}
+    if not isinstance(config, dict):
+        raise WorkloadError(f"{path} holds a {type(config).__name__}; valid: a JSON object")
+    return config
 
 
-def _token_text(token: Any) -> str:
-    return str(token["content"]) if isinstance(token, dict) else str(token)
+def _token_text(key: str, token: Any) -> str:
+    text = token.get("content") if isinstance(token, dict) else token
+    if not isinstance(text, str):
+        raise WorkloadError(f"tokenizer_config.json: {key} is {token!r}; valid: text")
+    return text
+
+
+def _bounded_range() -> Callable[..., range]:
+    """`range` for one rendering: nested loops would otherwise keep a hostile template busy."""
+    left = MAX_LOOPS
+
+    def bounded(*limits: int) -> range:
+        nonlocal left
+        numbers = range(*limits)
+        left -= len(numbers)
+        if left < 0:
+            raise TemplateError(f"it loops over more than {MAX_LOOPS} numbers")
+        return numbers
+
+    return bounded
 
 
 def _raise(message: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dspark_bench.core.errors import WorkloadError
+from dspark_bench.core.json_text import parse_json
 from dspark_bench.workloads.prompt import (
     AUTO_TEMPLATE,
     ChatFormat,
@@ -96,11 +97,13 @@ def _read(path: Path) -> list[_Line]:
 
 def _parse(text: str, where: str, number: int) -> _Line:
     try:
-        entry = json.loads(text)
-    except json.JSONDecodeError as error:
+        entry = parse_json(text)
+    except ValueError as error:
         raise WorkloadError(f"{where}: not valid JSON: {error}") from error
     if not isinstance(entry, dict):
         raise WorkloadError(f"{where}: a {type(entry).__name__}; valid: a JSON object")
+    if "\\ud" in text.lower() and not _is_whole(json.dumps(entry, ensure_ascii=False)):
+        raise WorkloadError(f"{where}: holds half of a surrogate pair; valid: whole characters")
     kinds = [kind for kind in _KINDS if kind in entry]
     if len(kinds) != 1:
         found = ", ".join(entry) or "nothing"
@@ -129,6 +132,8 @@ def _message(item: Any, where: str) -> Message:
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise WorkloadError(f"{where}: {value!r} is no prompt; valid: a string that is not empty")
-    if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise WorkloadError(f"{where}: holds half of a surrogate pair; valid: whole characters")
     return value
+
+
+def _is_whole(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -67,9 +67,16 @@ def _check(prompt: Prompt, tokens: tuple[int, ...], limits: RequestLimits) -> No
             f"{limits.vocab_size - 1}: its tokenizer.json does not fit its weights"
         )
     room = limits.max_positions - limits.max_new_tokens - limits.num_spare
+    if room < 1:
+        most = limits.max_positions - limits.num_spare - 1
+        raise WorkloadError(
+            f"max_new_tokens is {limits.max_new_tokens}; valid for this target: 1 to "
+            f"{max(0, most)} ({limits.max_positions} positions - {limits.num_spare} for drafts - "
+            "a prompt)"
+        )
     if len(tokens) > room:
         raise WorkloadError(
-            f"prompt {prompt.id!r} has {len(tokens)} tokens; valid: up to {max(0, room)} "
+            f"prompt {prompt.id!r} has {len(tokens)} tokens; valid: up to {room} "
             f"({limits.max_positions} positions of the target - {limits.max_new_tokens} new - "
             f"{limits.num_spare} for drafts)"
         )

@@ -19,7 +19,7 @@ class TraceLengths:
         if path is None:
             raise UsageError("lengths.path is not given; valid: a trace file, or load=trace")
         self._path = Path(path)
-        self._rows = read_trace(self._path)
+        self._rows = read_trace(self._path, "lengths.path")
 
     def plan(self, num_requests: int, cap: int) -> LengthPlan:
         """Row i's output length for request i. Raises UsageError for more requests than rows."""
