@@ -42,7 +42,7 @@ def main(
     """Inflict, inspect, print, and write the section."""
     console = Console(width=160)
     with tempfile.TemporaryDirectory(dir=work) as folder:
-        bench = Bench(Path(folder))
+        bench = Bench(Path(folder), tell=console.print)
         reference = Reference.measure(bench)
         console.print(
             f"uninterrupted: {len(reference.counts)} points, {reference.duration_s:.1f} s"

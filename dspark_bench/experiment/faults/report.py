@@ -26,6 +26,10 @@ class Tally:
         if not is_so:
             self.problems.append(problem)
 
+    def progress(self, wanted: int) -> str:
+        """How far it has got."""
+        return f"{self.name}: {self.n} of {wanted}, {len(self.problems)} problems"
+
     def row(self) -> str:
         """A row of the table."""
         counted = "; ".join(f"{text}: {count}" for text, count in self.outcomes.items())

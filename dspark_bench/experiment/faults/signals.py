@@ -66,6 +66,7 @@ def kills(bench: Bench, reference: Reference, wanted: int, rng: np.random.Genera
                 kept |= reference.inspect(folder, tally, f"kill {tally.n}")
                 tally.outcomes[_place(folder, len(kept), len(reference.counts))] += 1
             reference.compare(folder, bench.run(results), kept, tally)
+        bench.tell(tally.progress(wanted))
     return tally
 
 
@@ -92,6 +93,7 @@ def interrupts(bench: Bench, reference: Reference, wanted: int, rng: np.random.G
                 running.end()
             kept = reference.inspect(folder, tally, f"Ctrl-C {tally.n}")
             reference.compare(folder, bench.run(results), kept, tally)
+        bench.tell(tally.progress(wanted))
     return tally
 
 

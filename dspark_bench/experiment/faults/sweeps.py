@@ -117,13 +117,20 @@ class Running:
         return Ended(code, self.output.read_text(encoding="utf-8", errors="replace"))
 
 
+def _say_nothing(line: str) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where and how sweeps are started. sweep: overrides without name and place."""
+    """Where and how sweeps are started. sweep: overrides without name and place; tell: is given
+    a line of progress now and then.
+    """
 
     work: Path
     start: Start = start_program
-    sweep: tuple[str, ...] = field(default=ZOO_SWEEP)
+    sweep: tuple[str, ...] = ZOO_SWEEP
+    tell: Callable[[str], None] = _say_nothing
 
     def launch(
         self,
