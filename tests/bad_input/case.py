@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-TIMEOUT_S: Final = 20.0
+TIMEOUT_S: Final = 60.0
 Verdict = Literal["refused", "named", "either"]
 Prepare = Callable[[Path], None]
 

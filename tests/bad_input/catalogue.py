@@ -2,10 +2,10 @@
 
 from collections import Counter
 
-from tests.bad_input import checkpoints, configurations, files, overrides, results
+from tests.bad_input import checkpoints, configurations, files, gate, overrides, results
 from tests.bad_input.case import Case
 
-_PARTS = (overrides, configurations, checkpoints, files, results)
+_PARTS = (overrides, configurations, checkpoints, files, results, gate)
 
 
 def catalogue() -> list[Case]:

@@ -154,6 +154,11 @@ def with_point(name: str, change: Callable[[Path], None]) -> Prepare:
     return prepare
 
 
+def drop(name: str) -> Callable[[Path], None]:
+    """Delete a file of a point."""
+    return lambda point: (point / name).unlink()
+
+
 def in_point(name: str, file: str, content: Callable[[bytes], bytes]) -> Prepare:
     """Change the bytes of a file of the only point of a sweep."""
 

@@ -140,7 +140,7 @@ def test_dflash_over_dspark_files_drops_the_head_that_judges_other_drafts() -> N
         ("semi_ar_vanilla", {"markov_rank": 0}, "use drafter=parallel"),
         ("semi_ar_vanilla", {"markov_rank": 9}, r"markov_w\d\.weight' has shape"),
         ("semi_ar_vanilla", {"log_snr_conditioning": True}, "log_snr_conditioning"),
-        ("ar", {"ttt_length": None}, "wrong type"),
+        ("ar", {"ttt_length": None}, "lacks the key 'ttt_length'"),
     ],
 )
 def test_unfit_drafters_are_explained(

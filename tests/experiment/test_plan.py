@@ -39,7 +39,7 @@ def _id(overrides: list[str]) -> str:
         ("seed=-1", ["seed is -1"]),
         ("num_requests=0", ["num_requests is 0"]),
         ("num_requests=13", ["13 test prompts", "valid: 1 to 12"]),
-        ("max_new_tokens=300", ["valid: up to 0"]),
+        ("max_new_tokens=300", ["max_new_tokens is 300", "256 positions"]),
         ("load.concurrency=0", ["load.concurrency is 0", "1 or more"]),
         ("measure.repeats=0", ["measure.repeats is 0"]),
         ("engine.threads=0", ["engine.threads is 0"]),

@@ -79,7 +79,7 @@ def test_what_is_typed_wins_and_equal_sweeps_are_one(tmp_path: Path) -> None:
         ("full: {gamma: 1}\nsweeps: [a]", "sweeps is"),
         ("experiments: [absent]", "experiments names 'absent'"),
         ("experiments: [mine]", "experiments names 'mine'"),
-        ("experiments: 7", "no list of names"),
+        ("experiments: 7", "experiments is 7; valid: a list of names"),
         ("full: [", "cannot read mine.yaml"),
         ("quick: {gamma: 1}", "mine.yaml has no full size"),
     ],

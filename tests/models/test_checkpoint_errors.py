@@ -46,7 +46,7 @@ def test_truncated_weights_are_named(copy: Path) -> None:
         ({"rope_parameters": {"rope_type": "yarn"}}, "rope_type is 'yarn'"),
         ({"vocab_size": 63}, r"shape \(64, 32\); expected \(63, 32\)"),
         ({"num_hidden_layers": 5}, r"lacks the tensor 'model\.layers\.4"),
-        ({"hidden_size": "wide"}, "wrong type"),
+        ({"hidden_size": "wide"}, "hidden_size is 'wide'; valid: a whole number"),
     ],
 )
 def test_unfit_configs_are_explained(copy: Path, changes: dict[str, object], message: str) -> None:
