@@ -104,10 +104,11 @@ def _choice(group: str, chosen: Any) -> str | None:
 
 
 @contextmanager
-def one_line_errors(about: str = "") -> Iterator[None]:
+def one_line_errors(about: str = "", runs_ours: bool = False) -> Iterator[None]:
     """Turn Hydra's and OmegaConf's errors into a UsageError of one line, opened by `about`.
 
-    Hydra also lets through what its own parts raise, a YAML parser's errors among it.
+    Hydra also lets through what its own parts raise, a YAML parser's errors among it. runs_ours:
+    other errors may come from code of ours, and stay what they are.
     """
     try:
         yield
@@ -118,6 +119,8 @@ def one_line_errors(about: str = "") -> Iterator[None]:
     except RecursionError as error:
         raise UsageError("the configuration refers to itself, or is nested too deeply") from error
     except Exception as error:
+        if runs_ours:
+            raise
         reason = _one_line(error) or type(error).__name__
         raise UsageError(_about(about or "the configuration does not fit", reason)) from error
 

@@ -30,7 +30,7 @@ def launch(task: Callable[[DictConfig], str], overrides: Sequence[str]) -> str |
         config_path=str(conf_dir()), config_name=CONFIG_NAME, version_base=VERSION_BASE
     )
     has_launcher = any(override.lstrip("+").startswith(_LAUNCHER) for override in overrides)
-    with command_line(["--multirun", *overrides]), raised_errors(), one_line_errors():
+    with command_line(["--multirun", *overrides]), raised_errors(), one_line_errors(runs_ours=True):
         try:
             main(task)()
         except HydraException:

@@ -140,7 +140,7 @@ class PointStore:
         """Delete what killed runs left half written. For a run that holds the folder alone."""
         for path in [*self._points.glob(f"{_ASIDE}-*"), *self._points.parent.glob(f"*{_ASIDE}-*")]:
             owner = path.name.rsplit("-", 1)[1]
-            if not owner.isdecimal() or psutil.pid_exists(int(owner)):
+            if owner.isdecimal() and psutil.pid_exists(int(owner)):
                 continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

@@ -1,5 +1,6 @@
 """Point folders appear and vanish whole, whoever else writes to them."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -18,7 +19,8 @@ _GONE_PID = 999_999_999
 def _source(folder: Path, text: str, name: str = "metrics.json") -> Path:
     source = folder / text / _ID
     source.mkdir(parents=True)
-    (source / name).write_text(f'{{"by": "{text}"}}')
+    (source / name).write_text(json.dumps({"by": text, "point": {"keys": {}}}))
+    (source / "environment.json").write_text("{}")
     return source
 
 
@@ -27,7 +29,7 @@ def test_a_result_that_is_there_already_stays(tmp_path: Path) -> None:
     store.copy_from(_source(tmp_path, "first"))
     store.copy_from(_source(tmp_path, "second"))
     place = tmp_path / "sweep" / "points"
-    assert (place / _ID / "metrics.json").read_text() == '{"by": "first"}'
+    assert json.loads((place / _ID / "metrics.json").read_text())["by"] == "first"
     assert [path.name for path in place.iterdir()] == [_ID]
 
 
@@ -39,7 +41,8 @@ def test_a_failure_and_a_result_that_cannot_be_read_are_replaced(tmp_path: Path,
     assert not store.is_finished(_ID)
     store.copy_from(_source(tmp_path, "second"))
     place = tmp_path / "sweep" / "points"
-    assert [path.name for path in (place / _ID).iterdir()] == ["metrics.json"]
+    names = sorted(path.name for path in (place / _ID).iterdir())
+    assert names == ["environment.json", "metrics.json"]
     assert [path.name for path in place.iterdir()] == [_ID]
 
 

@@ -6,27 +6,27 @@ from pathlib import Path
 from typing import Final
 
 from dspark_bench.core.errors import PointsFailedError
+from dspark_bench.experiment.build import MAX_CONCURRENCY
 from dspark_bench.experiment.faults.inspection import problems
 from dspark_bench.experiment.faults.report import Tally
 from dspark_bench.experiment.faults.sweeps import NAME, Bench, Ended, Setting
 from dspark_bench.experiment.store import POINTS
 
 ADDRESS_SPACE_BYTES: Final = 8 << 30
-ROWS_TOO_MANY: Final = 100_000
 TIME_LIMIT_S: Final = 15.0
 REQUESTS_TOO_MANY: Final = 500
 
 
-def out_of_memory(bench: Bench, num_rows: int = ROWS_TOO_MANY) -> Tally:
+def out_of_memory(bench: Bench, limit_bytes: int = ADDRESS_SPACE_BYTES) -> Tally:
     """The middle one of three points wants a cache that does not fit in the process."""
-    gib = ADDRESS_SPACE_BYTES >> 30
     tally = Tally(
         "out of memory",
-        f"RLIMIT_AS of {gib} GiB, the second of three points with {num_rows} cache rows",
+        f"RLIMIT_AS of {limit_bytes / 2**30:.1f} GiB, the second of three points with "
+        f"{MAX_CONCURRENCY} cache rows",
     )
-    limits = (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES)
+    limits = (limit_bytes, limit_bytes)
     setting = Setting(before=lambda: resource.setrlimit(resource.RLIMIT_AS, limits))
-    more = ("gamma=1", f"load.concurrency=1,{num_rows},2")
+    more = ("gamma=1", f"load.concurrency=1,{MAX_CONCURRENCY},2")
     with bench.results() as results:
         ended = bench.run(results, more, setting)
         _judge(ended, results / NAME, "out of memory", tally)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from dspark_bench.experiment.faults.contention import two_at_once
@@ -20,8 +21,8 @@ from dspark_bench.experiment.faults.sweeps import Bench, start_program
 from tests.experiment.faults.conftest import Sound, tiny_bench
 from tests.tiny_models import TinyZoo
 
+_ROOM_BYTES = 1 << 30
 _RESUMED = "then resumed to the same points and counts"
-_ROWS_TOO_MANY = 1_000_000
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_the_second_of_two_sweeps_is_refused(sound: Sound) -> None:
 
 
 def test_a_point_without_memory_fails_alone(sound: Sound) -> None:
-    tally = out_of_memory(sound.bench, _ROWS_TOO_MANY)
+    tally = out_of_memory(sound.bench, psutil.Process().memory_info().vms + _ROOM_BYTES)
     assert tally.problems == []
     assert tally.outcomes["named in error.json, the two others finished, exit 4"] == 1
 
