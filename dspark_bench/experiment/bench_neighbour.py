@@ -39,6 +39,7 @@ from dspark_bench.experiment.build import (
     build_scheduler,
     choose_threads,
 )
+from dspark_bench.experiment.calibration_file import find_calibration
 from dspark_bench.experiment.cost_profiles import measure_surface_now
 from dspark_bench.experiment.sweep import SweepRequest, single_point
 from dspark_bench.experiment.turns import garbage_kept, repeat_seed
@@ -76,17 +77,19 @@ def measure(
         *("scheduler=hardware_aware", f"load.concurrency={concurrency}", f"gamma={GAMMA}"),
         *(f"num_requests={6 * concurrency}", f"max_new_tokens={NEW_TOKENS}", "seed=11"),
     )
-    points = {
-        cost: single_point(SweepRequest((*overrides, f"cost={cost}")), "bench").config
+    planned = {
+        cost: single_point(SweepRequest((*overrides, f"cost={cost}")), "bench")
         for cost in ("online", "profiled")
     }
-    point = points["profiled"]
+    points = {cost: item.config for cost, item in planned.items()}
+    point, identity = points["profiled"], planned["profiled"].identity
+    stored = find_calibration(point, identity.target_hash, identity.drafter_hash).stored
     torch.set_num_threads(choose_threads(point))
     objects = build_point(point, ModelCache())
     surfaces = {}
     for state in STATES:
         with spinning(neighbours if state == "busy" else 0):
-            surfaces[state] = SchedulerParts(measure_surface_now(point, objects))
+            surfaces[state] = SchedulerParts(measure_surface_now(point, objects), stored)
 
     def engine(cost: str, state: str) -> Engine:
         return build_engine(point, objects, build_scheduler(points[cost], surfaces[state]), GAMMA)

@@ -21,7 +21,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.types import RunResult
 from dspark_bench.engine.engine import Engine, EngineConfig
@@ -33,6 +32,7 @@ from dspark_bench.experiment.build import (
     build_scheduler,
     choose_threads,
 )
+from dspark_bench.experiment.calibration_file import find_calibration
 from dspark_bench.experiment.cost_profiles import measure_and_keep
 from dspark_bench.experiment.environment import read_environment
 from dspark_bench.experiment.point_config import PointConfig
@@ -110,7 +110,9 @@ def measure(
     with timing_lock():
         environment = read_environment()
         surface = measure_and_keep(point, objects, planned.identity, environment).surface
-        arms = build_arms(overrides, schedulers, point, objects, surface)
+        identity = planned.identity
+        stored = find_calibration(point, identity.target_hash, identity.drafter_hash).stored
+        arms = build_arms(overrides, schedulers, point, objects, SchedulerParts(surface, stored))
         found: dict[str, list[Served]] = {arm: [] for arm in arms}
         requests = objects.prompts.requests
         for number in range(-1, rounds):
@@ -129,7 +131,7 @@ def build_arms(
     schedulers: Sequence[str],
     point: PointConfig,
     objects: PointObjects,
-    surface: CostSurface,
+    parts: SchedulerParts,
 ) -> dict[str, Engine]:
     """One engine per arm; all share the models."""
     arms = {BASELINE: build_engine(point, objects, None, 0)}
@@ -137,7 +139,7 @@ def build_arms(
         arms[f"fixed {gamma}"] = build_engine(point, objects, FixedScheduler(), gamma)
     for name in schedulers:
         own = single_point(SweepRequest((*overrides, f"scheduler={name}")), "bench").config
-        scheduler = build_scheduler(own, SchedulerParts(surface))
+        scheduler = build_scheduler(own, parts)
         arms[name] = build_engine(point, objects, scheduler, GAMMA)
     return arms
 
