@@ -39,7 +39,7 @@ _FAST = settings(
 )
 _SLOW = settings(_FAST, max_examples=1500)
 _FEW = settings(_FAST, max_examples=6)
-_MANY = settings(_FAST, max_examples=150)
+_MANY = settings(_FAST, max_examples=40)
 
 _scalars = (
     st.none()
