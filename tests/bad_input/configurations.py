@@ -44,7 +44,8 @@ _DRAFTERS: dict[str, tuple[str, str]] = {
         "drafter=mine",
     ),
     "one of ours with keys of another": (
-        "_target_: dspark_bench.drafters.semi_ar.SemiAutoregressiveDrafter\npath: x\nwidth: 3",
+        "_target_: dspark_bench.drafters.semi_ar.SemiAutoregressiveDrafter\n"
+        "path: semi_ar\nwidth: 3",
         "width",
     ),
     "gamma of its own": (

@@ -8,18 +8,10 @@ from tests.bad_input.case import Case, Outcome, changed, describe, open_box, ove
 from tests.bad_input.catalogue import catalogue, representative
 from tests.bad_input.edits import write
 from tests.bad_input.inprocess import run_here
-from tests.bad_input.stock import write_stock
 
 _CASES = catalogue()
 _FAST = representative(_CASES, every=40)
 _SLOW = [case for case in _CASES if case not in _FAST]
-
-
-@pytest.fixture(scope="session")
-def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bad-input") / "stock"
-    write_stock(folder)
-    return folder
 
 
 def _check(case: Case, stock: Path, tmp_path: Path) -> None:

@@ -30,7 +30,6 @@ from dspark_bench.report.html import render_html
 from dspark_bench.report.page import build_page
 from dspark_bench.report.reading import gather
 from dspark_bench.workloads.jsonl import JsonlWorkload
-from tests.bad_input.stock import write_stock
 
 _FAST = settings(
     max_examples=40,
@@ -39,8 +38,8 @@ _FAST = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 _SLOW = settings(_FAST, max_examples=1500)
-_FEW = settings(_FAST, max_examples=12)
-_MANY = settings(_FAST, max_examples=150)
+_FEW = settings(_FAST, max_examples=6)
+_MANY = settings(_FAST, max_examples=40)
 
 _scalars = (
     st.none()
@@ -57,13 +56,6 @@ _values = st.recursive(
     ),
     max_leaves=12,
 )
-
-
-@pytest.fixture(scope="session")
-def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("properties") / "stock"
-    write_stock(folder)
-    return folder
 
 
 def _tolerates(read: Callable[[], object]) -> bool:
