@@ -5,9 +5,9 @@
 Resumable like any other sweep. `paper`: every exhibit of the paper at its small size, for the
 figures. `domains`: 100 held-out prompts per domain at the
 paper's draft length, for the ratios between drafters. `long`: the same at twice that length, where
-drafts live so long. `grid`: every drafter, domain, draft length and temperature. The cycle records
-that tables are made from are then thinned to the columns that count acceptance, so that the folder
-stays small enough to be kept.
+drafts live so long. The cycle records that tables are made from are then thinned to the columns
+that count acceptance, so that the folder stays small enough to be kept. `grid`: every drafter,
+domain, draft length and temperature, of which only tables are kept.
 """
 
 import json
@@ -21,6 +21,7 @@ import pandas as pd
 import typer
 from rich.console import Console
 
+from dspark_bench.experiment.reference_grid import keep_grid
 from dspark_bench.experiment.run_lists import run_sweep_list
 from dspark_bench.experiment.sweep import SweepRequest, run_sweep
 from dspark_bench.experiment.sweep_lists import read_sweep_list
@@ -30,7 +31,7 @@ from dspark_bench.metrics.intervals import Interval
 DOMAINS = ("math", "code", "prose")
 DRAFTERS = ("parallel", "ar", "semi_ar", "semi_ar_gated", "semi_ar_rnn")
 GAMMAS = (1, 2, 4, 7, 8, 12, 15, 16)
-PAPER = "paper"
+PAPER, GRID = "paper", "grid"
 KEPT_COLUMNS = (
     *("arm", "repeat", "block", "is_warmup", "cycle", "request_id", "is_prefill"),
     *("num_drafted", "verify_len", "num_accepted", "is_rejected", "num_emitted", "full_width"),
@@ -52,23 +53,24 @@ class Part:
     keeps_cycles: bool
 
 
-def parts(num_requests: int, num_grid_requests: int) -> tuple[Part, ...]:
-    """The sweeps at the sizes asked for."""
+def parts(num_requests: int) -> tuple[Part, ...]:
+    """The sweeps whose points are kept, at the size asked for."""
     many = (f"num_requests={num_requests}", "measure.repeats=1", "measure.agreement_requests=24")
     everywhere = f"workload={','.join(DOMAINS)}"
     every_drafter = f"drafter={','.join(DRAFTERS)}"
-    grid = (
-        f"gamma={','.join(map(str, GAMMAS))}",
-        "temperature=0,1",
-        f"num_requests={num_grid_requests}",
-        "measure.repeats=1",
-        "measure.calibration_requests=0",
-    )
     block_drafters = f"drafter={','.join(name for name in DRAFTERS if name != 'ar')}"
     return (
         Part("domains", (every_drafter, "gamma=7", everywhere, *many), keeps_cycles=True),
         Part("long", (block_drafters, "gamma=15", "workload=math", *many), keeps_cycles=True),
-        Part("grid", (every_drafter, everywhere, *grid), keeps_cycles=False),
+    )
+
+
+def grid_overrides(num_requests: int) -> tuple[str, ...]:
+    """Every drafter, domain, draft length and temperature; without `speedup_model`, for time."""
+    return (
+        *(f"drafter={','.join(DRAFTERS)}", f"workload={','.join(DOMAINS)}"),
+        *(f"gamma={','.join(map(str, GAMMAS))}", "temperature=0,1"),
+        *(f"num_requests={num_requests}", "measure.repeats=1", "measure.calibration_requests=0"),
     )
 
 
@@ -82,16 +84,25 @@ def main(
     console = Console()
     if part in ("all", PAPER):
         measure_exhibits(out, console)
-    for item in parts(requests, grid_requests):
+    for item in parts(requests):
         if part in ("all", item.name):
             overrides = (*item.overrides, f"name={item.name}", f"results_dir={out}")
             run_sweep(SweepRequest(overrides), console)
             thin(out / item.name, item.keeps_cycles)
+    if part in ("all", GRID):
+        measure_grid(out, grid_requests, console)
     points = read_points(out / "domains") | read_points(out / "long")
     if points:
         text = tables(points)
         (out / "drafters.md").write_text(text, encoding="utf-8")
         console.print(text)
+
+
+def measure_grid(out: Path, num_requests: int, console: Console) -> None:
+    """The grid in a working folder beside `out`, where it resumes; its tables in `out`."""
+    overrides = (*grid_overrides(num_requests), f"name={GRID}", f"results_dir={out.parent}")
+    run_sweep(SweepRequest(overrides), console)
+    console.print(keep_grid(out.parent / GRID, out))
 
 
 def measure_exhibits(out: Path, console: Console) -> None:

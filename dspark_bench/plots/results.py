@@ -14,6 +14,7 @@ import pandas as pd
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.plots.points import point_columns, read_json, read_metrics
 
+MOST_REASONS = 3
 UNUSABLE_STATUS = ("failed", "stale", "running", "pending", "interrupted")
 _IDENTIFIERS = ("point_id", "target_hash", "drafter_hash", "prompts_hash")
 
@@ -77,8 +78,7 @@ def load_results(path: Path | Sequence[Path]) -> Results:
                 found.skipped.append(SkippedPoint(name, "", str(error)))
     where = ", ".join(map(str, paths))
     if not found.metrics:
-        reasons = "; ".join(map(str, found.skipped)) or "summary.csv has no rows"
-        raise ResultsError(f"no usable point in {where}: {reasons}")
+        raise ResultsError(f"no usable point in {where}: {_reasons(found.skipped)}")
     rows = pd.DataFrame(found.records)
     return Results(paths[0], rows, found.metrics, tuple(found.skipped), found.folders)
 
@@ -119,6 +119,13 @@ def _entries(sweep: dict[str, Any]) -> list[dict[str, Any]]:
     points = sweep.get("points")
     entries = points if isinstance(points, list) else []
     return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def _reasons(skipped: Sequence[SkippedPoint]) -> str:
+    """Why nothing is left, in a line that can be read."""
+    told = "; ".join(map(str, skipped[:MOST_REASONS])) or "summary.csv has no rows"
+    num_others = len(skipped) - MOST_REASONS
+    return f"{told}; and {num_others} more" if num_others > 0 else told
 
 
 def _sweep_name(folder: Path, root: Path, is_alone: bool) -> str:

@@ -6,8 +6,17 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from dspark_bench.experiment.expand import expand
 from dspark_bench.experiment.identity import HashCache
-from dspark_bench.experiment.reference import ReadPoint, parts, read_points, tables, thin
+from dspark_bench.experiment.reference import (
+    ReadPoint,
+    grid_overrides,
+    parts,
+    read_points,
+    tables,
+    thin,
+)
+from dspark_bench.experiment.reference_grid import keep_grid
 from dspark_bench.experiment.sweep import SweepRequest, plan_sweep, run_sweep
 from tests.sweeps import tiny_overrides
 from tests.tiny_models import TinyZoo
@@ -60,5 +69,36 @@ def test_ratios_are_paired_over_every_domain() -> None:
 
 
 def test_every_part_is_a_valid_sweep_of_the_zoo() -> None:
-    sizes = {part.name: len(plan_sweep(part.overrides, HashCache())[1]) for part in parts(2, 2)}
-    assert sizes == {"domains": 5 * 3, "long": 4, "grid": 5 * 8 * 2 * 3}
+    sizes = {part.name: len(plan_sweep(part.overrides, HashCache())[1]) for part in parts(2)}
+    assert sizes == {"domains": 5 * 3, "long": 4}
+
+
+def test_the_grid_is_whole_and_its_corners_are_valid() -> None:
+    points = expand(grid_overrides(2)).points
+    assert len(points) == 5 * 8 * 2 * 3
+    for corner in (points[0], points[-1]):
+        assert len(plan_sweep(corner, HashCache())[1]) == 1
+
+
+def test_the_grid_keeps_tables_of_what_finished(tmp_path: Path) -> None:
+    def row(
+        drafter: str, gamma: int, speedup: float, status: str = "finished"
+    ) -> dict[str, object]:
+        interval = {"speedup_ci_low": speedup - 0.25, "speedup_ci_high": speedup + 0.25}
+        bounds = {"accepted_length_ci_low": 1.75, "accepted_length_ci_high": 2.5}
+        place = {"temperature": 1.0, "workload": "code", "drafter": drafter, "gamma": gamma}
+        counts = {"n_requests": 16, "status": status, "wall_s": 3.0}
+        tau = {"accepted_length": 2.0, **bounds}
+        return {**place, "speedup": speedup, **interval, **tau, **counts}
+
+    folder = tmp_path / "grid"
+    folder.mkdir()
+    rows = [row("semi_ar", 8, 1.5), row("semi_ar", 2, 1.25), row("ar", 2, 1.0)]
+    pd.DataFrame([*rows, row("ar", 8, 9.0, "failed")]).to_csv(folder / "summary.csv", index=False)
+    text = keep_grid(folder, tmp_path)
+    assert "| drafter | gamma 2 | gamma 8 |" in text and "n = 16 prompts" in text
+    assert "| ar | 1.00 [0.75-1.25] | - |" in text
+    assert "| semi_ar | 1.25 [1.00-1.50] | 1.50 [1.25-1.75] |" in text
+    assert "| semi_ar | 2.00 [1.75-2.50] | 2.00 [1.75-2.50] |" in text
+    kept = pd.read_csv(tmp_path / "grid.csv")
+    assert list(kept["speedup"]) == [1.0, 1.25, 1.5] and "wall_s" not in kept
