@@ -115,8 +115,8 @@ def build_arms(
 def fill_rounds(arms: Sequence[Arm], prompts: Sequence[Request], first_id: int) -> Iterator[Round]:
     """The longest prompt into every cache row of every arm.
 
-    The system hands out a cache's memory when it is first written to; without this, every longer
-    prompt in a row than before would look like a leak.
+    The system hands out a cache's memory when it is first written to: a longer prompt in a row than
+    any before would look like a leak. Batches of new shapes cost memory too, for many more rounds.
     """
     longest = max(prompts, key=lambda request: len(request.prompt_tokens))
     for number, arm in enumerate(arms):
