@@ -15,6 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+FEW = 3
+"""Requests up to which plain numbers are faster than arrays."""
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -64,31 +67,41 @@ def causal_greedy(
     depends on candidates ranked above it alone, so on no later token of its own request:
     non-anticipating. Optimal where throughput has a single peak.
     """
-    if len(draft_lens) == 1:
-        return [_one_draft(survival[0].tolist(), draft_lens[0], num_requests, step_s)]
+    if len(draft_lens) <= FEW:
+        return _few_drafts(survival.tolist(), draft_lens, num_requests, step_s.tolist())
     candidates = rank(survival, draft_lens)
     theta = candidates.throughput(num_requests, step_s)
     falls = np.flatnonzero(theta[1:] <= theta[:-1])
     return candidates.lengths(int(falls[0]) if falls.size else theta.size - 1)
 
 
-def _one_draft(
-    survival: Sequence[float], draft_len: int, num_requests: int, step_s: FloatArray
-) -> int:
-    """The same for a single draft, whose positions are in order: no arrays, because they take
-    longer than so little work.
+def _few_drafts(
+    survival: Sequence[Sequence[float]],
+    draft_lens: Sequence[int],
+    num_requests: int,
+    step_s: Sequence[float],
+) -> list[int]:
+    """The same by merging the drafts head by head: no arrays, because between two passes of a
+    model they take longer than so little work.
     """
-    seconds = step_s.tolist()
+    lens = [0] * len(draft_lens)
+    lowest = [1.0] * len(draft_lens)
     expected = float(num_requests)
-    before, lowest = expected / seconds[0], 1.0
-    for place in range(draft_len):
-        lowest = min(lowest, survival[place])
-        expected += lowest
-        theta = expected / seconds[place + 1]
+    before = expected / step_s[0]
+    for count in range(1, sum(draft_lens) + 1):
+        best, chosen = -1.0, -1
+        for request, (place, length) in enumerate(zip(lens, draft_lens, strict=True)):
+            if place < length:
+                value = min(lowest[request], survival[request][place])
+                if value > best or (value == best and place < lens[chosen]):
+                    best, chosen = value, request
+        expected += best
+        theta = expected / step_s[count]
         if theta <= before:
-            return place
-        before = theta
-    return draft_len
+            break
+        before, lowest[chosen] = theta, best
+        lens[chosen] += 1
+    return lens
 
 
 def global_best(

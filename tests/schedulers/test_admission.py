@@ -107,3 +107,19 @@ def test_a_single_draft_is_admitted_like_one_of_many(
     one = causal_greedy(np.array([survival]), [length], 2, cost)
     two = causal_greedy(np.array([survival, survival]), [length, 0], 2, cost)
     assert one == two[:1]
+
+
+def test_small_batches_are_admitted_as_large_ones_are() -> None:
+    """Plain numbers and arrays: the same first fall of the same throughput, ties included."""
+    rng = np.random.default_rng(1)
+    for trial in range(500):
+        size, longest = int(rng.integers(1, 4)), int(rng.integers(1, 8))
+        lens = [longest, *map(int, rng.integers(1, longest + 1, size - 1))]
+        survival = np.cumprod(rng.uniform(0.2, 1.0, (size, longest)), axis=1)
+        survival = np.round(survival, 1) if trial % 3 == 0 else survival
+        step_s = 2.0 + np.cumsum(rng.uniform(0.01, 0.6, sum(lens) + 1))
+        candidates = rank(survival, lens)
+        theta = candidates.throughput(size, step_s)
+        falls = np.flatnonzero(theta[1:] <= theta[:-1])
+        expected = candidates.lengths(int(falls[0]) if falls.size else theta.size - 1)
+        assert causal_greedy(survival, lens, size, step_s) == expected
