@@ -1,7 +1,7 @@
 """Attention over a ragged batch: who sees what is packed once per pass, then used by every layer.
 
 All tokens of all requests lie flattened in one [T, ...] tensor. Requests whose query lengths are
-close share one batched attention call; a long prompt gets its own. Only attention ever pads.
+close share one batched attention call (`partition`); a prompt gets its own. Only attention pads.
 A request may carry a tree of draft tokens: each names its parent, sees its ancestors alone, and is
 rotated by its depth while its cache slot follows its index.
 """
@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dspark_bench.models.kv_cache import KVCache
+from dspark_bench.models.partition import partition
 
-GROUP_MAX_QUERY = 32
 MAX_SPREAD = 3
 """Cache rows per request up to which a group reads the rows between its own rather than copy."""
 
@@ -96,7 +96,8 @@ def plan_attention(
     """Pack the metadata of one pass over `spans`, whose tokens lie flattened in that order."""
     positions, slots = _places(spans, cache)
     groups = tuple(
-        _pack_group(members, spans, visibility, positions, cache) for members in _partition(spans)
+        _pack_group(members, spans, visibility, positions, cache)
+        for members in partition([span.query_len for span in spans], [span.row for span in spans])
     )
     return AttentionPlan(positions, slots, positions.shape[0], groups)
 
@@ -164,17 +165,6 @@ def _attend_group(query: Tensor, cache: KVCache, layer: int, group: _Group) -> T
         return out.reshape(size * width, num_heads * head_dim)
     rows = out.reshape(-1, head_dim).index_select(0, folding.outputs)
     return rows.view(-1, num_heads * head_dim)
-
-
-def _partition(spans: Sequence[Span]) -> list[list[int]]:
-    """Indices of requests per attention call: all short queries together, each long one alone.
-
-    In order of their cache rows, because neighbouring rows need no copy of their keys.
-    """
-    short = [i for i, span in enumerate(spans) if span.query_len <= GROUP_MAX_QUERY]
-    short.sort(key=lambda i: spans[i].row)
-    long = [[i] for i, span in enumerate(spans) if span.query_len > GROUP_MAX_QUERY]
-    return ([short] if short else []) + long
 
 
 def _pack_group(

@@ -19,7 +19,7 @@ from dspark_bench.schedulers.cycle_times import DraftTimes, VerifyTimes
 from dspark_bench.schedulers.draft_choice import DraftRule, check_period, choose_rule
 from dspark_bench.schedulers.survival import SurvivalForecast, survival
 
-REFRESH_CYCLES = 8
+REFRESH_CYCLES = 4
 """Cycles between two choices of draft lengths: forecasts move slowly, and choosing takes time."""
 
 
