@@ -9,6 +9,7 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv sweep plot test test-slow check format train-zoo calibrate-zoo reference clean
+.PHONY: predictability
 .PHONY: paper paper-quick figures baseline gate bench-gate
 .PHONY: bench-bad-input bench-faults soak
 .PHONY: bench-engine bench-schedulers bench-neighbour bench-calibration
@@ -99,6 +100,9 @@ figures: $(STAMP) ## The README's pictures, from the committed results
 
 reference: $(STAMP) ## Measure the embedded drafters again, into results/reference (hours; resumes)
 	$(BIN)/python -m dspark_bench.experiment.reference --out results/reference
+
+predictability: $(STAMP) ## Which tokens the embedded drafters miss: agreement by the target's certainty (minutes)
+	$(BIN)/python -m dspark_bench.experiment.predictability --out results/reference/predictability.md
 
 clean: ## Remove .venv, caches and build products; results stay
 	rm -rf $(VENV) build dist *.egg-info multirun outputs

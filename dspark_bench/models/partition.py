@@ -1,8 +1,8 @@
 """Which requests of a ragged batch share one attention call.
 
-A shared call pads every query to the longest, a call of its own has a fixed price. Decoding requests
-belong together, a prompt that joins them does not: one of 30 tokens would make each of 64 decoding
-requests attend with 30 queries.
+A shared call pads every query to the longest, a call of its own has a fixed price. Requests that
+decode belong together, a prompt does not belong with them: one of 30 tokens would make each of 64
+attend with 30 queries.
 """
 
 from collections.abc import Sequence
