@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from dspark_bench.core.errors import ResultsError, UsageError
 from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
@@ -43,6 +44,7 @@ class Figure:
         assert self.canvas is not None
         undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
         with mpl.rc_context(self.look.rc):
+            _lay_out_once(self.canvas)
             self.canvas.savefig(target, format=suffix, metadata=undated)  # type: ignore[arg-type]
 
 
@@ -84,6 +86,13 @@ def make_figure(kind: Kind, plotted: Plotted, look: Look) -> Figure:
             canvas = kind.draw(plotted, look)
     texts = {} if kind.texts is None else kind.texts(plotted)
     return Figure(kind.name, kind.title, plotted.caption, plotted.data, look, canvas, texts)
+
+
+def _lay_out_once(canvas: Canvas) -> None:
+    """Fix the places of everything, the same in every format: a second layout would move them."""
+    if isinstance(canvas.get_layout_engine(), ConstrainedLayoutEngine):
+        canvas.draw_without_rendering()
+        canvas.set_layout_engine("none")
 
 
 def check_formats(formats: Sequence[str]) -> None:

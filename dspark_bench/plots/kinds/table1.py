@@ -8,6 +8,7 @@ from dspark_bench.plots.results import Results
 from dspark_bench.plots.selection import (
     caption,
     columns,
+    in_order,
     name_places,
     numbers,
     require,
@@ -38,6 +39,7 @@ def collect(results: Results) -> Plotted:
     rows = pd.concat(chosen)
     places = ["panel", "target", "series", "workload"]
     rows = rows.loc[rows.groupby(places, sort=False)["n_cycles"].idxmax()]
+    rows = in_order(rows, "target", "workload")
     data = columns(
         rows, "target", "drafter", "workload", "gamma", *with_interval("accepted_length"),
         "n_units", "n_requests", "n_cycles",
@@ -57,7 +59,7 @@ def texts(plotted: Plotted) -> dict[str, str]:
 
 
 def _cells(data: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    workloads = list(dict.fromkeys(data["workload"]))
+    workloads = sorted(set(data["workload"]))
     has_panels = data["panel"].nunique() > 1
     head = ["target", "drafter", "gamma", *workloads]
     body = []

@@ -20,8 +20,8 @@ from tests.plots.folders import (
 def test_the_gap_is_shown_at_each_drafters_best_length(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path / "s", two_drafters())
     data = figure_of(folder, "gap").data
-    assert data["point_id"].tolist() == ["semi_ar4", "parallel4"]
-    assert data["waterfall"].tolist() == ["semi_ar at gamma 4", "parallel at gamma 4"]
+    assert data["point_id"].tolist() == ["parallel4", "semi_ar4"]
+    assert data["waterfall"].tolist() == ["parallel at gamma 4", "semi_ar at gamma 4"]
     assert_from_summary(data, folder, *GAP, "speedup_theory", "speedup", "speedup_ci_low")
 
 
@@ -49,6 +49,7 @@ def test_positions_come_with_intervals_and_counts(tmp_path: Path) -> None:
     ]
     figure = figure_of(write_sweep(tmp_path / "s", rows), "acceptance_by_position")
     data = figure.data
+    assert "Faint: n below 20." not in figure.caption[0]
     # gamma 4 is what both drafters have; a scheduler that selects says nothing about drafters
     assert set(data["point_id"]) == {"many", "other"}
     own = data[data["point_id"] == "many"].set_index(["curve", "position"])
