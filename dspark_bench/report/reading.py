@@ -42,6 +42,11 @@ class Point:
         return self.row["point_id"]
 
     @property
+    def measurement(self) -> tuple[str, str]:
+        """The same for copies of one measurement in several sweeps."""
+        return self.point_id, self.text("speedup")
+
+    @property
     def keys(self) -> Mapping[str, Any]:
         """The resolved configuration, flattened; empty if unreadable."""
         found = _at(self.metrics, "point", "keys")

@@ -75,6 +75,25 @@ def test_old_points_say_that_they_have_no_intervals(tmp_path: Path) -> None:
     assert skipped(bare, "acceptance_by_position") == "no point has acceptance by position"
 
 
+def test_groups_with_intervals_come_before_those_without(tmp_path: Path) -> None:
+    def of(name: str) -> list[dict[str, object]]:
+        workloads = [f"{name}{place}" for place in range(3)]
+        return [row(w, workload=w, prompts_hash=w) for w in workloads]
+
+    write_sweep(tmp_path / "old", of("bare"), position_intervals={})
+    write_sweep(tmp_path / "new", of("sure"))
+    figure = figure_of(tmp_path, "acceptance_by_position")
+    shown = list(dict.fromkeys(figure.data["point_id"]))
+    assert len(shown) == 4 and shown[1:] == ["sure0", "sure1", "sure2"]
+    assert "2 further groups of points are not shown" in figure.caption
+
+
+def test_positions_with_few_drafts_are_called_faint(tmp_path: Path) -> None:
+    few = {"accepted": [9.0, 0.0], "rejected": [1.0, 0.0], "agreement": [55.0, 55.0]}
+    folder = write_sweep(tmp_path / "s", [row("a")], position_counts=few)
+    assert figure_of(folder, "acceptance_by_position").caption[0].endswith("Faint: n below 20.")
+
+
 def test_the_table_has_a_row_per_drafter_and_a_column_per_workload(tmp_path: Path) -> None:
     rows = [
         row("m", workload="math", prompts_hash="m", accepted_length=5.25),
