@@ -109,7 +109,7 @@ def _lay_out_once(canvas: Canvas) -> None:
     """Fix the places of everything, the same in every format: a second layout would move them."""
     if isinstance(canvas.get_layout_engine(), ConstrainedLayoutEngine):
         canvas.draw_without_rendering()
-        canvas.set_layout_engine("none")
+        canvas.set_layout_engine(None)
 
 
 def check_formats(formats: Sequence[str]) -> None:
