@@ -175,6 +175,16 @@ def best_of(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     return rows.loc[places]
 
 
+def best_supported(rows: pd.DataFrame, *places: str) -> pd.DataFrame:
+    """One row per place: one with an interval of the accepted length if there is any, of these the
+    one with the most cycles.
+    """
+    low = numbers(rows, "accepted_length_ci_low")["accepted_length_ci_low"]
+    ranked = rows.assign(has_interval=low.notna())
+    ranked = ranked.sort_values(["has_interval", "n_cycles"], ascending=False, kind="stable")
+    return ranked.drop_duplicates(list(places)).drop(columns="has_interval")
+
+
 def columns(rows: pd.DataFrame, *names: str) -> pd.DataFrame:
     """The data of a figure: place, then these columns, absent ones left out."""
     wanted = [name for name in (*_PLACE, *names) if name in rows.columns]

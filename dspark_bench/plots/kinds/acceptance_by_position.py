@@ -17,6 +17,7 @@ from dspark_bench.plots.curves import draw_curve, ticks_at
 from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
 from dspark_bench.plots.results import Results
 from dspark_bench.plots.selection import (
+    best_supported,
     caption,
     drafter_curves,
     each_panel,
@@ -41,13 +42,12 @@ _NAMED = ("acceptance",)
 
 
 def collect(results: Results) -> Plotted:
-    """Per group and drafter the point with the most cycles, all at one draft length."""
+    """Per group and drafter the best supported point, all at one draft length."""
     rows = require(unselected(speculative_rows(results)), "n_cycles")
     rows, notes = name_places(rows, ["point_id", "sweep"], drafter_curves(rows), (*FREE, "gamma"))
     usual = _most_shared(rows)
     rows = pd.concat([_one_length(part, usual) for part in split(rows, ["panel"])])
-    places = rows.groupby(["panel", "series"], sort=False)["n_cycles"].idxmax()
-    rows = rows.loc[places]
+    rows = best_supported(rows, "panel", "series")
     found = [line for _, row in rows.iterrows() for line in _points(row, results)]
     if not found:
         raise NotSupportedError("no point has acceptance by position")

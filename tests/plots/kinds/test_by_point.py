@@ -75,6 +75,13 @@ def test_old_points_say_that_they_have_no_intervals(tmp_path: Path) -> None:
     assert skipped(bare, "acceptance_by_position") == "no point has acceptance by position"
 
 
+def test_a_point_with_an_interval_is_preferred_to_one_with_more_cycles(tmp_path: Path) -> None:
+    lone = row("lone", n_cycles=9000, concurrency=16, accepted_length_ci_low=None)
+    folder = write_sweep(tmp_path / "s", [lone, row("few", n_cycles=300)])
+    assert set(figure_of(folder, "acceptance_by_position").data["point_id"]) == {"few"}
+    assert figure_of(folder, "table1").data["point_id"].tolist() == ["few"]
+
+
 def test_groups_with_intervals_come_before_those_without(tmp_path: Path) -> None:
     def of(name: str) -> list[dict[str, object]]:
         workloads = [f"{name}{place}" for place in range(3)]
