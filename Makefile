@@ -34,7 +34,7 @@ paper: $(STAMP) ## Every exhibit of the paper on the embedded models, with figur
 	$(BIN)/dspark-bench sweep +experiment=paper
 	$(BIN)/dspark-bench report results/paper
 
-paper-quick: $(STAMP) ## The same at a small size (about 16 minutes on 4 cores; resumes)
+paper-quick: $(STAMP) ## The same at a small size (estimated 13 minutes on 4 cores; resumes)
 	$(BIN)/dspark-bench sweep +experiment=paper --quick
 	$(BIN)/dspark-bench report results/paper-quick
 
@@ -95,8 +95,8 @@ calibrate-zoo: $(STAMP) ## Fit the calibration of every embedded drafter, sample
 train-zoo: $(STAMP) ## Train the embedded models again, into zoo-work/zoo (hours; resumes)
 	$(BIN)/python -m dspark_bench.experiment.train_zoo --work $(ZOO_WORK) --out $(ZOO_WORK)/zoo
 
-figures: $(STAMP) ## The README's pictures, from the committed results
-	$(BIN)/dspark-bench plot results/reference/paper --out results/reference/figures --format png --kind s_curve --kind acceptance_by_position --kind load
+figures: $(STAMP) ## Every figure and table of the committed results, the README's pictures among them
+	$(BIN)/dspark-bench plot results/reference/paper --out results/reference/figures --format png
 
 reference: $(STAMP) ## Measure the embedded drafters again, into results/reference (hours; resumes)
 	$(BIN)/python -m dspark_bench.experiment.reference --out results/reference

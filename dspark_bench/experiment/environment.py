@@ -23,7 +23,16 @@ from dspark_bench.experiment.processors import (
 
 PACKAGES = (
     *("dspark-bench", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas"),
-    *("pyarrow", "hydra-core", "jinja2", "matplotlib", "nvidia-ml-py", "psutil", "pyyaml"),
+    *(
+        "pyarrow",
+        "hydra-core",
+        "jinja2",
+        "matplotlib",
+        "nvidia-ml-py",
+        "pillow",
+        "psutil",
+        "pyyaml",
+    ),
     *("rich", "typer"),
 )
 """Ours, and everything that we declare to depend on."""

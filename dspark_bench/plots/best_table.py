@@ -47,6 +47,11 @@ def best_table(
         if table is not None and len(table):
             found.append((rank(row, table), row, table))
     if not found:
-        raise NotSupportedError("; ".join(broken) or none_found)
+        raise NotSupportedError(_few(broken) or none_found)
     _, row, table = max(found, key=lambda item: item[0])
     return BestTable(row, table, len(found))
+
+
+def _few(reasons: list[str]) -> str:
+    """The first reason, and how many more there are: a line that can be read."""
+    return f"{reasons[0]}; and {len(reasons) - 1} more" if len(reasons) > 1 else "".join(reasons)

@@ -71,6 +71,10 @@ def ticks_at(axes: Axes, values: Sequence[float], is_log: bool = False) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
     places = sorted(set(values))
+    if len(places) == 1:  # a lone value in the middle, not at the scale of its curves' shifts
+        axes.set_xlim(
+            *((places[0] / 2, places[0] * 2) if is_log else (places[0] - 1, places[0] + 1))
+        )
     kept = _readable(places, is_log)
     axes.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:g}" if value in kept else "")

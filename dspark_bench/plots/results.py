@@ -108,11 +108,28 @@ def _read_sweep(folder: Path, name: str, found: _Reading) -> None:
         found.metrics[key], found.folders[key] = content, point
         empty = dict.fromkeys(map(str, rows.columns))
         found.records.append(empty | point_columns(values, content) | values | shared)
-    known = set(map(str, rows["point_id"]))
-    listed = [entry for entry in _entries(sweep) if str(entry.get("point_id")) not in known]
-    if listed:
-        reason = f"{len(listed)} of {len(listed) + len(known)} points not measured yet"
+    reason = _missing(folder, sweep, set(map(str, rows["point_id"])))
+    if reason:
         found.skipped.append(SkippedPoint(name, "", reason))
+
+
+def unlisted_points(folder: Path, known: set[str]) -> tuple[str, ...]:
+    """Ids of a sweep's finished points beyond those known from its summary.csv."""
+    found = sorted(file.parent.name for file in folder.glob("points/[!.]*/metrics.json"))
+    return tuple(name for name in found if name not in known)
+
+
+def _missing(folder: Path, sweep: dict[str, Any], known: set[str]) -> str:
+    """How many of a sweep's points its table lacks; empty if none."""
+    unlisted = unlisted_points(folder, known)
+    planned = {str(entry.get("point_id")) for entry in _entries(sweep)}
+    pending = planned - known - set(unlisted)
+    total = len(planned | known | set(unlisted))
+    parts = [f"{len(pending)} of {total} points not measured yet"] if pending else []
+    if unlisted:
+        added = "not in summary.csv yet (the sweep's own command adds them)"
+        parts.append(f"{len(unlisted)} of {total} points {added}")
+    return "; ".join(parts)
 
 
 def _entries(sweep: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Choosing rows: numbers made numeric, panels and curves named, and what the caption says of n."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,13 +22,20 @@ from dspark_bench.plots.settings import (
 MOST_PANELS = 6
 BARE = ("drafter", "drafter_class", "drafter_head", "scheduler", "workload", "target")
 _SIMULATED = "(simulated acceptance)"
+_STUDENT = "Student"
+"""What the basis of an interval of S names where there are too few units for the bootstrap."""
+_FEW = " Of few units: Student's t for S; the bootstrap of other figures is then too narrow."
 _PLACE = ("panel", "series", "sweep", "point_id")
 
 
 def speculative_rows(results: Results) -> pd.DataFrame:
-    """Rows of points that draft. Raises NotSupportedError."""
-    gamma = pd.to_numeric(results.rows["gamma"], errors="coerce")
-    rows = results.rows.assign(gamma=gamma)
+    """Rows of points that draft, copies of one measurement in several sweeps once.
+
+    Raises NotSupportedError.
+    """
+    rows = results.rows.drop_duplicates(["point_id", "speedup"])
+    gamma = pd.to_numeric(rows["gamma"], errors="coerce")
+    rows = rows.assign(gamma=gamma)
     rows = rows[(gamma >= 1) & (rows["drafter"] != "none")]
     if rows.empty:
         raise NotSupportedError("no point has a drafter")
@@ -115,14 +123,28 @@ def _series(rows: pd.DataFrame, keys: Sequence[str], main: str) -> "pd.Series[st
 
 
 def limit_panels(
-    rows: pd.DataFrame, most: int = MOST_PANELS
+    rows: pd.DataFrame, most: int = MOST_PANELS, by: str = "panel"
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The panels with the most rows, with short titles, and a note on the others."""
-    sizes = rows.groupby("panel", sort=False).size().sort_values(ascending=False, kind="stable")
+    """The panels with the most rows that know `by`, with short titles, and a note on the others."""
+    sizes = rows.groupby("panel", sort=False)[by].count()
+    sizes = sizes.sort_values(ascending=False, kind="stable")
     if len(sizes) <= most:
         return tidy_names(rows), ()
     kept = rows[rows["panel"].isin(sizes.index[:most])]
     return tidy_names(kept), left_out(len(sizes) - most, "further group", "of points ")
+
+
+def in_order(rows: pd.DataFrame, *axis: str) -> pd.DataFrame:
+    """Rows by panel, curve and axis; numbers within names by value, so that 4 stands before 16."""
+    places = [name for name in ("panel", "series") if name in rows.columns]
+    return rows.sort_values([*places, *axis], kind="stable", key=_natural)
+
+
+def _natural(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Sort keys: numbers as they are, texts with their numbers padded."""
+    if pd.api.types.is_numeric_dtype(values):
+        return values
+    return values.map(lambda text: re.sub(r"\d+", lambda found: found[0].zfill(12), str(text)))
 
 
 def tidy_names(rows: pd.DataFrame) -> pd.DataFrame:
@@ -153,6 +175,16 @@ def best_of(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     return rows.loc[places]
 
 
+def best_supported(rows: pd.DataFrame, *places: str) -> pd.DataFrame:
+    """One row per place: one with an interval of the accepted length if there is any, of these the
+    one with the most cycles.
+    """
+    low = numbers(rows, "accepted_length_ci_low")["accepted_length_ci_low"]
+    ranked = rows.assign(has_interval=low.notna())
+    ranked = ranked.sort_values(["has_interval", "n_cycles"], ascending=False, kind="stable")
+    return ranked.drop_duplicates(list(places)).drop(columns="has_interval")
+
+
 def columns(rows: pd.DataFrame, *names: str) -> pd.DataFrame:
     """The data of a figure: place, then these columns, absent ones left out."""
     wanted = [name for name in (*_PLACE, *names) if name in rows.columns]
@@ -169,8 +201,16 @@ def caption(rows: pd.DataFrame, *figures: str, what: str = "Bars") -> tuple[str,
     units = {"prompts" if one else "A-B blocks" for one in _is_by_prompt(rows)}
     n = f"n = {spread(rows, 'n_units')} {' or '.join(sorted(units))} per point"
     requests = f"{spread(rows, 'n_requests')} requests"
-    interval = f"{what}: 95 % bootstrap interval" if len(missing) < len(figures) else "Means"
-    return (f"{interval}, {n} ({requests}).{absent}", shared_settings(rows))
+    has_any = len(missing) < len(figures)
+    interval = f"{what}: 95 % bootstrap interval" if has_any else "Means"
+    few = _FEW if has_any and _has_few_units(rows) else ""
+    return (f"{interval}, {n} ({requests}).{absent}{few}", shared_settings(rows))
+
+
+def _has_few_units(rows: pd.DataFrame) -> bool:
+    if "speedup_interval_basis" not in rows.columns:
+        return False
+    return bool(rows["speedup_interval_basis"].astype(str).str.contains(_STUDENT).any())
 
 
 def _is_by_prompt(rows: pd.DataFrame) -> "pd.Series[bool]":

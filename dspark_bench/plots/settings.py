@@ -10,6 +10,7 @@ SETTINGS = (
     "max_new_tokens lengths num_requests seed dtype device threads cost calibrator speedup_basis "
     "target_hash prompts_hash machine_id"
 ).split()
+_LATER = ("cost", "calibrator")
 DRAFTER_SETTINGS = ("drafter", "drafter_hash", "train_seed")
 SHARED_SETTINGS = (
     "target drafter gamma workload temperature load concurrency rate scheduler dtype device threads"
@@ -19,14 +20,18 @@ LOAD_SETTINGS = ("load", "concurrency", "rate", "num_requests", "prompts_hash")
 
 
 def panel_columns(rows: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
-    """Known settings, and dotted keys that are not a known setting under another name."""
+    """Known settings, and dotted keys that are not a known setting under another name.
+
+    What older results do not name tells nothing apart by its absence.
+    """
     dotted = [name for name in map(str, rows.columns) if "." in name]
     others = [
         name
         for name in dotted
         if not name.startswith("drafter.") and name.split(".")[-1] not in SETTINGS
     ]
-    return [name for name in (*SETTINGS, *others) if name not in without]
+    absent = [name for name in _LATER if name in rows.columns and rows[name].nunique() < 2]
+    return [name for name in (*SETTINGS, *others) if name not in (*without, *absent)]
 
 
 def drafter_columns(rows: pd.DataFrame) -> list[str]:

@@ -22,6 +22,7 @@ _CHARACTER_IN = 0.074
 """Mean width of a caption's character."""
 _TITLE_CHARACTER_IN = 0.083
 _LEAST_WIDTH_IN = 7.0
+_HEADROOM = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,9 @@ def curve_handles(marks: dict[str, Mark]) -> list[Line2D]:
 def from_zero(axes: Iterable[Axes]) -> None:
     """Start at 0. Once everything is drawn: axes that share a scale then all keep their data."""
     for axis in axes:
-        axis.set_ylim(0, axis.get_ylim()[1])
+        highest = float(axis.dataLim.y1)
+        room = _HEADROOM * highest if np.isfinite(highest) else 0.0  # a level line has no margin
+        axis.set_ylim(0, max(axis.get_ylim()[1], highest + room))
 
 
 def switch_off(axes: "np.ndarray[tuple[int, int], np.dtype[Any]]", num_used: int) -> list[Axes]:

@@ -44,6 +44,7 @@ class Look:
             "axes.titlecolor": self.ink,
             "axes.titlelocation": "left",
             "axes.titlesize": 11,
+            "figure.dpi": 130,
             "figure.facecolor": self.paper,
             "font.size": 11,
             "grid.color": self.grid,

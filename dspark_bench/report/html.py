@@ -19,7 +19,7 @@ from dspark_bench.report.content import (
     Table,
 )
 
-_NOTHING_FETCHED = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+NOTHING_FETCHED = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #ffffff; --soft: #5c5c5c;
   --line: #d5d5d5; --shade: #f4f5f7; --mark: #0b57a4; --warn: #8a3b00; --warn-shade: #fff3e8; }
@@ -57,7 +57,7 @@ def render_html(page: Page) -> str:
     sections = "\n".join(_section(section) for section in page.sections)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_NOTHING_FETCHED}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{NOTHING_FETCHED}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<link rel="icon" href="data:,">\n<title>{escape(page.title)}</title>\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{escape(page.title)}</h1>\n"

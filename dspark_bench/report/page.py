@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.report.answers import answer_blocks
 from dspark_bench.report.content import Block, Figure, Items, Page, Paragraph, Section
 from dspark_bench.report.figures import draw_figures
 from dspark_bench.report.html import render_html
 from dspark_bench.report.markdown import render_markdown
 from dspark_bench.report.noise import gpu_blocks, noise_blocks
 from dspark_bench.report.reading import Gathered, gather
-from dspark_bench.report.recommend import Recommendation, left_out, recommend
+from dspark_bench.report.recommend import recommend
 from dspark_bench.report.runs import (
     environment_table,
     how_to_reproduce,
@@ -18,9 +19,9 @@ from dspark_bench.report.runs import (
     shown_path,
     what_was_run,
 )
-from dspark_bench.report.tables import answer_table, failed_table, gap_tables, place, result_tables
+from dspark_bench.report.tables import failed_table, gap_tables, result_tables
 from dspark_bench.report.warnings import find_warnings
-from dspark_bench.report.wording import headline, lines
+from dspark_bench.report.wording import headline
 
 _READ_SPEEDUP = (
     "S is the measured speedup over the paired baseline with its 95 % interval (low, high) from n "
@@ -63,7 +64,7 @@ def build_page(gathered: Gathered, figures: Sequence[Figure], skipped: Sequence[
     except ResultsError as error:
         sentence, answers = f"No configuration can be recommended: {error}.", ()
     else:
-        sentence, answers = headline(found), _answer_blocks(found, gathered)
+        sentence, answers = headline(found), answer_blocks(found, gathered)
     failed = failed_table(gathered)
     machine = environment_table(gathered)
     sections = [
@@ -82,15 +83,6 @@ def build_page(gathered: Gathered, figures: Sequence[Figure], skipped: Sequence[
     title = f"dspark-bench report: {shown_path(gathered.path)}"
     filled = tuple(section for section in sections if section.blocks)
     return Page(title, sentence, lead_sentence(gathered), filled)
-
-
-def _answer_blocks(found: Sequence[Recommendation], gathered: Gathered) -> tuple[Block, ...]:
-    blocks: list[Block] = [answer_table(found)]
-    for item in found:
-        setting, *rest = lines(item)
-        blocks += [Paragraph(f"{setting}:"), Items(tuple(line.strip() for line in rest))]
-    unranked = [f"not ranked: {place(point)}: {reason}" for point, reason in left_out(gathered)]
-    return (*blocks, Items(tuple(unranked))) if unranked else tuple(blocks)
 
 
 def _warnings(gathered: Gathered) -> Block:

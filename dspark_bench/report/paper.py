@@ -171,7 +171,7 @@ def _threshold(points: PaperPoints, numbers: dict[str, Any]) -> Iterable[Row]:
 
 
 def _reliability(points: PaperPoints, numbers: dict[str, Any]) -> Iterable[Row]:
-    known, point = numbers["reliability"], points.calibrated()
+    known, point = numbers["reliability"], points.calibrated(_GAMMA)
     if point is None:
         return
     scores = point.metrics["calibration"]

@@ -47,9 +47,15 @@ class PaperPoints:
                 found.setdefault(float(value), point)
         return sorted(found.items(), key=lambda item: item[0])
 
-    def calibrated(self) -> Point | None:
-        """The semi_ar point with most cycles that scored its stored calibration."""
-        for point in sorted(self._points, key=lambda p: -(p.number("n_cycles") or 0)):
+    def calibrated(self, gamma: int) -> Point | None:
+        """The semi_ar point with most cycles that scored its stored calibration, at this draft
+        length if there is one.
+        """
+
+        def order(point: Point) -> tuple[bool, float]:
+            return point.number("gamma") != gamma, -(point.number("n_cycles") or 0)
+
+        for point in sorted(self._points, key=order):
             scores = point.metrics.get("calibration")
             has_both = isinstance(scores, dict) and {"before", "after"} <= set(scores)
             is_meant = point.text("drafter") == "semi_ar" and point.text("scheduler") == "fixed"

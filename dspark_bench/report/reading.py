@@ -13,7 +13,7 @@ from typing import Any
 
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.core.json_text import load_json
-from dspark_bench.plots.results import find_sweeps
+from dspark_bench.plots.results import find_sweeps, unlisted_points
 
 FINISHED, FAILED, STALE, TIMING_INVALID = "finished", "failed", "stale", "timing_invalid"
 PENDING, UNREADABLE = "pending", "unreadable"
@@ -40,6 +40,11 @@ class Point:
     def point_id(self) -> str:
         """16 hex digits."""
         return self.row["point_id"]
+
+    @property
+    def measurement(self) -> tuple[str, str]:
+        """The same for copies of one measurement in several sweeps."""
+        return self.point_id, self.text("speedup")
 
     @property
     def keys(self) -> Mapping[str, Any]:
@@ -137,9 +142,7 @@ def gather(path: Path) -> Gathered:
             description = {}
         points = [_read_point(name, folder, row) for row in rows]
         problems += [problem for _, found in points for problem in found]
-        listed = {row["point_id"] for row in rows}
-        finished = sorted(path.parent.name for path in folder.glob("points/[!.]*/metrics.json"))
-        unlisted = tuple(name for name in finished if name not in listed)
+        unlisted = unlisted_points(folder, {row["point_id"] for row in rows})
         sweeps.append(Sweep(name, folder, description, tuple(p for p, _ in points), unlisted))
     gathered = Gathered(path, tuple(sweeps), tuple(problems))
     if not any(point.is_measured for point in gathered.points):

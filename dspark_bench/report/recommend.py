@@ -187,7 +187,7 @@ def _one_per_configuration(points: Sequence[Point]) -> tuple[list[Point], list[s
     kept, notes = [], []
     for same in groups.values():
         # an exhibit may hold a copy of another one's point
-        same = list({(point.point_id, point.text("speedup")): point for point in same}.values())
+        same = list({point.measurement: point for point in same}.values())
         same.sort(key=lambda p: (p.status == STALE, -(p.num_units("speedup") or 0), p.sweep))
         kept.append(same[0])
         if len(same) > 1:
@@ -203,10 +203,11 @@ def _one_per_configuration(points: Sequence[Point]) -> tuple[list[Point], list[s
 def _doubts(found: Recommendation, points: Sequence[Point]) -> list[str]:
     notes = []
     n, unit = found.winner.speedup.n, _unit(found.winner.point)
+    counted = f"{n} {unit.removesuffix('s') if n == 1 else unit}"
     if found.winner.speedup.low is None or n < MIN_UNITS:
         more = "num_requests" if unit == "prompts" else "measure.repeats"
         notes.append(
-            f"too little data: the winner rests on {n} {unit}; {more}={MIN_UNITS} or more gives "
+            f"too little data: the winner rests on {counted}; {more}={MIN_UNITS} or more gives "
             "intervals that mean something"
         )
     notes += _floor_notes(found)

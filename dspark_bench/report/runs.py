@@ -18,9 +18,12 @@ def lead_sentence(gathered: Gathered) -> str:
     """How much was measured, and on what."""
     points = [point for point in gathered.points if point.is_measured]
     machines = _distinct(_machine(point) for point in points if point.environment)
+    num_distinct = len({point.measurement for point in points})
+    num_copies = len(points) - num_distinct
+    copies = f" ({num_copies} more are copies of them)" if num_copies else ""
     num_sweeps = len(gathered.sweeps)
     return (
-        f"{len(points)} measured points in {num_sweeps} sweep{'s' if num_sweeps != 1 else ''}, "
+        f"{num_distinct} measured points{copies} in {_counted(num_sweeps, 'sweep')}, "
         f"each against its own paired baseline; on {'; '.join(machines) or 'an unknown machine'}."
     )
 
@@ -145,6 +148,10 @@ def _range(values: Sequence[Any]) -> str:
 def _few(values: Sequence[str]) -> str:
     more = len(values) - _MANY
     return ", ".join(values[:_MANY]) + (f" and {more} more" if more > 0 else "")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _distinct(values: Iterable[str]) -> list[str]:

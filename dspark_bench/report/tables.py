@@ -6,8 +6,6 @@ from itertools import chain
 from dspark_bench.metrics.gap import GAP_TERMS
 from dspark_bench.report.content import Cell, Table
 from dspark_bench.report.reading import FAILED, Gathered, Point, Sweep
-from dspark_bench.report.recommend import Candidate, Recommendation
-from dspark_bench.report.wording import short_lead
 
 _NAMES = ("drafter", "gamma", "scheduler", "workload", "concurrency", "rate")
 _FIGURES: tuple[tuple[str, str, str], ...] = (
@@ -35,42 +33,6 @@ _GAP_FIGURES: tuple[tuple[str, str, str], ...] = (
     *((name.replace("_", " "), f"gap_{name}", "+.2f") for name in GAP_TERMS),
     ("S", "speedup", ".2f"),
 )
-
-
-def answer_table(found: Sequence[Recommendation]) -> Table:
-    """One row per setting: the winner, the next, and whether that is more than noise."""
-    heads = (
-        *("setting", "fastest", "S", "low", "high", "n", "S theory"),
-        *("next", "its S", "behind the fastest by", "clear of noise"),
-    )
-    return Table(
-        "The fastest measured configuration per workload and load (95 % intervals)",
-        heads,
-        tuple(_answer_row(item) for item in found),
-    )
-
-
-def _answer_row(found: Recommendation) -> tuple[Cell, ...]:
-    winner, theory = found.winner, ("S theory", "speedup_theory", ".2f")
-    cells = (
-        Cell(found.setting),
-        Cell(winner.label),
-        *_speedup_cells(winner),
-        figure_cell(winner.point, "intervals.speedup.n", ".0f"),
-        figure_cell(winner.point, *theory[1:]),
-    )
-    if not found.challengers:
-        return (*cells, Cell("nothing else measured"), *(Cell("-"),) * 3)
-    first = found.challengers[0]
-    other = first.candidate
-    its_speedup = figure_cell(other.point, "speedup", ".2f")
-    verdict = "yes" if first.is_clear else "no"
-    return (*cells, Cell(other.label), its_speedup, Cell(short_lead(first)), Cell(verdict))
-
-
-def _speedup_cells(candidate: Candidate) -> tuple[Cell, ...]:
-    names = ("speedup", "speedup_ci_low", "speedup_ci_high")
-    return tuple(figure_cell(candidate.point, name, ".2f") for name in names)
 
 
 def result_tables(gathered: Gathered) -> tuple[Table, ...]:

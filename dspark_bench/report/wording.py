@@ -105,6 +105,13 @@ def change_text(change: Change) -> str:
     return f"{change.term} {abs(change.relative):.1%} {direction} ({values})"
 
 
+def short_change(change: Change) -> str:
+    """The same for a table's cell, such as `-28.0% (0.310 to 0.223)`."""
+    if change.needed is None or change.relative is None:
+        return f"not enough (S {change.best:.2f})"
+    return f"{change.relative:+.1%} ({change.measured:.3f} to {change.needed:.3f})"
+
+
 def lines(found: Recommendation) -> list[str]:
     """A recommendation as plain lines for a terminal; the first is the setting."""
     text = [found.setting, f"  {answer(found)}"]

@@ -137,6 +137,18 @@ def test_the_papers_exhibits_have_the_points_that_they_state() -> None:
     }
 
 
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_exhibits_that_profile_costs_have_prompts_for_it(is_quick: bool) -> None:
+    points = [
+        set(point)
+        for exhibit in _read(["+experiment=paper"], is_quick).exhibits
+        for sweep in exhibit.sweeps
+        for point in expand(sweep).points
+    ]
+    aware = [point for point in points if "scheduler=hardware_aware" in point]
+    assert aware and not any("measure.calibration_requests=0" in point for point in aware)
+
+
 def test_the_last_point_of_every_exhibit_is_valid_on_the_zoo() -> None:
     """One point of each: checking all of them is what the slow test below does."""
     hashes = HashCache()

@@ -3,8 +3,6 @@
 import csv
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -142,6 +140,26 @@ def test_the_twin_says_the_same(tmp_path: Path) -> None:
     assert "cannot &lt;draft&gt;" in html.read_text()
 
 
+def test_what_would_change_the_answer_is_a_table(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "s", _rows())
+    text = write_report(folder)[1].read_text()
+    (row,) = [
+        line for line in text.splitlines() if "semi_ar at gamma 4" in line and "(2.000" in line
+    ]
+    # S 1.2345678 to 2.5: 2.025 times the tokens, or a cycle of 0.79 steps instead of 1.6
+    assert "| +102.5% (2.000 to 4.050) |" in row
+    assert "| -73.6% (1.100 to 0.290) |" in row
+    assert f"not enough (S {1.2345678 * 1.6 / 1.5:.2f})" in row
+
+
+def test_copies_of_a_measurement_are_counted_once(tmp_path: Path) -> None:
+    for name in ("exhibit", "other"):
+        write_sweep(tmp_path / "r" / name, [cells("a"), cells("b", gamma=7)])
+    text = write_report(tmp_path / "r")[1].read_text()
+    assert "2 measured points (2 more are copies of them) in 2 sweeps" in text
+    assert "was measured 2 times" not in text
+
+
 def test_words_are_escaped() -> None:
     hostile = '<script>alert("x")</script> | `a` [b](http://c) & "d"'
     cell = Cell(hostile, point=hostile, column=hostile, value=hostile)
@@ -193,32 +211,3 @@ def test_nothing_measured_or_nowhere_to_write_is_one_line(
         str(full / "report.html"),
         str(full / "report.md"),
     ]
-
-
-def _browser() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    return next((path for name in names if (path := shutil.which(name))), None)
-
-
-def _open(browser: str, page: Path, profile: Path) -> subprocess.CompletedProcess[str]:
-    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-    flags += ["--disable-background-networking", "--virtual-time-budget=3000"]
-    flags += ["--enable-logging=stderr", "--v=0", f"--user-data-dir={profile}", "--dump-dom"]
-    return subprocess.run(
-        [browser, *flags, page.as_uri()], capture_output=True, text=True, timeout=90, check=False
-    )
-
-
-@pytest.mark.skipif(_browser() is None, reason="no Chromium on this machine")
-def test_a_browser_opens_it_without_a_complaint(tmp_path: Path) -> None:
-    """The page forbids every request by its own policy, so one would be a console error."""
-    browser = _browser()
-    assert browser is not None
-    page = write_report(write_sweep(tmp_path / "s", _rows()))[0]
-    opened = _open(browser, page, tmp_path / "profile")
-    assert opened.returncode == 0 and "is fastest here" in opened.stdout
-    assert "CONSOLE" not in opened.stderr
-    broken = tmp_path / "broken.html"
-    fetching = '<img src="http://127.0.0.1:9/x.png" alt=""></body>'
-    broken.write_text(page.read_text().replace("</body>", fetching))
-    assert "CONSOLE" in _open(browser, broken, tmp_path / "profile").stderr

@@ -75,6 +75,8 @@ def test_thresholds_calibration_and_load(tmp_path: Path) -> None:
     folder = write_sweep(
         tmp_path / "r" / "cal", [_of("semi_ar", 2.0)], keys={"calibrator": "checkpoint"}
     )
+    busier = _of("semi_ar", 2.0) | {"point_id": "busier", "gamma": 4, "n_cycles": 9000}
+    write_sweep(tmp_path / "r" / "short", [busier], keys={"calibrator": "checkpoint"})
     (path,) = folder.glob("points/*/metrics.json")
     scores = {"ece": [0.1] * 7, "auc": [0.8] * 7, "n": [500] * 7}
     calibration = {"before": scores, "after": scores | {"ece": [0.02] * 7}}

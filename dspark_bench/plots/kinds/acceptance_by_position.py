@@ -17,10 +17,12 @@ from dspark_bench.plots.curves import draw_curve, ticks_at
 from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
 from dspark_bench.plots.results import Results
 from dspark_bench.plots.selection import (
+    best_supported,
     caption,
     drafter_curves,
     each_panel,
     each_series,
+    in_order,
     limit_panels,
     name_places,
     require,
@@ -28,29 +30,34 @@ from dspark_bench.plots.selection import (
     unselected,
 )
 from dspark_bench.plots.settings import LOAD_SETTINGS, split
-from dspark_bench.plots.sheet import Grid, curve_handles, sheet, title
+from dspark_bench.plots.sheet import Grid, curve_handles, sheet
 from dspark_bench.plots.style import Look, Mark
 
 FREE = (*LOAD_SETTINGS, "scheduler", "cost", "calibrator", "threads", "speedup_basis", "machine_id")
 """Settings that acceptance does not depend on."""
 MOST_ROWS = 4
+ENOUGH = 20
+"""Points that fewer drafts or contexts stand behind are drawn faint and not joined."""
 _NAMED = ("acceptance",)
 
 
 def collect(results: Results) -> Plotted:
-    """Per group and drafter the point with the most cycles, all at one draft length."""
+    """Per group and drafter the best supported point, all at one draft length."""
     rows = require(unselected(speculative_rows(results)), "n_cycles")
     rows, notes = name_places(rows, ["point_id", "sweep"], drafter_curves(rows), (*FREE, "gamma"))
     usual = _most_shared(rows)
     rows = pd.concat([_one_length(part, usual) for part in split(rows, ["panel"])])
-    places = rows.groupby(["panel", "series"], sort=False)["n_cycles"].idxmax()
-    rows = rows.loc[places]
+    rows = best_supported(rows, "panel", "series")
     found = [line for _, row in rows.iterrows() for line in _points(row, results)]
     if not found:
         raise NotSupportedError("no point has acceptance by position")
-    data, further = limit_panels(pd.DataFrame(found), most=MOST_ROWS)
+    data = in_order(pd.DataFrame(found), "curve", "position")
+    has_intervals = data["value_ci_low"].notna().any()
+    data, further = limit_panels(data, MOST_ROWS, "value_ci_low" if has_intervals else "value")
     shown = rows[rows["point_id"].isin(set(data["point_id"]))]
     first, *settings = caption(shown.assign(acceptance_ci_low=data["value_ci_low"].max()), *_NAMED)
+    if (data["count"] < ENOUGH).any():
+        first += f" Faint: n below {ENOUGH}."
     return Plotted(data.reset_index(drop=True), (first, *settings, *notes, *further))
 
 
@@ -127,7 +134,7 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
             strict=True,
         ):
             _draw_axes(axis, part, curve, marks)
-            title(axis, f"{name}: {text}" if name and axis is row[0] else text, grid.width_in)
+            axis.set_title(f"{name}\n{text}" if name and axis is row[0] else text)
             axis.tick_params(labelbottom=True)
             axis.set_xlabel("draft position")
             ticks_at(axis, sorted(set(part["position"])))
@@ -139,7 +146,10 @@ def _draw_axes(axes: Axes, part: pd.DataFrame, curve: str | None, marks: dict[st
     for name, points in each_series(part):
         mark = marks[name]
         if curve is not None:
-            draw_curve(axes, points[points["curve"] == curve], "position", "value", mark)
+            own = points[points["curve"] == curve]
+            is_faint = own["count"] < ENOUGH
+            draw_curve(axes, own[~is_faint], "position", "value", mark)
+            draw_curve(axes, own[is_faint], "position", "value", mark, linestyle="", alpha=0.35)
             continue
         for which, line in (("conditional_acceptance", "-"), ("agreement", "--")):
             known = points[(points["curve"] == which) & (points["count"] > 0)]

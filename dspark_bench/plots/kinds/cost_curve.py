@@ -14,7 +14,7 @@ from dspark_bench.plots.curves import draw_curve, ticks_at
 from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
 from dspark_bench.plots.points import read_json
 from dspark_bench.plots.results import Results
-from dspark_bench.plots.selection import each_panel, left_out
+from dspark_bench.plots.selection import each_panel, in_order, left_out
 from dspark_bench.plots.settings import drafter_columns, label, panel_columns, split, varying
 from dspark_bench.plots.sheet import curve_handles, from_zero, panel_grid, sheet, switch_off, title
 from dspark_bench.plots.style import Look
@@ -51,7 +51,7 @@ def collect(results: Results) -> Plotted:
         for text, name in zip(chosen, names, strict=True)
     ]
     notes = left_out(len(surfaces) - len(chosen), "further surface")
-    return _plotted(pd.concat(tables, ignore_index=True), notes)
+    return _plotted(in_order(pd.concat(tables, ignore_index=True), "requests", "tokens"), notes)
 
 
 def collect_file(path: Path) -> Plotted:

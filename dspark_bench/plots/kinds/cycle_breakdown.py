@@ -13,6 +13,7 @@ from dspark_bench.plots.selection import (
     caption,
     columns,
     drafter_curves,
+    in_order,
     left_out,
     name_places,
     numbers,
@@ -26,19 +27,17 @@ from dspark_bench.plots.style import HATCHES, Look
 
 _NAMES = ("draft", "schedule", "verify", "accept", "engine")
 _COLORS = (0, 3, 1, 2, 4)
-MOST_BARS = 24
+MOST_BARS = 18
 
 
 def collect(results: Results) -> Plotted:
-    """Every point's mean cycle; of many, those of the first groups."""
+    """Every point's mean cycle; of many, those of the largest groups."""
     rows = require(speculative_rows(results), *STAGES, "baseline_step_s")
     rows = numbers(rows, *with_interval("cycle_s", "baseline_step_s"))
     rows, notes = name_places(rows, ["gamma"], drafter_curves(rows))
-    rows = rows.sort_values(["panel", "series", "gamma"], kind="stable")
-    if len(rows) > MOST_BARS:
-        notes = (*notes, *left_out(len(rows) - MOST_BARS, "further point"))
-        rows = rows[:MOST_BARS]
-    rows = tidy_names(rows)
+    kept = _largest_groups(in_order(rows, "gamma"))
+    notes = (*notes, *left_out(len(rows) - len(kept), "further point"))
+    rows = tidy_names(kept)
     data = columns(
         rows, "drafter", "gamma", *STAGES, *with_interval("cycle_s", "baseline_step_s"),
         "n_units", "n_requests",
@@ -46,6 +45,15 @@ def collect(results: Results) -> Plotted:
     means = "Means over cycles without prefill work."
     first, *settings = caption(rows, "cycle_s", "baseline_step_s", what="Lines")
     return Plotted(data, (f"{first} {means}", *settings, *notes))
+
+
+def _largest_groups(rows: pd.DataFrame) -> pd.DataFrame:
+    """Groups with the most points, as many as there is room for; cut off if the first is larger."""
+    sizes = rows.groupby("panel", sort=False).size().sort_values(ascending=False, kind="stable")
+    fitting = sizes.index[sizes.cumsum() <= MOST_BARS]
+    names = fitting if len(fitting) else sizes.index[:1]
+    kept: pd.DataFrame = rows[rows["panel"].isin(names)][:MOST_BARS]
+    return kept
 
 
 def draw(plotted: Plotted, look: Look) -> Canvas:

@@ -3,14 +3,12 @@
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
-from dspark_bench.plots.curves import draw_curve, shifts, ticks_at
 from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
 from dspark_bench.plots.results import Results
 from dspark_bench.plots.selection import (
     caption,
     columns,
-    each_panel,
-    each_series,
+    in_order,
     limit_panels,
     name_places,
     numbers,
@@ -19,11 +17,11 @@ from dspark_bench.plots.selection import (
     with_interval,
 )
 from dspark_bench.plots.settings import split
-from dspark_bench.plots.sheet import Grid, curve_handles, sheet, title
+from dspark_bench.plots.stacked import Stack, draw_stack
 from dspark_bench.plots.style import Look
 
 _CURVES = ("drafter_class", "drafter_head")
-_ROWS = (("accepted_length", "accepted length (tokens/cycle)"), ("speedup", "speedup S (ratio)"))
+_ROWS = (("accepted_length", "accepted length\n(tokens/cycle)"), ("speedup", "speedup S (ratio)"))
 
 
 def collect(results: Results) -> Plotted:
@@ -39,7 +37,7 @@ def collect(results: Results) -> Plotted:
         raise NotSupportedError("no class of drafters ran at several depths")
     rows, further = limit_panels(rows, most=4)
     data = columns(
-        rows, "drafter", "gamma", "drafter_layers", *_CURVES,
+        in_order(rows, "drafter_layers"), "drafter", "gamma", "drafter_layers", *_CURVES,
         *with_interval("accepted_length", "speedup"), "n_units", "n_requests",
     )  # fmt: skip
     return Plotted(data, (*caption(rows, "accepted_length", "speedup"), *notes, *further))
@@ -55,22 +53,11 @@ def _one_length(rows: pd.DataFrame) -> pd.DataFrame:
 
 def draw(plotted: Plotted, look: Look) -> Canvas:
     """Accepted length above, speedup below; one column per group."""
-    data = plotted.data
-    marks = look.marks(data["series"])
-    panels = each_panel(data)
-    grid = Grid(2, len(panels), 3.9, 2.7, sharex=True, sharey="row")
-    figure, axes = sheet(look, grid, curve_handles(marks), plotted.caption)
-    for column, (name, part) in zip(axes.T, panels, strict=True):
-        moved = shifts(part["drafter_layers"], list(marks))
-        for axis, (figure_name, _) in zip(column, _ROWS, strict=True):
-            for label, curve in each_series(part):
-                draw_curve(axis, curve, "drafter_layers", figure_name, marks[label], moved[label])
-            ticks_at(axis, data["drafter_layers"].tolist())
-            axis.margins(x=0.1, y=0.15)
-        title(column[0], name)
-        column[-1].set_xlabel("drafter layers")
-    for axis, (_, text) in zip(axes[:, 0], _ROWS, strict=True):
-        axis.set_ylabel(text)
+    figure, axes = draw_stack(
+        plotted, look, Stack("drafter_layers", "drafter layers", _ROWS, 3.9, 2.7)
+    )
+    for axis in axes.flat:
+        axis.margins(x=0.1, y=0.15)
     return figure
 
 

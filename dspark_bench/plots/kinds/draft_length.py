@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure as Canvas
 
-from dspark_bench.plots.curves import draw_curve, in_milliseconds, shifts, ticks_at
+from dspark_bench.plots.curves import in_milliseconds
 from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
 from dspark_bench.plots.kinds.s_curve import several_lengths
 from dspark_bench.plots.results import Results
@@ -10,8 +10,7 @@ from dspark_bench.plots.selection import (
     caption,
     columns,
     drafter_curves,
-    each_panel,
-    each_series,
+    in_order,
     limit_panels,
     name_places,
     numbers,
@@ -19,7 +18,8 @@ from dspark_bench.plots.selection import (
     speculative_rows,
     with_interval,
 )
-from dspark_bench.plots.sheet import Grid, curve_handles, from_zero, sheet, title
+from dspark_bench.plots.sheet import from_zero
+from dspark_bench.plots.stacked import Stack, draw_stack
 from dspark_bench.plots.style import Look
 
 _ROWS = (("accepted_length", "accepted length\n(tokens/cycle)"), ("cycle_s", "cycle latency (ms)"))
@@ -36,7 +36,7 @@ def collect(results: Results) -> Plotted:
         raise NotSupportedError("gamma takes one value only")
     rows, further = limit_panels(rows, most=_MOST_COLUMNS)
     data = columns(
-        rows.sort_values(["panel", "series", "gamma"], kind="stable"), "drafter", "gamma",
+        in_order(rows, "gamma"), "drafter", "gamma",
         *with_interval("accepted_length", "cycle_s"), "n_units", "n_requests",
     )  # fmt: skip
     return Plotted(data, (*caption(rows, "accepted_length", "cycle_s"), *notes, *more, *further))
@@ -44,24 +44,11 @@ def collect(results: Results) -> Plotted:
 
 def draw(plotted: Plotted, look: Look) -> Canvas:
     """Accepted length above, the mean duration of a cycle below; one column per group."""
-    data = plotted.data
-    marks = look.marks(data["series"])
-    panels = each_panel(data)
-    width_in = 6.4 if len(panels) == 1 else 4.2
-    grid = Grid(2, len(panels), width_in, 2.8, sharex=True, sharey="row")
-    figure, axes = sheet(look, grid, curve_handles(marks), plotted.caption)
-    for column, (name, part) in zip(axes.T, panels, strict=True):
-        moved = shifts(part["gamma"], list(marks))
-        for axis, (figure_name, _) in zip(column, _ROWS, strict=True):
-            for label, curve in each_series(part):
-                draw_curve(axis, curve, "gamma", figure_name, marks[label], moved[label])
-            ticks_at(axis, data["gamma"].tolist())
-        in_milliseconds(column[1].yaxis)
-        title(column[0], name)
-        column[-1].set_xlabel("gamma (draft tokens per cycle)")
+    width_in = 6.4 if plotted.data["panel"].nunique() == 1 else 4.2
+    stack = Stack("gamma", "gamma (draft tokens per cycle)", _ROWS, width_in, 2.8)
+    figure, axes = draw_stack(plotted, look, stack)
+    in_milliseconds(axes[1, 0].yaxis)
     from_zero(axes.flat)
-    for axis, (_, text) in zip(axes[:, 0], _ROWS, strict=True):
-        axis.set_ylabel(text)
     return figure
 
 

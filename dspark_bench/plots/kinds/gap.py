@@ -12,6 +12,7 @@ from dspark_bench.plots.selection import (
     caption,
     columns,
     drafter_curves,
+    in_order,
     left_out,
     name_places,
     require,
@@ -40,6 +41,7 @@ def collect(results: Results) -> Plotted:
     rows = require(speculative_rows(results), "speedup", "speedup_theory", *TERMS)
     rows, notes = name_places(rows, ["gamma"], drafter_curves(rows))
     rows = _widest(rows)
+    rows = in_order(rows)
     sizes = rows.groupby("panel")["panel"].transform("size")
     rows = best_of(rows.loc[sizes.sort_values(ascending=False, kind="stable").index], "speedup")
     further = left_out(len(rows) - MOST, "further waterfall")
@@ -107,7 +109,7 @@ def _draw_fall(axes: Axes, row: "pd.Series[float]", look: Look) -> None:
             tops[place] = max(tops[place], float(high))
     for place, height in enumerate(heights):
         is_whole = place in (0, len(heights) - 1)
-        text = f"{height:.2f}" if is_whole else f"{height:+.2f}"
+        text = f"{height:.2f}" if is_whole else f"{round(height, 2) + 0.0:+.2f}"  # no -0.00
         axes.annotate(
             text, (place, tops[place]), (0, 3), textcoords="offset points", ha="center", fontsize=10
         )

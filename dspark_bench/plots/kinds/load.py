@@ -15,6 +15,7 @@ from dspark_bench.plots.selection import (
     columns,
     each_panel,
     each_series,
+    in_order,
     limit_panels,
     name_places,
     numbers,
@@ -60,11 +61,21 @@ def load_rows(results: Results, *needed: str) -> tuple[pd.DataFrame, tuple[str, 
     if by_load:
         glue = rows["panel"].map(lambda text: ", " if text else "")
         rows = rows.assign(panel="load=" + rows["arrivals"] + glue + rows["panel"])
-    levels = rows.groupby(["panel", "series"])["level"].transform("nunique")
-    rows = rows[levels > 1]
+    rows = _several_levels(rows)
     if rows.empty:
         raise NotSupportedError("no configuration ran at several loads (concurrency or rate)")
-    return rows.sort_values(["panel", "series", "level"], kind="stable"), notes
+    return in_order(rows, "level"), notes
+
+
+def _several_levels(rows: pd.DataFrame) -> pd.DataFrame:
+    """Curves over several loads: those of groups in which one sweep moved the load, if there are
+    any, else those that several sweeps make up together.
+    """
+    places = ["panel", "series"]
+    wide = rows[rows.groupby(places)["level"].transform("nunique") > 1]
+    moved = wide.groupby([*places, "sweep"])["level"].transform("nunique") > 1
+    meant = wide[wide["panel"].isin(wide.loc[moved, "panel"])]
+    return meant if len(meant) else wide
 
 
 def collect(results: Results) -> Plotted:

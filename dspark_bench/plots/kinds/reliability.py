@@ -25,20 +25,29 @@ ENOUGH = 20
 """Bins with fewer drafts are drawn faint and not joined."""
 _NEEDED = {"stage", "position", "bin", "count", "num_survived", "mean_predicted"}
 _MOST_POSITIONS = 4
+_ENOUGH_POSITIONS = 7
+"""The paper's draft length; longer drafts are no better for this figure."""
 _STAGES = ("before", "after")
 
 
 def collect(results: Results) -> Plotted:
-    """The point with the most trials, one with a calibrator if there is any; 4 positions of it."""
+    """A calibrated point if there is any, of these one with long drafts, of these the one with the
+    most cycles; 4 positions of it.
+    """
     rows = numbers(unselected(speculative_rows(results)), "n_cycles").fillna({"n_cycles": 0.0})
     best = best_table(
         results,
         rows,
         (FILE, _NEEDED),
-        lambda row, table: (float(_is_calibrated(table)), row["n_cycles"]),
+        _usefulness,
         "no point has reliability bins (a drafter with confidences is needed)",
     )
     return _plotted(best.row, best.table, results, best.num_points)
+
+
+def _usefulness(row: "pd.Series[Any]", table: pd.DataFrame) -> tuple[float, ...]:
+    num_positions = min(table["position"].nunique(), _ENOUGH_POSITIONS)
+    return float(_is_calibrated(table)), num_positions, row["n_cycles"]
 
 
 def _is_calibrated(table: pd.DataFrame) -> bool:

@@ -6,8 +6,10 @@ from dspark_bench.plots.kind import Kind, Plotted
 from dspark_bench.plots.kinds.acceptance_by_position import FREE
 from dspark_bench.plots.results import Results
 from dspark_bench.plots.selection import (
+    best_supported,
     caption,
     columns,
+    in_order,
     name_places,
     numbers,
     require,
@@ -21,7 +23,7 @@ _INSIDE = ("target", "target_hash", "workload", "prompts_hash", "num_requests")
 
 
 def collect(results: Results) -> Plotted:
-    """Per target, drafter and workload the point with the most cycles, at one draft length."""
+    """Per target, drafter and workload the best supported point, at one draft length."""
     rows = require(unselected(speculative_rows(results)), "accepted_length", "n_cycles")
     rows = numbers(rows, *with_interval("accepted_length"))
     if "target" not in rows.columns:
@@ -36,8 +38,8 @@ def collect(results: Results) -> Plotted:
         )
         chosen.append(part[part["gamma"] == cells.index[cells == cells.max()].max()])
     rows = pd.concat(chosen)
-    places = ["panel", "target", "series", "workload"]
-    rows = rows.loc[rows.groupby(places, sort=False)["n_cycles"].idxmax()]
+    rows = best_supported(rows, "panel", "target", "series", "workload")
+    rows = in_order(rows, "target", "workload")
     data = columns(
         rows, "target", "drafter", "workload", "gamma", *with_interval("accepted_length"),
         "n_units", "n_requests", "n_cycles",
@@ -57,7 +59,7 @@ def texts(plotted: Plotted) -> dict[str, str]:
 
 
 def _cells(data: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    workloads = list(dict.fromkeys(data["workload"]))
+    workloads = sorted(set(data["workload"]))
     has_panels = data["panel"].nunique() > 1
     head = ["target", "drafter", "gamma", *workloads]
     body = []

@@ -9,6 +9,7 @@ from dspark_bench.plots.selection import (
     caption,
     columns,
     each_series,
+    in_order,
     name_places,
     numbers,
     require,
@@ -41,7 +42,7 @@ def collect(results: Results) -> Plotted:
     if rows.groupby(["panel", "series"])[_AXIS].nunique().max() < 2:
         raise NotSupportedError("scheduler.threshold takes one value only")
     data = columns(
-        rows.sort_values(["panel", "series", _AXIS], kind="stable"), "workload", _AXIS,
+        in_order(rows, _AXIS), "workload", _AXIS,
         *with_interval(*_NAMES), "n_units", "n_requests",
     )  # fmt: skip
     return Plotted(data, (*caption(rows, *_NAMES), *notes))

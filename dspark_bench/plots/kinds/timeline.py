@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from dspark_bench.plots.best_table import best_table
 from dspark_bench.plots.kind import Kind, Plotted
@@ -79,6 +80,7 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
         axis.set_ylabel(text)
         axis.set_ylim(0, max(1.0, 1.08 * float(data[name].max())))
         axis.margins(x=0.01)
+        axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes[-1, 0].set_xlabel("time since the run began (s)")
     return figure
 

@@ -20,8 +20,8 @@ from tests.plots.folders import (
 def test_the_gap_is_shown_at_each_drafters_best_length(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path / "s", two_drafters())
     data = figure_of(folder, "gap").data
-    assert data["point_id"].tolist() == ["semi_ar4", "parallel4"]
-    assert data["waterfall"].tolist() == ["semi_ar at gamma 4", "parallel at gamma 4"]
+    assert data["point_id"].tolist() == ["parallel4", "semi_ar4"]
+    assert data["waterfall"].tolist() == ["parallel at gamma 4", "semi_ar at gamma 4"]
     assert_from_summary(data, folder, *GAP, "speedup_theory", "speedup", "speedup_ci_low")
 
 
@@ -49,6 +49,7 @@ def test_positions_come_with_intervals_and_counts(tmp_path: Path) -> None:
     ]
     figure = figure_of(write_sweep(tmp_path / "s", rows), "acceptance_by_position")
     data = figure.data
+    assert "Faint: n below 20." not in figure.caption[0]
     # gamma 4 is what both drafters have; a scheduler that selects says nothing about drafters
     assert set(data["point_id"]) == {"many", "other"}
     own = data[data["point_id"] == "many"].set_index(["curve", "position"])
@@ -72,6 +73,32 @@ def test_old_points_say_that_they_have_no_intervals(tmp_path: Path) -> None:
     )
     bare = write_sweep(tmp_path / "bare", [row("a")], positions={})
     assert skipped(bare, "acceptance_by_position") == "no point has acceptance by position"
+
+
+def test_a_point_with_an_interval_is_preferred_to_one_with_more_cycles(tmp_path: Path) -> None:
+    lone = row("lone", n_cycles=9000, concurrency=16, accepted_length_ci_low=None)
+    folder = write_sweep(tmp_path / "s", [lone, row("few", n_cycles=300)])
+    assert set(figure_of(folder, "acceptance_by_position").data["point_id"]) == {"few"}
+    assert figure_of(folder, "table1").data["point_id"].tolist() == ["few"]
+
+
+def test_groups_with_intervals_come_before_those_without(tmp_path: Path) -> None:
+    def of(name: str) -> list[dict[str, object]]:
+        workloads = [f"{name}{place}" for place in range(3)]
+        return [row(w, workload=w, prompts_hash=w) for w in workloads]
+
+    write_sweep(tmp_path / "old", of("bare"), position_intervals={})
+    write_sweep(tmp_path / "new", of("sure"))
+    figure = figure_of(tmp_path, "acceptance_by_position")
+    shown = list(dict.fromkeys(figure.data["point_id"]))
+    assert len(shown) == 4 and shown[1:] == ["sure0", "sure1", "sure2"]
+    assert "2 further groups of points are not shown" in figure.caption
+
+
+def test_positions_with_few_drafts_are_called_faint(tmp_path: Path) -> None:
+    few = {"accepted": [9.0, 0.0], "rejected": [1.0, 0.0], "agreement": [55.0, 55.0]}
+    folder = write_sweep(tmp_path / "s", [row("a")], position_counts=few)
+    assert figure_of(folder, "acceptance_by_position").caption[0].endswith("Faint: n below 20.")
 
 
 def test_the_table_has_a_row_per_drafter_and_a_column_per_workload(tmp_path: Path) -> None:

@@ -57,6 +57,16 @@ def test_reliability_shows_bins_and_scores_of_one_point(tmp_path: Path) -> None:
     assert "one of 2" in figure.caption[0]
 
 
+def test_reliability_prefers_long_drafts_to_more_cycles(tmp_path: Path) -> None:
+    short = "\n".join(line for line in BINS.splitlines() if ",2,3," not in line)
+    folder = write_sweep(
+        tmp_path / "s",
+        [row("short", n_cycles=9000, gamma=1), row("long", gamma=2)],
+        files={"short": {"reliability.csv": short}, "long": {"reliability.csv": BINS}},
+    )
+    assert set(figure_of(folder, "reliability").data["point_id"]) == {"long"}
+
+
 def test_a_run_without_calibration_says_so(tmp_path: Path) -> None:
     head, *lines = BINS.splitlines()
     same = [line for line in lines if line.startswith("before")]

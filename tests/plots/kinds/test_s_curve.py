@@ -71,12 +71,51 @@ def test_titles_name_workloads_not_their_hashes(tmp_path: Path) -> None:
     assert set(data["panel"]) == {"workload=math", "workload=code"}
 
 
-def test_same_point_in_two_sweeps_is_told_apart(tmp_path: Path) -> None:
-    for name in ("old", "new"):
-        write_sweep(tmp_path / name, [row("a"), row("b", gamma=2)])
+def test_a_point_measured_again_in_another_sweep_is_told_apart(tmp_path: Path) -> None:
+    for name, speedup in (("old", 1.5), ("new", 1.6)):
+        write_sweep(
+            tmp_path / name, [row("a", speedup=speedup), row("b", gamma=2, speedup=speedup)]
+        )
     data = figure_of(tmp_path, "s_curve").data
     assert set(data["panel"]) == {"sweep=old", "sweep=new"}
     assert len(data) == 4
+
+
+def test_a_copy_of_a_measurement_is_shown_once(tmp_path: Path) -> None:
+    for name in ("exhibit", "other"):
+        write_sweep(tmp_path / name, [row("a"), row("b", gamma=2)])
+    data = figure_of(tmp_path, "s_curve").data
+    assert data["point_id"].tolist() == ["b", "a"]
+    assert set(data["panel"]) == {""}
+
+
+def test_panels_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    rows = [
+        row(f"{users}-{gamma}", concurrency=users, gamma=gamma)
+        for users in (16, 4, 1)
+        for gamma in (2, 4)
+    ]
+    data = figure_of(write_sweep(tmp_path / "s", rows), "s_curve").data
+    titles = list(dict.fromkeys(data["panel"]))
+    assert titles == ["concurrency=1", "concurrency=4", "concurrency=16"]
+
+
+def test_groups_fit_with_a_panel_per_drafter(tmp_path: Path) -> None:
+    rows = [
+        row(
+            f"{name}{place}{gamma}", drafter=name, drafter_hash=name, gamma=gamma,
+            workload=f"w{place}", prompts_hash=f"w{place}",
+        )
+        for name in ("a", "b", "c", "d")
+        for place in range(3)
+        for gamma in (2, 4)
+    ]  # fmt: skip
+    figure = figure_of(write_sweep(tmp_path / "s", rows), "s_curve")
+    assert set(figure.data["panel"]) == {"workload=w0", "workload=w1"}  # 2 x 4 of at most 9
+    assert "1 further group of points is not shown" in figure.caption
+    assert figure.canvas is not None
+    titles = [axes.get_title(loc="left") for axes in figure.canvas.axes]
+    assert titles[1].splitlines() == ["b, workload=w0", "best gamma: formula 2, measured 2"]
 
 
 def test_two_checkpoints_of_a_drafter_are_two_curves(tmp_path: Path) -> None:

@@ -112,6 +112,20 @@ def test_open_loops_are_apart_and_on_their_rate(tmp_path: Path) -> None:
     assert set(data["panel"]) == {"load=poisson", "load=closed"}
 
 
+def test_loads_that_only_happen_to_differ_are_no_curve_beside_one_that_was_swept(
+    tmp_path: Path,
+) -> None:
+    write_sweep(tmp_path / "r" / "load", _loads())
+    for users in (1, 16):
+        lone = row(f"lone{users}", concurrency=users, max_new_tokens=96)
+        write_sweep(tmp_path / "r" / f"other{users}", [lone])
+    assert set(figure_of(tmp_path / "r", "load").data["sweep"]) == {"load"}
+    for folder in (tmp_path / "r").glob("load"):
+        folder.rename(tmp_path / "away")
+    together = figure_of(tmp_path / "r", "load").data  # nothing else there: one curve of two sweeps
+    assert together["point_id"].tolist() == ["lone1", "lone16"]
+
+
 def test_one_load_is_no_axis(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path / "s", two_drafters())
     reason = "no configuration ran at several loads (concurrency or rate)"
