@@ -83,11 +83,25 @@ def test_the_program_itself_survives(
 def test_the_section_counts_outcomes_and_names_problems() -> None:
     tally = Tally("kill -9", "at random", n=2)
     tally.outcomes.update({"resumed": 1, "lost": 1})
-    assert "No problem was found." in section([tally], "about")
-    tally.expect(False, "a point is gone")
-    text = section([tally], "about")
-    assert "| kill -9 | at random | 2 | resumed: 1; lost: 1 | 1 |" in text
-    assert "- kill -9: a point is gone" in text
+    assert "No problem was found." in section([tally], "about", "1a2b3c4")
+    tally.expect(False, "a point is gone\nand its log")
+    text = section([tally], "about", "1a2b3c4")
+    assert "| kill -9 | at random | 2 | resumed: 1; lost: 1 | 1 | 1a2b3c4 |" in text
+    assert "- kill -9: a point is gone\n" in text
+    assert "No problem was found." not in text
+
+
+def test_chosen_faults_replace_their_own_rows_only() -> None:
+    first, second = Tally("kill -9", "at random", n=2), Tally("full disk", "small", n=1)
+    first.expect(False, "a point is gone")
+    second.expect(False, "it hangs")
+    before = section([first, second], "three points", "1a2b3c4")
+    text = section([Tally("full disk", "smaller", n=4)], "four points", "5d6e7f8", before)
+    assert "three points" in text and "four points" not in text
+    assert text.index("| kill -9 | at random | 2 |  | 1 | 1a2b3c4 |") < text.index(
+        "| full disk | smaller | 4 |  | 0 | 5d6e7f8 |"
+    )
+    assert "- kill -9: a point is gone" in text and "it hangs" not in text
 
 
 def _cut(path: Path) -> None:
