@@ -222,6 +222,12 @@ def check(
 
     if baseline is None:
         raise UsageError("check needs --baseline FILE, or a results folder to compare with")
+    outputs = Outputs(junit, markdown, json)
+    mode = "--plan" if plan else "--update"
+    if plan and update:
+        raise UsageError("--plan and --update are two things to do; valid: one of them")
+    if (plan or update) and outputs.given():
+        raise UsageError(f"{next(iter(outputs.given()))} writes a verdict, and {mode} gives none")
     if plan:
         run_plan(baseline, margin, _wide_console())
         return
@@ -230,7 +236,6 @@ def check(
     if on_inconclusive not in ("fail", "pass"):
         raise UsageError(f"--on-inconclusive is {on_inconclusive!r}; valid: fail, pass")
     choice: Literal["fail", "pass"] = "pass" if on_inconclusive == "pass" else "fail"
-    outputs = Outputs(junit, markdown, json)
     request = CheckRequest(results, baseline, margin, speed_margin, choice, outputs)
     if update:
         run_update(request, _wide_console())
