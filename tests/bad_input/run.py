@@ -118,7 +118,7 @@ def _become(
         os.chdir(box)
         for number, stream in enumerate(streams, start=1):
             os.dup2(stream, number)
-        sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))
+        sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
         os.environ.update(environment)
         tempfile.tempdir = None
         sys.path.insert(0, str(box))
