@@ -206,9 +206,9 @@ def check(
     baseline: Annotated[
         Path | None, typer.Option(help="File that --update wrote, or another results folder.")
     ] = None,
-    margin: Annotated[float, typer.Option(help="Relative loss of acceptance tolerated.")] = 0.02,
+    margin: Annotated[float, typer.Option(help="Loss of acceptance tolerated; 0.02: 2 %.")] = 0.02,
     speed_margin: Annotated[
-        float | None, typer.Option(help="Relative loss of S tolerated; not checked if absent.")
+        float | None, typer.Option(help="Loss of S tolerated; 0.1: 10 %; not checked if absent.")
     ] = None,
     on_inconclusive: Annotated[str, typer.Option(help="fail (exit 3) or pass (exit 0).")] = "fail",
     junit: Annotated[Path | None, typer.Option(help="JUnit file to write.")] = None,

@@ -51,7 +51,7 @@ def _check_overlaps(cycles: pd.DataFrame) -> None:
     what = "lists of numbers from 0 to 1"
     rows = [values for values in cycles["expected_acceptance"] if values is not None]
     try:
-        table = np.concatenate([np.asarray(values, dtype=np.float64) for values in rows] or [[]])
+        table = np.concatenate([np.zeros(0), *(np.asarray(v, dtype=np.float64) for v in rows)])
     except (TypeError, ValueError):
         table = np.full((1,), np.nan)
     is_share = table.ndim == 1 and bool(((table >= 0) & (table <= 1 + ROUNDING)).all())
@@ -75,6 +75,6 @@ def _require_whole(frame: pd.DataFrame, table: str, column: str) -> None:
     _require(is_whole, table, column, "whole numbers of 0 or more")
 
 
-def _require(is_so: bool, table: str, column: str, valid: str) -> None:
+def _require(is_so: bool | np.bool, table: str, column: str, valid: str) -> None:
     if not is_so:
         raise ResultsError(f"{table} is damaged in {column}; valid: {valid}")
