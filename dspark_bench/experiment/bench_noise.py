@@ -50,19 +50,20 @@ def main(
             "measure.calibration_requests=0",
         )
         rows = run_sweep(SweepRequest(overrides), console)
-    text = section(rows, read_environment(), measured)
+    size = f"{requests} prompts of {tokens} tokens, {repeats} repeats"
+    text = section(rows, read_environment(), measured, size)
     replace_section(out, text)
     console.print(text, markup=False, soft_wrap=True)
 
 
-def section(rows: Sequence[Row], environment: Environment, measured: str) -> str:
-    """The text that is kept. rows: of summary.csv; measured: the commit."""
+def section(rows: Sequence[Row], environment: Environment, measured: str, size: str) -> str:
+    """The text that is kept. rows: of summary.csv; measured: the commit; size: of the runs."""
     used = f"{torch.get_num_threads()} threads, {usable_cores()} of {environment.num_cores} cores"
     about = (
         f"`make bench-noise` (commit {measured}; {environment.cpu_model}, {used}): zoo, gamma 4, "
-        "baseline and arm in turns. Noise floor: the largest difference from 1 in the interval of "
-        "the baseline's turns against themselves. S of `none` is an A/A pair too, of two engines: "
-        "its interval should hold 1, and lie within about the floor."
+        f"{size}, baseline and arm in turns. Noise floor: the largest difference from 1 in the "
+        "interval of the baseline's turns against themselves. S of `none` is an A/A pair too, of "
+        "two engines: its interval should hold 1, and lie within about the floor."
     )
     ordered = sorted(rows, key=lambda row: (row["concurrency"], row["drafter"] != NO_DRAFTER))
     return "\n".join([HEADING, "", about, "", *_HEAD, *map(_row, ordered), ""])

@@ -36,13 +36,13 @@ def row(drafter: str, low: float | None, high: float | None, floor: float | None
     ],
 )
 def test_verdicts(low: float | None, high: float | None, floor: float | None, verdict: str) -> None:
-    text = section([row("semi_ar", low, high, floor)], read_environment(), "1a2b3c4")
+    text = section([row("semi_ar", low, high, floor)], read_environment(), "1a2b3c4", "4 prompts")
     assert text.splitlines()[-1].endswith(f"| 8 pairs | 0.2 | {verdict} |")
 
 
 def test_the_pair_of_equal_engines_comes_first_and_the_commit_is_named() -> None:
     rows = [row("semi_ar", 1.3, 1.5), row("none", 0.99, 1.01)]
-    text = section(rows, read_environment(), "1a2b3c4")
+    text = section(rows, read_environment(), "1a2b3c4", "4 prompts")
     assert text.startswith("## Timing noise\n\n`make bench-noise` (commit 1a2b3c4; ")
     assert text.index("| 1 | `none` | 1.000 | 0.990-1.010 | 2.0% | 1.000 | 0.990-1.010 |") < (
         text.index("| 1 | `semi_ar` | 1.400 |")

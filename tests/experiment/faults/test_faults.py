@@ -10,7 +10,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from dspark_bench.experiment.faults.contention import two_at_once
+from dspark_bench.experiment.faults.contention import killed_worker, two_at_once
 from dspark_bench.experiment.faults.inspection import counts, leftovers, metric_keys, problems
 from dspark_bench.experiment.faults.limits import out_of_memory
 from dspark_bench.experiment.faults.reference import Reference
@@ -78,6 +78,14 @@ def test_the_program_itself_survives(
     tally = inflict(bench, Reference.measure(bench))
     assert tally.problems == []
     assert tally.n >= 3
+
+
+@pytest.mark.slow
+def test_the_points_of_a_crashed_worker_are_named(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    bench = tiny_bench(tiny_zoo, tmp_path, start_program)
+    tally = killed_worker(bench, Reference.measure(bench), 1)
+    assert (tally.n, tally.problems) == (1, [])
+    assert tally.outcomes["lost points named, exit 4"] == 1
 
 
 def test_the_section_counts_outcomes_and_names_problems() -> None:
