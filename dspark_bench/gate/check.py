@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path
 from typing import Final
 
@@ -138,9 +139,9 @@ def check_margins(margin: float, speed_margin: float | None) -> None:
 
 def _check_outputs(request: CheckRequest) -> None:
     """Raise UsageError where a report would take the place of the baseline or of another one."""
-    taken = {request.baseline.resolve(): "--baseline"}
+    taken = {realpath(request.baseline): "--baseline"}
     for option, path in request.outputs.given().items():
-        other = taken.setdefault(path.resolve(), option)
+        other = taken.setdefault(realpath(path), option)
         if other != option:
             raise UsageError(f"{option} is {path}, which {other} names too; valid: another file")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.metrics.frames import STAGE_TIMES, TURN_KEY
+from dspark_bench.metrics.frames import SPECULATIVE, STAGE_TIMES, TURN_KEY, measured
 
 _KEYS = ("repeat", "block", "request_id")
 _COUNTS = ("cycle", "num_drafted", "verify_len", "num_accepted")
@@ -16,22 +16,24 @@ ROUNDING = 1e-3
 def check_records(cycles: pd.DataFrame, requests: pd.DataFrame, gamma: int) -> None:
     """Raise ResultsError naming table and column where values cannot be right.
 
-    Raises KeyError for a column that is missing.
+    Values are those of the measured speculative turns: the gate counts no others. Raises KeyError
+    for a column that is missing.
     """
-    for name in (*_KEYS, *_COUNTS):
-        _require_whole(cycles, "cycles.parquet", name)
     for name in _FLAGS:
         _require(pd.api.types.is_bool_dtype(cycles[name]), "cycles.parquet", name, "true or false")
-    for name in _KEYS:
-        _require_whole(requests, "requests.parquet", name)
     flags = requests["is_warmup"]
     _require(pd.api.types.is_bool_dtype(flags), "requests.parquet", "is_warmup", "true or false")
     for name in set(STAGE_TIMES) & set(cycles.columns):
         is_time = pd.api.types.is_float_dtype(cycles[name]) and (cycles[name] >= 0).all()
         _require(is_time, "cycles.parquet", name, "seconds of 0 or more")
-    _check_order(cycles, gamma)
-    _check_overlaps(cycles)
-    _check_unique(cycles, requests)
+    counted, named = measured(cycles, SPECULATIVE), measured(requests, SPECULATIVE)
+    for name in (*_KEYS, *_COUNTS):
+        _require_whole(counted, "cycles.parquet", name)
+    for name in _KEYS:
+        _require_whole(named, "requests.parquet", name)
+    _check_order(counted, gamma)
+    _check_overlaps(counted)
+    _check_unique(counted, named)
 
 
 def _check_order(cycles: pd.DataFrame, gamma: int) -> None:
@@ -59,7 +61,7 @@ def _check_overlaps(cycles: pd.DataFrame) -> None:
 
 
 def _check_unique(cycles: pd.DataFrame, requests: pd.DataFrame) -> None:
-    key = [*TURN_KEY, "is_warmup", "request_id"]
+    key = [*TURN_KEY, "request_id"]
     _require(
         not cycles.duplicated([*key, "cycle"]).any(), "cycles.parquet", "cycle", "each one once"
     )

@@ -21,6 +21,7 @@ def frames() -> tuple[pd.DataFrame, pd.DataFrame]:
             num_accepted=1,
             is_rejected=True,
             request_id=1,
+            cycle=1,
             expected_acceptance=[0.7, 0.65],
         ),
         cycle(num_drafted=0, verify_len=0, is_prefill=True, request_id=1),

@@ -124,3 +124,10 @@ def test_update_keeps_files_that_are_no_baseline(
     (folder / "baseline.json").write_bytes(whole[: len(whole) // 2])
     assert cli.execute([*command, str(folder / "baseline.json")]) == 0
     assert (folder / "baseline.json").read_bytes() == whole
+
+
+def test_warm_up_and_baseline_are_not_judged() -> None:
+    cycles, requests = records()
+    warm = cycles.assign(is_warmup=True, repeat=-1, num_accepted=99)
+    other = cycles.assign(arm="baseline", verify_len=0, num_drafted=0)
+    check_records(pd.concat([warm, other, cycles]), requests, GAMMA)
