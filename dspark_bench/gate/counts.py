@@ -127,6 +127,11 @@ def collect_counts(
     rows = rows.merge(named, on=key, how="left", validate="many_to_one")
     if rows["prompt_id"].isna().any():
         raise ResultsError("a cycle belongs to no request")
+    if rows.empty and is_selective:
+        raise ResultsError(
+            "confidences shaped every cycle, so that none speaks of the drafter; valid for the "
+            "gate: scheduler=fixed"
+        )
     if rows.empty:
         raise ResultsError("no decode cycle of the speculative arm is recorded")
     prompts = pd.Index(sorted(rows["prompt_id"].astype(str).unique()))
