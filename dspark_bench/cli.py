@@ -206,9 +206,9 @@ def check(
     baseline: Annotated[
         Path | None, typer.Option(help="File that --update wrote, or another results folder.")
     ] = None,
-    margin: Annotated[float, typer.Option(help="Relative loss of acceptance tolerated.")] = 0.02,
+    margin: Annotated[float, typer.Option(help="Loss of acceptance tolerated; 0.02: 2 %.")] = 0.02,
     speed_margin: Annotated[
-        float | None, typer.Option(help="Relative loss of S tolerated; not checked if absent.")
+        float | None, typer.Option(help="Loss of S tolerated; 0.1: 10 %; not checked if absent.")
     ] = None,
     on_inconclusive: Annotated[str, typer.Option(help="fail (exit 3) or pass (exit 0).")] = "fail",
     junit: Annotated[Path | None, typer.Option(help="JUnit file to write.")] = None,
@@ -222,6 +222,12 @@ def check(
 
     if baseline is None:
         raise UsageError("check needs --baseline FILE, or a results folder to compare with")
+    outputs = Outputs(junit, markdown, json)
+    mode = "--plan" if plan else "--update"
+    if plan and update:
+        raise UsageError("--plan and --update are two things to do; valid: one of them")
+    if (plan or update) and outputs.given():
+        raise UsageError(f"{next(iter(outputs.given()))} writes a verdict, and {mode} gives none")
     if plan:
         run_plan(baseline, margin, _wide_console())
         return
@@ -230,7 +236,6 @@ def check(
     if on_inconclusive not in ("fail", "pass"):
         raise UsageError(f"--on-inconclusive is {on_inconclusive!r}; valid: fail, pass")
     choice: Literal["fail", "pass"] = "pass" if on_inconclusive == "pass" else "fail"
-    outputs = Outputs(junit, markdown, json)
     request = CheckRequest(results, baseline, margin, speed_margin, choice, outputs)
     if update:
         run_update(request, _wide_console())

@@ -1,5 +1,6 @@
-"""JSON from files that anybody may have written: whatever is wrong with it is one error."""
+"""Text and JSON from files that anybody may have written: whatever is wrong is one error."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -17,4 +18,14 @@ def parse_json(text: str) -> Any:
 
 def load_json(path: Path) -> Any:
     """The value in a UTF-8 file. Raises OSError or ValueError."""
-    return parse_json(path.read_text(encoding="utf-8"))
+    return parse_json(read_text(path))
+
+
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """The text of a file. Raises OSError or ValueError.
+
+    A pipe or a device is refused: it may keep its reader waiting, or go on, for ever.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is a pipe or a device; valid: a file", str(path))
+    return path.read_text(encoding=encoding)

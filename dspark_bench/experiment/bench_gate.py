@@ -1,6 +1,6 @@
 """How often the gate is wrong: `make bench-gate`.
 
-    python -m dspark_bench.experiment.bench_gate [--repetitions 2000] [--real 20]
+    python -m dspark_bench.experiment.bench_gate [--repetitions 2000] [--real 20] [--only simulated]
 
 Simulated: every cycle that a replay of the zoo could meet is scored once by the real models; then
 prompts are resampled, and both sides walk through the scores with draws of their own, the same
@@ -9,7 +9,7 @@ one, compared as they are, and counted against the walks. Nothing is timed.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,16 +19,26 @@ import typer
 from rich.console import Console
 
 from dspark_bench.core.protocols import Drafter
-from dspark_bench.experiment.bench_gate_text import Tally, replace_section, section, tally
+from dspark_bench.experiment.bench_gate_text import HEADING, Tally, section, tally
 from dspark_bench.experiment.build import choose_threads
 from dspark_bench.experiment.gate_runs import ReplayBench, loss, noise_for
 from dspark_bench.experiment.gate_tables import ReplayTables, score_replay, walk
+from dspark_bench.experiment.robustness_file import (
+    ROBUSTNESS,
+    choose,
+    read_section,
+    replace_section,
+    revision,
+)
 from dspark_bench.gate.compare import Pair, figures_of
 from dspark_bench.gate.counts import Counts
 from dspark_bench.gate.figures import PointComparison, Verdict, adjust
 from dspark_bench.gate.report import DEFAULT_MARGIN
 
 _PROBES: Final = (0.08, 0.16, 0.3, 0.5, 0.7)
+
+
+PARTS: Final = ("simulated", "real", "power")
 
 
 def main(
@@ -39,16 +49,16 @@ def main(
     real_tokens: Annotated[int, typer.Option(help="New tokens of the real repetitions.")] = 128,
     gammas: Annotated[str, typer.Option(help="Points: draft tokens per cycle.")] = "4,8",
     losses: Annotated[str, typer.Option(help="Degradations aimed at, percent.")] = "1,2,3,4,5,7,10",
+    only: Annotated[str, typer.Option(help=f"Comma list of {', '.join(PARTS)}.")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0: all cores but one.")] = 0,
     recordings: Annotated[Path, typer.Option(help="Folder of recorded outputs.")] = Path(
         "results/baseline/continuations"
     ),
-    out: Annotated[Path, typer.Option(help="File whose section is replaced.")] = Path(
-        "results/reference/robustness.md"
-    ),
+    out: Annotated[Path, typer.Option(help="File whose section is replaced.")] = ROBUSTNESS,
 ) -> None:
-    """Score, simulate, run, print, and write the section."""
-    console = Console(width=140)
+    """Score, simulate, run, print, and write the section; with --only, its rows of these parts."""
+    parts = choose(only, PARTS)
+    console, measured = Console(width=140), revision()
     fixed = [
         "experiment=gate",
         f"acceptance.path={recordings}",
@@ -56,28 +66,27 @@ def main(
     ]
     benches = [ReplayBench.open([*fixed, f"gamma={gamma}"]) for gamma in gammas.split(",")]
     torch.set_num_threads(choose_threads(benches[0].point))
-    tables = [_score(bench, bench.drafter) for bench in benches]
-    console.print("scored")
+    tables = [_score(bench, bench.drafter) for bench in benches] if parts != ("real",) else []
     rng = np.random.default_rng(0)
-    rows = [_simulate("simulated A/A, other seeds", tables, tables, repetitions, rng).row()]
-    console.print(rows[0])
-    rows += _real(benches[0], real, real_requests, real_tokens)
-    console.print(*rows[1:], sep="\n")
-    aims = [float(text) / 100 for text in losses.split(",")]
-    power = []
-    with tempfile.TemporaryDirectory() as folder:
-        probed = _probe(benches[0], max(aims), Path(folder))
-        for aim in aims:
-            noise = noise_for(probed, aim)
-            worse = [
-                _score(bench, bench.worse_drafter(noise, Path(folder) / f"{noise:.6f}"))
-                for bench in benches
-            ]
-            power.append(_power_row(aim, noise, worse, tables, power_repetitions, rng))
-            console.print(power[-1])
-    text = section(benches, rows, power)
+    rows: list[str] = []
+
+    def add(row: str) -> None:
+        rows.append(row)
+        console.print(row, markup=False, soft_wrap=True)
+
+    if "simulated" in parts:
+        done = _simulate("simulated A/A, other seeds", tables, tables, repetitions, rng)
+        add(done.row(measured))
+    if "real" in parts:
+        for done in _real(benches[0], real, real_requests, real_tokens):
+            add(done.row(measured))
+    if "power" in parts:
+        aims = [float(text) / 100 for text in losses.split(",")]
+        for row in _power(benches, tables, aims, power_repetitions, rng):
+            add(f"{row} {measured} |")
+    text = section(benches, rows, read_section(out, HEADING) if only else "")
     replace_section(out, text)
-    console.print(text)
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def judge(pairs: Sequence[Pair]) -> Verdict:
@@ -128,7 +137,7 @@ def _simulate(
     return tally(name, [judge(repetition(ours, theirs, pair, rng)) for pair in seeds])
 
 
-def _real(bench: ReplayBench, num_runs: int, num_requests: int, num_tokens: int) -> list[str]:
+def _real(bench: ReplayBench, num_runs: int, num_requests: int, num_tokens: int) -> list[Tally]:
     """Engine runs with other seeds against the first, and the first once more.
 
     Raises RuntimeError unless the same seed gives the same counts.
@@ -143,12 +152,31 @@ def _real(bench: ReplayBench, num_runs: int, num_requests: int, num_tokens: int)
     verdicts = [judge([Pair(run, first, is_replay=True)]) for run in others]
     same = [judge([Pair(again, first, is_replay=True)])]
     return [
-        tally(f"real A/A, other seeds ({size})", verdicts).row(),
-        tally(f"real A/A, same seed: equal counts ({size})", same).row(),
+        tally(f"real A/A, other seeds ({size})", verdicts),
+        tally(f"real A/A, same seed: equal counts ({size})", same),
     ]
 
 
 _EXACT: Final = ("cycles", "verified", "accepted", "rejected")
+
+
+def _power(
+    benches: Sequence[ReplayBench],
+    tables: Sequence[ReplayTables],
+    aims: Sequence[float],
+    repetitions: int,
+    rng: np.random.Generator,
+) -> Iterator[str]:
+    """A row per degradation."""
+    with tempfile.TemporaryDirectory() as folder:
+        probed = _probe(benches[0], max(aims), Path(folder))
+        for aim in aims:
+            noise = noise_for(probed, aim)
+            worse = [
+                _score(bench, bench.worse_drafter(noise, Path(folder) / f"{noise:.6f}"))
+                for bench in benches
+            ]
+            yield _power_row(aim, noise, worse, tables, repetitions, rng)
 
 
 def _power_row(

@@ -1,13 +1,12 @@
 """What `bench_gate` counts, how sure its rates are, and the section that it keeps."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from dspark_bench.experiment.gate_runs import ReplayBench
+from dspark_bench.experiment.robustness_file import table_rows
 from dspark_bench.gate.figures import FAIL_LEVEL, Verdict
 from dspark_bench.gate.report import DEFAULT_MARGIN
 
@@ -23,12 +22,12 @@ class Tally:
     num_failed: int
     num_open: int
 
-    def row(self) -> str:
-        """A row of the table: shares with their one-sided 95 % upper bounds."""
+    def row(self, revision: str) -> str:
+        """A row of the table: shares with their one-sided 95 % upper bounds, and the commit."""
         cells = [self.name, str(self.n)]
         for count in (self.num_failed, self.num_open):
             cells.append(f"{count / self.n:.1%} (at most {upper_bound(count, self.n):.2%})")
-        return "| " + " | ".join(cells) + " |"
+        return "| " + " | ".join([*cells, revision]) + " |"
 
 
 def tally(name: str, verdicts: Sequence[Verdict]) -> Tally:
@@ -59,19 +58,12 @@ def upper_bound(count: int, n: int, level: float = 0.05) -> float:
     return high
 
 
-def replace_section(path: Path, text: str) -> None:
-    """Put the section into the file, in place of the one of its heading; other sections stay."""
-    heading = text.partition("\n")[0]
-    before = path.read_text(encoding="utf-8") if path.is_file() else "# Robustness, measured\n"
-    others = re.sub(rf"\n*{re.escape(heading)}\n.*?(?=\n## |\Z)", "\n", before, flags=re.DOTALL)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{others.rstrip()}\n\n{text}", encoding="utf-8")
-
-
-def section(benches: Sequence[ReplayBench], rows: Sequence[str], power: Sequence[str]) -> str:
-    """The text that is kept."""
+def section(benches: Sequence[ReplayBench], found: Sequence[str], before: str = "") -> str:
+    """The text that is kept. found: rows; before: the section whose other rows stay."""
     requests = benches[0].objects.prompts.requests
     gammas = " and ".join(str(bench.point.gamma) for bench in benches)
+    rows = {**table_rows(before), **table_rows("\n".join(found))}
+    power = [row for name, row in rows.items() if name.endswith("%")]
     return "\n".join(
         [
             HEADING,
@@ -80,15 +72,15 @@ def section(benches: Sequence[ReplayBench], rows: Sequence[str], power: Sequence
             f"mixed prompts of {requests[0].max_new_tokens} tokens, margin {DEFAULT_MARGIN:.0%}, a "
             f"failure at {FAIL_LEVEL:g} after Holm. Bounds are one-sided 95 % (Clopper-Pearson).",
             "",
-            "| repetitions | n | false alarms | inconclusive |",
-            "|---|---|---|---|",
-            *rows,
+            "| repetitions | n | false alarms | inconclusive | commit |",
+            "|---|---|---|---|---|",
+            *(row for row in rows.values() if row not in power),
             "",
             "Power (simulated): noise on the real weights, other seeds than the baseline's. Loss: "
             "of acceptance rate, by expected acceptance, at each gamma.",
             "",
-            "| aimed at | noise | loss | caught | inconclusive | passed | n |",
-            "|---|---|---|---|---|---|---|",
+            "| aimed at | noise | loss | caught | inconclusive | passed | n | commit |",
+            "|---|---|---|---|---|---|---|---|",
             *power,
             "",
         ]

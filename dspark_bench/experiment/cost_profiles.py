@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,17 +38,18 @@ _PROFILE_REPEAT = -3
 
 @dataclass(frozen=True, slots=True)
 class ProfiledSurface:
-    """A surface, where it came from (`measured` or `kept`), and its file."""
+    """A surface, where it came from (`measured` or `kept`), its file, and what was wrong."""
 
     surface: CostSurface
     origin: str
     path: Path
+    note: str | None = None
 
 
 def surface_for(
     point: PointConfig, objects: PointObjects, identity: Identity, environment: Environment
 ) -> ProfiledSurface:
-    """The kept surface if it still fits this machine, else a new one, which is then kept.
+    """The kept surface if it is sound and still fits this machine, else a new one, which is kept.
 
     Allocates the drafter's cache anew: call it before anything is timed. Raises UsageError where
     there is no drafter or no prompt to profile with.
@@ -56,10 +57,15 @@ def surface_for(
     path = (
         point.results_dir / FOLDER / f"{_fingerprint(point, objects, identity, environment)}.json"
     )
-    if path.is_file():
+    if not path.is_file():
+        return measure_and_keep(point, objects, identity, environment)
+    try:
         kept = read_surface(path)
-        if _still_fits(kept, point, objects):
-            return ProfiledSurface(kept, "kept", path)
+    except UsageError:
+        measured = measure_and_keep(point, objects, identity, environment)
+        return replace(measured, note=f"{path.name} was damaged and has been measured again")
+    if _still_fits(kept, point, objects):
+        return ProfiledSurface(kept, "kept", path)
     return measure_and_keep(point, objects, identity, environment)
 
 

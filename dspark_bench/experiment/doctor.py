@@ -12,6 +12,7 @@ from dspark_bench.experiment.gpu_reader import nvml_obstacle, nvml_reader
 from dspark_bench.experiment.gpus import Gpu, read_gpus
 from dspark_bench.experiment.machine_watch import watch_idle
 from dspark_bench.experiment.point_config import ZOO
+from dspark_bench.experiment.processors import usable_cores
 from dspark_bench.metrics.machine import machine_warnings, summarise_machine
 
 _WATCHED_S = 0.5
@@ -55,7 +56,7 @@ def _facts(environment: Environment) -> dict[str, str]:
         "memory": f"{gib:.1f} GiB, swap {swap_gib:.1f} GiB",
         "governor": ", ".join(processors.governors) or "not reported",
         "load (1 min)": f"{environment.load_average_1m or 0.0:.2f}",
-        "threads by default": str(max(1, environment.num_cores - 1)),
+        "threads by default": str(max(1, usable_cores() - 1)),
         "system": environment.system,
         "Python": environment.python,
         "torch": f"{environment.torch_build}, {threading.backend}, {threading.blas}, "
@@ -80,11 +81,11 @@ def _warnings(environment: Environment) -> list[str]:
     usable = environment.processors.num_usable or environment.num_cores
     quota = environment.processors.quota_cores
     if quota is not None and quota < usable:
-        found.append(f"a CPU quota allows {quota:.1f} of {usable} cores; set engine.threads below")
+        found.append(f"a CPU quota allows {quota:.1f} of {usable} cores; default threads follow it")
     if usable < environment.num_cores:
         found.append(
-            f"the affinity mask allows {usable} of {environment.num_cores} cores; set "
-            "engine.threads to fewer"
+            f"the affinity mask allows {usable} of {environment.num_cores} cores; default threads "
+            "follow it"
         )
     if "OMP_NUM_THREADS" in os.environ:
         found.append("OMP_NUM_THREADS is set; engine.threads decides instead")

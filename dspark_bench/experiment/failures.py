@@ -5,6 +5,8 @@ import torch
 from dspark_bench.core.errors import BenchError
 
 OUT_OF_MEMORY = "out of memory"
+_NO_SUCH_ROW = "index out of range in self"
+"""What torch's embedding says of a token that the vocabulary does not have."""
 _ALLOCATION = ("can't allocate memory", "not enough memory", "out of memory")
 
 
@@ -18,6 +20,8 @@ def reason_of(error: BaseException) -> str:
         return f"{error.strerror}{place}"
     if isinstance(error, BenchError):
         return str(error)
+    if isinstance(error, IndexError) and _NO_SUCH_ROW in str(error):
+        return "a token outside of the vocabulary was drawn; do the weights overflow to NaN?"
     return _first_line(error) or type(error).__name__
 
 

@@ -181,7 +181,8 @@ def _scheduler(
     if wants_surface(point) and objects.drafter is not None:
         found = surface_for(point, objects, identity, environment)
         surface = found.surface
-        notes = tuple(f"step costs: {warning}" for warning in surface.warnings())
+        warnings = (*surface.warnings(), *([found.note] if found.note else []))
+        notes = tuple(f"step costs: {warning}" for warning in warnings)
     example = EXAMPLE_SURFACE if wants_surface(point) else None
     scheduler = build_scheduler(point, SchedulerParts(surface or example, calibration.stored))
     if objects.drafter is not None:

@@ -1,12 +1,20 @@
 """One point's configuration as typed values, independent of Hydra from here on."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from dspark_bench.core.errors import UsageError
 from dspark_bench.core.types import RunLimits, SamplingParams
 from dspark_bench.experiment.compose import PACKAGE_DIR, Composed
-from dspark_bench.experiment.schema import EngineSettings, MeasureSettings
+from dspark_bench.experiment.schema import (
+    EngineSettings,
+    MeasureSettings,
+    SloSettings,
+    TargetSettings,
+    TrainSettings,
+)
 from dspark_bench.metrics.slo import Slo
 
 ZOO = PACKAGE_DIR / "zoo"
@@ -14,6 +22,14 @@ NO_DRAFTER = "none"
 PLUGIN_GROUPS = (
     *("drafter", "scheduler", "cost", "calibrator", "load", "lengths", "workload", "acceptance"),
 )
+_PLAIN_GROUPS: Final[dict[str, type]] = {
+    "target": TargetSettings,
+    "engine": EngineSettings,
+    "measure": MeasureSettings,
+    "slo": SloSettings,
+    "train": TrainSettings,
+}
+"""Groups that hold no plug-in, with the keys that they may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +98,13 @@ class PointConfig:
 
 
 def to_point_config(composed: Composed, name: str) -> PointConfig:
-    """Typed values of a composed configuration; a null path becomes the zoo's."""
+    """Typed values of a composed configuration; a null path becomes the zoo's.
+
+    Raises UsageError for a key that no group has.
+    """
     values = composed.values
+    for group, kind in _PLAIN_GROUPS.items():
+        _check_keys(group, values[group], kind)
     components = {group: _component(group, composed) for group in PLUGIN_GROUPS}
     return PointConfig(
         gamma=values["gamma"],
@@ -93,7 +114,7 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
         num_requests=values["num_requests"],
         name=name,
         results_dir=Path(values["results_dir"]),
-        target_dir=Path(values["target"]["path"] or ZOO / "target"),
+        target_dir=_target_dir(values["target"]["path"]),
         **components,
         engine=EngineSettings(**values["engine"]),
         measure=MeasureSettings(**values["measure"]),
@@ -101,6 +122,19 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
         values={key: value for key, value in values.items() if key != "train"},
         choices=composed.choices,
     )
+
+
+def _check_keys(group: str, values: Mapping[str, Any], kind: type) -> None:
+    known = [field.name for field in fields(kind)]
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        raise UsageError(f"{group} has no key {unknown[0]!r}; valid: {', '.join(known)}")
+
+
+def _target_dir(path: str | None) -> Path:
+    if path == "":
+        raise UsageError("target.path is ''; valid: a model's folder, or null for the zoo's")
+    return ZOO / "target" if path is None else Path(path)
 
 
 def _component(group: str, composed: Composed) -> Component:

@@ -19,6 +19,10 @@ from dspark_bench.models.draft_config import (
 )
 
 _MAX_NAME_BYTES = 200
+_MAX_REPEATS = 10_000
+_MIN_TEMPERATURE = 0.001
+_MIN_TOP_P = 0.000_1
+"""Far below what samples otherwise than greedily; below the next, single precision ends."""
 DEVICES = ("auto", "cpu", "cuda")
 _HYDRA_FOLDERS = (
     *("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.job.chdir"),
@@ -105,11 +109,18 @@ def _check_numbers(point: PointConfig) -> None:
         if values[key] < minimum:
             hint = "; no speculation is drafter=none" if key == "gamma" else ""
             raise UsageError(f"{key} is {values[key]}; valid: {minimum} or more{hint}")
+    if values["measure.repeats"] > _MAX_REPEATS:
+        raise UsageError(
+            f"measure.repeats is {values['measure.repeats']}; valid: 1 to {_MAX_REPEATS}"
+        )
     sampling = point.sampling
-    if not (math.isfinite(sampling.temperature) and sampling.temperature >= 0):
-        raise UsageError(f"temperature is {sampling.temperature}; valid: 0 or more")
-    if not 0 < sampling.top_p <= 1:
-        raise UsageError(f"top_p is {sampling.top_p}; valid: above 0, up to 1")
+    is_known = math.isfinite(sampling.temperature)
+    if not (is_known and (sampling.temperature == 0 or sampling.temperature >= _MIN_TEMPERATURE)):
+        raise UsageError(
+            f"temperature is {sampling.temperature}; valid: 0 (greedy), {_MIN_TEMPERATURE} or more"
+        )
+    if not _MIN_TOP_P <= sampling.top_p <= 1:
+        raise UsageError(f"top_p is {sampling.top_p}; valid: {_MIN_TOP_P} to 1")
 
 
 def _check_bounds(point: PointConfig) -> None:

@@ -12,13 +12,14 @@ import numpy as np
 
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.core.json_text import load_json
-from dspark_bench.gate.counts import FIELDS, Counts, PromptCounts
+from dspark_bench.gate.counts import FIELDS, MAX_COUNT, Counts, PromptCounts, check_counts
 from dspark_bench.gate.points import GatePoint, PointIdentity, check_gamma
 from dspark_bench.gate.speed import SpeedUnits
 from dspark_bench.metrics.sums import FloatArray
 
 FORMAT: Final = "dspark-bench baseline"
 VERSION: Final = 1
+_HEAD_LENGTH: Final = 200
 
 
 def write_baseline(path: Path, points: Sequence[GatePoint]) -> None:
@@ -36,6 +37,15 @@ def write_baseline(path: Path, points: Sequence[GatePoint]) -> None:
         aside.replace(path)
     except OSError as error:
         raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def is_baseline(path: Path) -> bool:
+    """Whether a file begins as `write_baseline` writes it, however it goes on."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return f'"format": "{FORMAT}"' in file.read(_HEAD_LENGTH)
+    except OSError:
+        return False
 
 
 def read_baseline(path: Path) -> list[GatePoint]:
@@ -94,36 +104,42 @@ def _read_point(entry: dict[str, Any]) -> GatePoint:
     is_one_each = len(hashes) == len(prompts) == len(set(prompts))
     if not is_one_each or not prompts or not repeats:
         raise ValueError("prompts, prompt_hashes and repeats do not fit together")
-    speed = entry.get("speed")
+    label = entry["label"]
+    if not isinstance(label, str) or not label.isprintable():
+        raise ValueError(f"label is {label!r}; valid: one line of text")
     return GatePoint(
-        label=str(entry["label"]),
+        label=label,
         point_id=str(entry["point_id"]),
         gamma=gamma,
         keys=dict(entry["keys"]),
         identity=PointIdentity(**entry["identity"]),
         counts=PromptCounts(prompts, hashes, repeats),
-        speed=None
-        if speed is None
-        else SpeedUnits(
-            tuple(map(str, speed["labels"])),
-            bool(speed["is_by_prompt"]),
-            _table(speed["table"], (len(speed["labels"]), 4)),
-        ),
+        speed=_read_speed(entry.get("speed")),
     )
+
+
+def _read_speed(speed: dict[str, Any] | None) -> SpeedUnits | None:
+    if speed is None:
+        return None
+    labels = tuple(map(str, speed["labels"]))
+    table = _table(speed["table"], (len(labels), 4))
+    if len(set(labels)) != len(labels):
+        raise ValueError("speed holds a unit twice")
+    return SpeedUnits(labels, bool(speed["is_by_prompt"]), table)
 
 
 def _read_counts(repeat: dict[str, Any], shape: tuple[int, int]) -> Counts:
     tables = [_table(repeat[name], shape) if name in repeat else np.zeros(shape) for name in FIELDS]
     counts = Counts(_table(repeat["cycles"], shape[:1]), *tables)
-    if (counts.accepted > counts.verified).any():
-        raise ValueError("more drafts are accepted than verified")
+    check_counts(counts)
     return counts
 
 
 def _table(values: object, shape: tuple[int, ...]) -> FloatArray:
     table = np.asarray(values, dtype=np.float64)
-    if table.shape != shape or not np.isfinite(table).all() or (table < 0).any():
-        raise ValueError(f"a table of shape {table.shape}; valid: {shape}, numbers of 0 or more")
+    if table.shape != shape or not ((table >= 0) & (table <= MAX_COUNT)).all():
+        valid = f"{shape}, numbers from 0 to {MAX_COUNT:g}"
+        raise ValueError(f"a table of shape {table.shape}; valid: {valid}")
     return table
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from dspark_bench.core.errors import BenchError, RegressionError, ResultsError, UsageError
-from dspark_bench.gate.baseline_file import read_baseline, write_baseline
+from dspark_bench.gate.baseline_file import is_baseline, read_baseline, write_baseline
 from dspark_bench.gate.figures import MIN_REQUESTS
 from dspark_bench.gate.match import check_unique
 from dspark_bench.gate.plan import plan
@@ -43,6 +44,11 @@ class Outputs:
     markdown: Path | None = None
     json: Path | None = None
 
+    def given(self) -> dict[str, Path]:
+        """Those that are asked for, by option."""
+        named = {"--junit": self.junit, "--markdown": self.markdown, "--json": self.json}
+        return {option: path for option, path in named.items() if path is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class CheckRequest:
@@ -59,6 +65,7 @@ class CheckRequest:
 def run_check(request: CheckRequest, console: Console) -> int:
     """Compare, print, write. Returns the exit code; raises UsageError for what is no result."""
     check_margins(request.margin, request.speed_margin)
+    _check_outputs(request)
     try:
         report = compare(
             read_points(request.results),
@@ -94,7 +101,8 @@ def run_update(request: CheckRequest, console: Console) -> None:
                 f"{point.label} has {len(point.counts.prompts)} prompts; a baseline needs "
                 f"{MIN_REQUESTS} or more (check --plan says how many a margin needs)"
             )
-    if request.baseline.is_file():
+    if request.baseline.exists():
+        _refuse_foreign(request.baseline)
         try:
             before = read_baseline(request.baseline)
             _show(compare(points, before, request.margin, names=("new", "the old one")), console)
@@ -127,6 +135,21 @@ def check_margins(margin: float, speed_margin: float | None) -> None:
     for name, value in (("--margin", margin), ("--speed-margin", speed_margin)):
         if value is not None and not (math.isfinite(value) and 0 < value < 1):
             raise UsageError(f"{name} is {value}; valid: above 0, below 1 (0.02 is 2 %)")
+
+
+def _check_outputs(request: CheckRequest) -> None:
+    """Raise UsageError where a report would take the place of the baseline or of another one."""
+    taken = {realpath(request.baseline): "--baseline"}
+    for option, path in request.outputs.given().items():
+        other = taken.setdefault(realpath(path), option)
+        if other != option:
+            raise UsageError(f"{option} is {path}, which {other} names too; valid: another file")
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise UsageError for a file that is no baseline: it is somebody's, and would be lost."""
+    if not is_baseline(path):
+        raise UsageError(f"{path} is no baseline, and --update does not overwrite it")
 
 
 def _refuse_dead(point: GatePoint) -> None:

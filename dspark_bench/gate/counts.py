@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.gate.records import ROUNDING, check_records
 from dspark_bench.metrics.frames import SPECULATIVE, TURN_KEY, decode_cycles, measured
 from dspark_bench.metrics.sums import FloatArray, trial_cycles
 
+MAX_COUNT = 1e12
 FIELDS = ("verified", "accepted", "rejected", "overlaps", "reached", "all_overlaps")
 
 
@@ -58,6 +60,22 @@ class Counts:
         return Counts(self.cycles + other.cycles, *(a + b for a, b in pairs))
 
 
+def check_counts(counts: Counts) -> None:
+    """Raise ValueError for counts by prompt [U, ...] that no cycles can give."""
+    cycles = counts.cycles[:, None]
+    if not counts.cycles.any():
+        raise ValueError("there are no cycles")
+    for name, value, most in (
+        ("drafts are verified than there are cycles", counts.verified, cycles),
+        ("drafts are decided than verified", counts.accepted + counts.rejected, counts.verified),
+        ("positions are reached than verified", counts.reached, counts.verified),
+        ("acceptance is expected than reached", counts.overlaps, counts.reached),
+        ("acceptance is expected than verified", counts.all_overlaps, counts.verified),
+    ):
+        if (value > most * (1 + ROUNDING)).any():
+            raise ValueError(f"more {name}")
+
+
 @dataclass(frozen=True, slots=True)
 class PromptCounts:
     """prompts [U] and the hashes of their tokens [U] (empty where not recorded), sorted by prompt;
@@ -100,6 +118,7 @@ def collect_counts(
 
     A selective scheduler's point speaks by its `full_width` cycles only.
     """
+    check_records(cycles, requests, gamma)
     key = [*TURN_KEY, "request_id"]
     named = measured(requests, SPECULATIVE)
     hashes = named["prompt_hash"] if "prompt_hash" in named.columns else ""
@@ -108,6 +127,11 @@ def collect_counts(
     rows = rows.merge(named, on=key, how="left", validate="many_to_one")
     if rows["prompt_id"].isna().any():
         raise ResultsError("a cycle belongs to no request")
+    if rows.empty and is_selective:
+        raise ResultsError(
+            "confidences shaped every cycle, so that none speaks of the drafter; valid for the "
+            "gate: scheduler=fixed"
+        )
     if rows.empty:
         raise ResultsError("no decode cycle of the speculative arm is recorded")
     prompts = pd.Index(sorted(rows["prompt_id"].astype(str).unique()))

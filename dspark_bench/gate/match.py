@@ -47,8 +47,8 @@ def check_unique(points: Sequence[GatePoint], where: str) -> None:
         for other in points[:index]:
             if point.keys == other.keys:
                 raise ResultsError(
-                    f"{where} hold two points of {point.label} ({other.point_id}, "
-                    f"{point.point_id}) that differ only in paths, seeds or sizes; check one at a "
+                    f"two points of {where} are {point.label} ({other.point_id}, "
+                    f"{point.point_id}) and differ only in paths, seeds or sizes; check one at a "
                     "time"
                 )
 

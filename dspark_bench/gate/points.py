@@ -16,6 +16,7 @@ from dspark_bench.plots.results import find_sweeps
 
 NO_DRAFTER: Final = "none"
 MAX_GAMMA: Final = 4096
+MAX_NAME_LENGTH: Final = 200
 REPLAY: Final = "replay"
 STALE: Final = "stale"
 _UNNAMED: Final = ("name", "results_dir", "num_requests", "seed", "target", "experiment")
@@ -88,9 +89,13 @@ def _planned(path: Path) -> list[dict[str, Any]]:
     entries = read_json(path).get("points", [])
     if isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries):
         names = [entry.get("point_id") for entry in entries]
-        if all(isinstance(name, str) and Path(name).name == name != ".." for name in names):
+        if all(isinstance(name, str) and _is_folder_name(name) for name in names):
             return entries
     raise ResultsError(f"{path} is damaged: points must list objects with a point_id")
+
+
+def _is_folder_name(name: str) -> bool:
+    return Path(name).name == name != ".." and len(name) <= MAX_NAME_LENGTH
 
 
 def _refuse_stale(entries: Sequence[Mapping[str, Any]], folder: Path) -> None:
@@ -115,6 +120,7 @@ def _read_point(folder: Path) -> GatePoint | None:
         facts: Mapping[str, Any] = metrics["facts"]
         gamma = check_gamma(int(keys["gamma"]))
         is_selective = _is_selective(metrics)
+        concurrency = int(facts.get("concurrency") or 1)
         identity = PointIdentity(
             schema_version=int(metrics["schema_version"]),
             target_hash=str(facts["target_hash"]),
@@ -130,7 +136,7 @@ def _read_point(folder: Path) -> GatePoint | None:
     cycles, requests = (_read_frame(folder / f"{name}.parquet") for name in ("cycles", "requests"))
     try:
         counts = collect_counts(cycles, requests, gamma, is_selective)
-        speed = collect_speed(cycles, requests, keys, facts)
+        speed = collect_speed(cycles, requests, keys, facts, concurrency)
     except KeyError as error:
         raise ResultsError(f"records of {folder} have no column {error}") from error
     except ResultsError as error:

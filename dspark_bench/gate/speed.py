@@ -41,13 +41,17 @@ class SpeedUnits:
 
 
 def collect_speed(
-    cycles: pd.DataFrame, requests: pd.DataFrame, keys: Mapping[str, Any], facts: Mapping[str, Any]
+    cycles: pd.DataFrame,
+    requests: pd.DataFrame,
+    keys: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    concurrency: int,
 ) -> SpeedUnits | None:
     """Sums of a point; None where the records have been thinned of their times or timing failed."""
     if not set(STAGE_TIMES) <= set(cycles.columns) or facts.get("timing_invalid"):
         return None
     is_closed = keys.get("load") == "closed"
-    pooling = Pooling(int(keys["gamma"]), int(facts.get("concurrency") or 1), is_closed)
+    pooling = Pooling(int(keys["gamma"]), concurrency, is_closed)
     sums = collect_sums(cycles, requests, pooling)
     columns = COLUMNS if is_closed else _OPEN
     table = np.stack([getattr(sums, name) for name in columns], axis=1)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from dspark_bench.core.errors import UsageError
 
 FloatArray = NDArray[np.float64]
+MIN_RATE = 1e-4
+"""Requests per second: one in about three hours."""
 DrawArrivals = Callable[[int], FloatArray]
 """Number of requests -> their arrival times, seconds from the run's start, in order."""
 
@@ -50,9 +52,9 @@ class OpenLoop:
 
 
 def check_rate(key: str, rate: float) -> None:
-    """Raise UsageError unless `rate` is a positive number of requests per second."""
-    if not (np.isfinite(rate) and rate > 0):
-        raise UsageError(f"load.{key} is {rate}; valid: above 0 requests per second")
+    """Raise UsageError unless `rate` is a number of requests per second that arrive in our time."""
+    if not (np.isfinite(rate) and rate >= MIN_RATE):
+        raise UsageError(f"load.{key} is {rate}; valid: {MIN_RATE:g} requests per second or more")
 
 
 def check_seed(seed: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dspark_bench.core.errors import WorkloadError
-from dspark_bench.core.json_text import parse_json
+from dspark_bench.core.json_text import parse_json, read_text
 from dspark_bench.workloads.prompt import (
     AUTO_TEMPLATE,
     ChatFormat,
@@ -77,7 +77,7 @@ def _digest(prompt: Prompt) -> bytes:
 
 def _read(path: Path) -> list[_Line]:
     try:
-        texts = path.read_text(encoding="utf-8-sig").split("\n")
+        texts = read_text(path, "utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise WorkloadError(f"cannot read prompts {path}: {error}") from error
     lines = [

@@ -81,6 +81,13 @@ def overridden(verb: str, *more: str) -> tuple[str, ...]:
     return (verb, *kept, *more)
 
 
+def either(
+    category: str, name: str, arguments: tuple[str, ...], prepare: Prepare, says: str = ""
+) -> Case:
+    """A case of damage that may be borne."""
+    return Case(category, name, arguments, says, prepare, verdict="either")
+
+
 def one_line(case: Case, outcome: Outcome) -> bool:
     """Whether the message is as it must be."""
     if case.verdict == "named":

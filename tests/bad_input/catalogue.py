@@ -2,10 +2,26 @@
 
 from collections import Counter
 
-from tests.bad_input import checkpoints, configurations, files, gate, overrides, results
+from tests.bad_input import (
+    baselines,
+    checkpoints,
+    configurations,
+    files,
+    gate,
+    overrides,
+    random_damage,
+    records,
+    results,
+    special_files,
+    tokenizers,
+    weights,
+)
 from tests.bad_input.case import Case
 
-_PARTS = (overrides, configurations, checkpoints, files, results, gate)
+_PARTS = (
+    *(overrides, configurations, checkpoints, weights, tokenizers, files, special_files),
+    *(results, random_damage, gate, baselines, records),
+)
 
 
 def catalogue() -> list[Case]:

@@ -1,12 +1,14 @@
 """Ways to break a file of the box. Each returns what a case calls with its working folder."""
 
 import json
+import os
 import shutil
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -166,6 +168,35 @@ def in_point(name: str, file: str, content: Callable[[bytes], bytes]) -> Prepare
         (point / file).write_bytes(content((point / file).read_bytes()))
 
     return with_point(name, change)
+
+
+def in_table(name: str, file: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Prepare:
+    """Change a parquet table of the only point of a sweep."""
+
+    def apply(point: Path) -> None:
+        change(pd.read_parquet(point / file)).to_parquet(point / file, index=False)
+
+    return with_point(name, apply)
+
+
+def pipe(name: str) -> Prepare:
+    """A pipe that nobody writes to in the place of a file."""
+
+    def prepare(box: Path) -> None:
+        (box / name).unlink(missing_ok=True)
+        os.mkfifo(box / name)
+
+    return prepare
+
+
+def link(name: str) -> Prepare:
+    """A link to itself in the place of a file."""
+
+    def prepare(box: Path) -> None:
+        (box / name).unlink(missing_ok=True)
+        (box / name).symlink_to(Path(name).name)
+
+    return prepare
 
 
 def point_json(name: str, change: Callable[[Any], Any], file: str = "metrics.json") -> Prepare:

@@ -1,15 +1,13 @@
-"""Results that are damaged, for every command that reads them; damage at random bytes."""
+"""Results that are damaged, for every command that reads them."""
 
-import random
 from collections.abc import Callable
 from typing import Any, Final
 
-from tests.bad_input.case import Case, overridden
+from tests.bad_input.case import Case, Prepare, either, overridden
 from tests.bad_input.edits import (
     DEEP,
     both,
     drop,
-    edit_bytes,
     folder,
     in_point,
     point_json,
@@ -18,17 +16,10 @@ from tests.bad_input.edits import (
     with_point,
     write,
 )
-from tests.bad_input.gate import CHECK, GATE
 
 DONE: Final = "results/done"
 READERS: Final = ("plot", "report", "recommend")
 RESUME: Final = overridden("sweep", "acceptance=replay", "name=done")
-NUM_SEEDS: Final = 2
-
-_POINT_FILES: Final = (
-    *("metrics.json", "environment.json", "cycles.parquet", "requests.parquet"),
-    *("reliability.csv", "config.yaml"),
-)
 
 _SWEEP_JSON: dict[str, str | bytes] = {
     "empty": "",
@@ -76,106 +67,72 @@ _METRICS: dict[str, Callable[[Any], Any]] = {
     "notes of numbers": lambda m: set_at(m, "notes", value=7),
 }
 
+_OPTIONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("report: a file for a folder", ("report", "prompts.jsonl"), "is not a folder"),
+    ("recommend: a file for a folder", ("recommend", "prompts.jsonl"), "is not a folder"),
+    ("plot: a file of something else", ("plot", "prompts.jsonl"), "prompts.jsonl"),
+    ("plot: an unknown kind", ("plot", DONE, "--kind", "pie"), "'pie'"),
+    ("plot: an unknown format", ("plot", DONE, "--format", "gif"), "'gif'"),
+    ("plot: no format", ("plot", DONE, "--format", ""), "format ''"),
+    ("plot: an unknown style", ("plot", DONE, "--style", "neon"), "'neon'"),
+    ("plot: into a file", ("plot", DONE, "--out", "prompts.jsonl"), "cannot write figures"),
+    ("report: into a file", ("report", DONE, "--out", "prompts.jsonl"), "prompts.jsonl"),
+)
+_BORNE: dict[str, Prepare] = {
+    **{
+        f"sweep.json {name}": write(f"{DONE}/sweep.json", text)
+        for name, text in _SWEEP_JSON.items()
+    },
+    "summary.csv of garbage": write(f"{DONE}/summary.csv", b"\xff\x00"),
+    "a folder left aside by nobody": folder(f"{DONE}/points/.aside-x"),
+    "a file among the points": write(f"{DONE}/points/file", "x"),
+    "an empty folder among the points": folder(f"{DONE}/points/ffffffffffffffff"),
+}
+_UNBEARABLE: tuple[tuple[str, Prepare, str], ...] = (
+    (
+        "a file in the place of the points",
+        both(remove(f"{DONE}/points"), write(f"{DONE}/points", "x")),
+        "points",
+    ),
+    (
+        "a folder in the place of summary.csv",
+        folder(f"{DONE}/summary.csv"),
+        "summary.csv",
+    ),
+)
+
 
 def cases() -> list[Case]:
     """The catalogue's part."""
-    return [*_readers(), *_resumed(), *_random()]
+    return [*_readers(), *_resumed()]
 
 
 def _readers() -> list[Case]:
-    found = []
-    for verb in READERS:
-        arguments = (verb, DONE)
-        found += [
-            Case(
-                "results",
-                f"{verb}: sweep.json {name}",
-                arguments,
-                "sweep.json",
-                prepare,
-                2,
-                "either",
-            )
-            for name, text in _SWEEP_JSON.items()
-            for prepare in (write(f"{DONE}/sweep.json", text),)
-        ]
-        found += [
-            Case("results", f"{verb}: summary.csv {name}", arguments, "", prepare, 2, "either")
-            for name, text in _SUMMARY.items()
-            for prepare in (write(f"{DONE}/summary.csv", text),)
-        ]
-        found += [
-            Case(
-                "results",
-                f"{verb}: metrics.json {name}",
-                arguments,
-                "",
-                point_json(DONE, change),
-                2,
-                "either",
-            )
-            for name, change in _METRICS.items()
-        ]
-        found += [
-            Case(
-                "results",
-                f"{verb}: metrics.json cut off",
-                arguments,
-                "metrics.json",
-                in_point(DONE, "metrics.json", lambda c: c[:40]),
-                2,
-                "either",
-            ),
-            Case(
-                "results",
-                f"{verb}: metrics.json nested without end",
-                arguments,
-                "metrics.json",
-                in_point(DONE, "metrics.json", lambda c: DEEP.encode()),
-                2,
-                "either",
-            ),
-            Case(
-                "results",
-                f"{verb}: no summary.csv",
-                arguments,
-                "summary.csv",
-                remove(f"{DONE}/summary.csv"),
-            ),
-            Case("results", f"{verb}: no sweep", (verb, "target"), "no sweep in target"),
-            Case("results", f"{verb}: no folder", (verb, "nowhere"), "nowhere is not a folder"),
-        ]
-    found += [
-        Case(
-            "results", "report: a file for a folder", ("report", "prompts.jsonl"), "is not a folder"
-        ),
-        Case(
-            "results",
-            "recommend: a file for a folder",
-            ("recommend", "prompts.jsonl"),
-            "is not a folder",
-        ),
-        Case(
-            "results", "plot: a file of something else", ("plot", "prompts.jsonl"), "prompts.jsonl"
-        ),
-        Case("results", "plot: an unknown kind", ("plot", DONE, "--kind", "pie"), "'pie'"),
-        Case("results", "plot: an unknown format", ("plot", DONE, "--format", "gif"), "'gif'"),
-        Case("results", "plot: no format", ("plot", DONE, "--format", ""), "format ''"),
-        Case("results", "plot: an unknown style", ("plot", DONE, "--style", "neon"), "'neon'"),
-        Case(
-            "results",
-            "plot: into a file",
-            ("plot", DONE, "--out", "prompts.jsonl"),
-            "cannot write figures",
-        ),
-        Case(
-            "results",
-            "report: into a file",
-            ("report", DONE, "--out", "prompts.jsonl"),
-            "prompts.jsonl",
-        ),
+    found = [case for verb in READERS for case in _read_by(verb)]
+    return found + [Case("results", name, arguments, says) for name, arguments, says in _OPTIONS]
+
+
+def _read_by(verb: str) -> list[Case]:
+    arguments, found = (verb, DONE), list[Case]()
+
+    def add(name: str, prepare: Prepare, says: str = "") -> None:
+        found.append(either("results", f"{verb}: {name}", arguments, prepare, says))
+
+    for name, text in _SWEEP_JSON.items():
+        add(f"sweep.json {name}", write(f"{DONE}/sweep.json", text), "sweep.json")
+    for name, text in _SUMMARY.items():
+        add(f"summary.csv {name}", write(f"{DONE}/summary.csv", text))
+    for name, change in _METRICS.items():
+        add(f"metrics.json {name}", point_json(DONE, change))
+    for name, content in (("cut off", lambda c: c[:40]), ("too deep", lambda c: DEEP.encode())):
+        add(f"metrics.json {name}", in_point(DONE, "metrics.json", content), "metrics.json")
+    gone = remove(f"{DONE}/summary.csv")
+    return [
+        *found,
+        Case("results", f"{verb}: no summary.csv", arguments, "summary.csv", gone),
+        Case("results", f"{verb}: no sweep", (verb, "target"), "no sweep in target"),
+        Case("results", f"{verb}: no folder", (verb, "nowhere"), "nowhere is not a folder"),
     ]
-    return found
 
 
 def _resumed() -> list[Case]:
@@ -201,150 +158,8 @@ def _resumed() -> list[Case]:
         )
     ]
     found += [
-        Case(
-            "resume",
-            f"sweep.json {name}",
-            RESUME,
-            "",
-            write(f"{DONE}/sweep.json", text),
-            0,
-            "either",
-        )
-        for name, text in _SWEEP_JSON.items()
+        Case("resume", name, RESUME, "", prepare, 0, "either") for name, prepare in _BORNE.items()
     ]
-    return [
-        *found,
-        Case(
-            "resume",
-            "summary.csv of garbage",
-            RESUME,
-            "",
-            write(f"{DONE}/summary.csv", b"\xff\x00"),
-            0,
-            "either",
-        ),
-        Case(
-            "resume",
-            "a folder left aside by nobody",
-            RESUME,
-            "",
-            folder(f"{DONE}/points/.aside-x"),
-            0,
-            "either",
-        ),
-        Case(
-            "resume",
-            "a file among the points",
-            RESUME,
-            "",
-            write(f"{DONE}/points/file", "x"),
-            0,
-            "either",
-        ),
-        Case(
-            "resume",
-            "an empty folder among the points",
-            RESUME,
-            "",
-            folder(f"{DONE}/points/ffffffffffffffff"),
-            0,
-            "either",
-        ),
-        Case(
-            "resume",
-            "a file in the place of the points",
-            RESUME,
-            "points",
-            both(remove(f"{DONE}/points"), write(f"{DONE}/points", "x")),
-        ),
-        Case(
-            "resume",
-            "a folder in the place of summary.csv",
-            RESUME,
-            "summary.csv",
-            folder(f"{DONE}/summary.csv"),
-        ),
-        Case(
-            "resume",
-            "a kept cost surface that is damaged",
-            overridden("sweep", "scheduler=hardware_aware"),
-            "",
-            None,
-            0,
-            "either",
-        ),
+    return found + [
+        Case("resume", name, RESUME, says, prepare) for name, prepare, says in _UNBEARABLE
     ]
-
-
-def _random() -> list[Case]:
-    """Bytes damaged at random: a file bears it, or one line says what is wrong."""
-    found = []
-    for seed in range(NUM_SEEDS):
-        for name in _POINT_FILES:
-            for verb in (*READERS, "sweep"):
-                arguments = RESUME if verb == "sweep" else (verb, DONE)
-                found.append(
-                    Case(
-                        "random damage",
-                        f"{verb}: {name} {seed}",
-                        arguments,
-                        "",
-                        in_point(DONE, name, damage(seed)),
-                        2,
-                        "either",
-                    )
-                )
-        for name in ("metrics.json", "cycles.parquet", "requests.parquet"):
-            found.append(
-                Case(
-                    "random damage",
-                    f"check: {name} {seed}",
-                    CHECK,
-                    "",
-                    in_point(GATE, name, damage(seed)),
-                    2,
-                    "either",
-                )
-            )
-        for name in ("summary.csv", "sweep.json"):
-            for verb in (*READERS, "sweep"):
-                arguments = RESUME if verb == "sweep" else (verb, DONE)
-                found.append(
-                    Case(
-                        "random damage",
-                        f"{verb}: {name} {seed}",
-                        arguments,
-                        "",
-                        edit_bytes(f"{DONE}/{name}", damage(seed)),
-                        2,
-                        "either",
-                    )
-                )
-        found.append(
-            Case(
-                "random damage",
-                f"check: baseline.json {seed}",
-                CHECK,
-                "",
-                edit_bytes("baseline.json", damage(seed)),
-                2,
-                "either",
-            )
-        )
-    return found
-
-
-def damage(seed: int) -> Callable[[bytes], bytes]:
-    """Change a few bytes, or for odd seeds cut the file somewhere and put noise there."""
-
-    def change(content: bytes) -> bytes:
-        rng = random.Random(f"{seed}/{len(content)}")
-        spoiled = bytearray(content)
-        if seed % 2:
-            place = rng.randrange(len(spoiled))
-            return bytes(spoiled[:place]) + rng.randbytes(20)
-        for _ in range(8):
-            spoiled[rng.randrange(len(spoiled))] = rng.randrange(256)
-        return bytes(spoiled)
-
-    return change

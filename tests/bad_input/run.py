@@ -1,4 +1,4 @@
-"""`make bench-bad-input`: every malformed input in a process of its own, and a table of what came.
+"""`make bench-bad-input`: every malformed input as a command, and what came of it as a table.
 
 The processes are copies of one that has imported everything; --fresh starts an interpreter each.
 """
@@ -20,7 +20,10 @@ from typing import NoReturn
 
 import torch
 
-from dspark_bench import cli
+import dspark_bench
+from dspark_bench.__main__ import main as dspark_bench_main
+from dspark_bench.experiment.processors import usable_cores
+from dspark_bench.experiment.robustness_file import ROBUSTNESS, replace_section, revision
 from tests.bad_input.case import (
     TIMEOUT_S,
     Case,
@@ -34,7 +37,8 @@ from tests.bad_input.case import (
 from tests.bad_input.catalogue import catalogue
 from tests.bad_input.stock import write_stock
 
-_REPO = Path(cli.__file__).resolve().parents[1]
+HEADING = "## Bad input"
+_REPO = Path(dspark_bench.__file__).resolve().parents[1]
 _COLUMNS = ("category", "cases", "one line", "exit code", "tracebacks", "hangs", "stray writes")
 
 
@@ -114,11 +118,12 @@ def _become(
         os.chdir(box)
         for number, stream in enumerate(streams, start=1):
             os.dup2(stream, number)
+        sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
         os.environ.update(environment)
         tempfile.tempdir = None
         sys.path.insert(0, str(box))
         sys.argv = ["dspark-bench", *case.arguments]
-        cli.main()
+        dspark_bench_main()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:
@@ -129,20 +134,31 @@ def _become(
         os._exit(code)
 
 
-def table(results: Sequence[Done]) -> str:
-    """Counts by category, as text."""
-    rows = [_COLUMNS]
-    for category in dict.fromkeys(done.case.category for done in results):
-        rows.append(_row(category, [d for d in results if d.case.category == category]))
-    rows.append(_row("all", results))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+def section(results: Sequence[Done], measured: str, how: str) -> str:
+    """The text that is kept: counts by category, and what went wrong. measured: the commit."""
+    rows = [_row(name, [d for d in results if d.case.category == name]) for name in _names(results)]
+    wrong = [done.case.id for done in results if problems(done.case, done.outcome)]
+    lines = [_COLUMNS, ("---",) * len(_COLUMNS), *rows, _row("all", results)]
     return "\n".join(
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
+        [
+            HEADING,
+            "",
+            f"`make bench-bad-input` (commit {measured}): {len(results)} malformed inputs, each "
+            f"met by the command in a process of its own{how}. Counted are those that ended in one "
+            "line on stderr that names what is wrong (or, where damage can be borne, in none), and "
+            f"those with the right exit code; a hang is more than {TIMEOUT_S:.0f} s; a stray write "
+            "is a file changed outside the results.",
+            "",
+            *(f"| {' | '.join(cells)} |" for cells in lines),
+            "",
+            *([f"- wrong: {name}" for name in wrong] or ["No problem was found."]),
+            "",
+        ]
     )
+
+
+def _names(results: Sequence[Done]) -> list[str]:
+    return list(dict.fromkeys(done.case.category for done in results))
 
 
 def _row(name: str, results: Sequence[Done]) -> tuple[str, ...]:
@@ -161,10 +177,11 @@ def _row(name: str, results: Sequence[Done]) -> tuple[str, ...]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the catalogue; returns 1 if a case has another outcome than it must have."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) - 1))
-    parser.add_argument("--only", default="", help="cases whose category or name holds this")
+    parser.add_argument("--jobs", type=int, default=max(1, usable_cores() - 1))
+    parser.add_argument("--only", default="", help="cases that are called so; not kept")
     parser.add_argument("--fresh", action="store_true", help="a new interpreter for every case")
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("--out", type=Path, default=ROBUSTNESS, help="section is replaced here")
+    chosen, measured = parser.parse_args(arguments), revision()
     cases = catalogue()
     numbers = [number for number, case in enumerate(cases) if chosen.only in case.id]
     torch.set_num_threads(1)
@@ -183,7 +200,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wrong = [done for done in results if problems(done.case, done.outcome)]
     for done in wrong:
         print(describe(done.case, done.outcome), end="\n\n")
-    print(table(results))
+    how = ", a new interpreter each" if chosen.fresh else ""
+    text = section(results, measured, how)
+    if not chosen.only:
+        replace_section(chosen.out, text)
+    print(text)
     seconds = time.monotonic() - started
     print(f"{len(results)} cases, {len(wrong)} wrong, {seconds:.0f} s with {chosen.jobs} at a time")
     return 1 if wrong else 0

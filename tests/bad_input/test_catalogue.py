@@ -8,6 +8,7 @@ from tests.bad_input.case import Case, Outcome, changed, describe, open_box, ove
 from tests.bad_input.catalogue import catalogue, representative
 from tests.bad_input.edits import write
 from tests.bad_input.inprocess import run_here
+from tests.bad_input.run import Done, run_case, section
 
 _CASES = catalogue()
 _FAST = representative(_CASES, every=40)
@@ -37,6 +38,18 @@ def test_the_catalogue_is_large_and_reaches_every_command() -> None:
         *("sweep", "run", "plot", "report", "recommend", "check"),
         *("train", "calibrate", "profile", "verify", "list", "doctor"),
     }
+
+
+def test_a_command_in_a_process_of_its_own_ends_as_here(stock: Path, tmp_path: Path) -> None:
+    number = next(i for i, case in enumerate(_CASES) if case.says == "gamma is 0")
+    outcome = run_case(number, stock, tmp_path, is_fresh=False)
+    assert not problems(_CASES[number], outcome), describe(_CASES[number], outcome)
+    text = section([Done(_CASES[number], outcome)], "1a2b3c4", "")
+    assert "| overrides | 1 | 1/1 | 1/1 | 0 | 0 | 0 |" in text
+    assert "No problem was found." in text
+    wrong = section([Done(_CASES[number], Outcome(0, "", "", ("stray.txt",)))], "1a2b3c4", "")
+    assert "| overrides | 1 | 0/1 | 0/1 | 0 | 0 | 1 |" in wrong
+    assert "- wrong: overrides: gamma=0" in wrong
 
 
 def test_the_harness_sees_what_is_wrong(stock: Path, tmp_path: Path) -> None:

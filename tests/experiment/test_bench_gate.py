@@ -1,14 +1,13 @@
-"""Bounds against scipy, resampling that never compares a run with itself, sections that replace."""
+"""Bounds against scipy, and resampling that never compares a run with itself."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from dspark_bench.experiment.bench_gate import judge, repetition
-from dspark_bench.experiment.bench_gate_text import replace_section, tally, upper_bound
+from dspark_bench.experiment.bench_gate_text import tally, upper_bound
 from dspark_bench.experiment.gate_runs import noise_for
 from dspark_bench.experiment.gate_tables import ReplayTables, walk
 
@@ -60,7 +59,8 @@ def test_noise_is_interpolated_in_its_square() -> None:
 def test_verdicts_are_counted() -> None:
     found = tally("name", ["pass", "fail", "open", "pass"])
     assert (found.n, found.num_failed, found.num_open) == (4, 1, 1)
-    assert found.row().startswith("| name | 4 | 25.0% (at most ")
+    assert found.row("1a2b3c4").startswith("| name | 4 | 25.0% (at most ")
+    assert found.row("1a2b3c4").endswith(" | 1a2b3c4 |")
 
 
 def test_the_judge_is_the_gates() -> None:
@@ -70,13 +70,3 @@ def test_the_judge_is_the_gates() -> None:
 
     assert verdict(0.6) == "pass"
     assert verdict(0.5) == "fail"
-
-
-def test_only_its_own_section_is_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "robustness.md"
-    path.write_text("# Title\n\n## The acceptance gate\n\nold\n\n## Faults\n\nkept\n")
-    replace_section(path, "## The acceptance gate\n\nnew\n")
-    text = path.read_text()
-    assert text == "# Title\n\n## Faults\n\nkept\n\n## The acceptance gate\n\nnew\n"
-    replace_section(path, "## The acceptance gate\n\nnewer\n")
-    assert path.read_text() == text.replace("new\n", "newer\n")

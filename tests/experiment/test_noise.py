@@ -18,6 +18,7 @@ from dspark_bench.experiment import point as point_module
 from dspark_bench.experiment.display import SweepDisplay
 from dspark_bench.experiment.gpu_process import GpuTelemetry, sampled
 from dspark_bench.experiment.noise_lines import noise_lines
+from dspark_bench.experiment.processors import usable_cores
 from dspark_bench.experiment.sweep import SweepRequest, run_sweep
 from dspark_bench.metrics.machine import Reading, Window, machine_warnings, summarise_machine
 from dspark_bench.report.markdown import render_markdown
@@ -156,3 +157,12 @@ def test_doctor_looks_with_the_same_limits(monkeypatch: pytest.MonkeyPatch) -> N
     assert set(machine_warnings(seen.as_json())) <= set(found.warnings)
     assert any("steal" in warning for warning in found.warnings) is (0.5 / cores > 0.01)
     assert found.facts["GPU"] == "no NVML: none here" and "usable" in found.facts["CPU"]
+
+
+def test_doctor_names_the_threads_that_runs_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    found = doctor.diagnose()
+    assert found.facts["threads by default"] == str(max(1, usable_cores() - 1))
+    assert int(found.facts["threads by default"]) <= 2
+    assert any("default threads follow it" in warning for warning in found.warnings)

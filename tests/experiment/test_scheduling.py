@@ -103,6 +103,19 @@ def test_a_kept_surface_that_no_longer_fits_is_measured_again(
     assert json.loads(path.read_text())["surface"]["step_s"][0][0] < slow[0][0] / 10
 
 
+def test_a_kept_surface_that_is_damaged_is_measured_again_and_named(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    overrides = tiny_overrides(tiny_zoo, tmp_path, "gamma=2")
+    assert cli.execute(["profile", *overrides]) == 0
+    (path,) = (tmp_path / "results" / ".costs").glob("*.json")
+    path.write_bytes(path.read_bytes()[:100])
+    assert cli.execute(["run", *overrides, "scheduler=hardware_aware"]) == 0
+    assert json.loads(path.read_text())["surface"]["requests"] == [1]
+    (metrics,) = (tmp_path / "results" / "tiny" / "points").glob("*/metrics.json")
+    assert f"{path.name} was damaged and has been measured again" in metrics.read_text()
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -28,7 +28,7 @@ def records(
     cycles, requests = [], []
     for repeat in range(num_repeats):
         for prompt in range(num_prompts):
-            own = chance + 0.1 * np.sin(prompt)
+            own = float(np.clip(chance + 0.1 * np.sin(prompt), 0, 1))
             names = {"repeat": repeat, "block": repeat * num_prompts + prompt, "request_id": prompt}
             requests.append(
                 request(**names, prompt_id=f"p{prompt}") | {"prompt_hash": f"hash{prompt}"}

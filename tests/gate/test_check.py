@@ -131,7 +131,7 @@ def test_what_is_missing_or_other_is_a_set_up_error(
     write_point(tmp_path / "tokens", "two", records(gamma=2, seed=1))
     assert "'p0' has other tokens" in error_of(tmp_path / "tokens")
     write_point(other("twice"), "copy", records())
-    assert "two points of semi_ar gamma=3" in error_of(tmp_path / "twice")
+    assert "two points of the results are semi_ar gamma=3" in error_of(tmp_path / "twice")
     broken = other("broken") / "points" / "three" / "cycles.parquet"
     broken.write_bytes(broken.read_bytes()[:100])
     assert "cannot read" in error_of(tmp_path / "broken")

@@ -21,6 +21,7 @@ def frames() -> tuple[pd.DataFrame, pd.DataFrame]:
             num_accepted=1,
             is_rejected=True,
             request_id=1,
+            cycle=1,
             expected_acceptance=[0.7, 0.65],
         ),
         cycle(num_drafted=0, verify_len=0, is_prefill=True, request_id=1),
@@ -82,6 +83,8 @@ def test_a_selective_scheduler_speaks_by_full_width_cycles_only() -> None:
     cycles["full_width"] = [True, False, True, False, True]
     found = collect_counts(cycles, requests, gamma=2, is_selective=True)
     assert found.repeats[0].cycles.tolist() == [1, 1]
+    with pytest.raises(ResultsError, match="valid for the gate: scheduler=fixed"):
+        collect_counts(cycles.assign(full_width=False), requests, gamma=2, is_selective=True)
 
 
 def test_cycles_without_a_request_are_refused() -> None:

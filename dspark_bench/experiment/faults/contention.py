@@ -3,13 +3,14 @@
 import importlib.util
 import signal
 import time
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import psutil
 
 from dspark_bench.core.errors import PointsFailedError, ResultsError
-from dspark_bench.experiment.faults.inspection import counts
+from dspark_bench.experiment.faults.inspection import counts, finished
 from dspark_bench.experiment.faults.reference import Reference
 from dspark_bench.experiment.faults.report import Tally
 from dspark_bench.experiment.faults.sweeps import NAME, Bench, Running
@@ -17,6 +18,7 @@ from dspark_bench.experiment.faults.sweeps import NAME, Bench, Running
 _LAUNCHER: Final = "hydra_plugins.hydra_joblib_launcher"
 _WORKER: Final = "loky"
 _LONGEST_DELAY_S: Final = 2.0
+_WORK_S: Final = 0.5
 
 
 def two_at_once(bench: Bench, reference: Reference, times: int, rng: np.random.Generator) -> Tally:
@@ -38,8 +40,12 @@ def two_at_once(bench: Bench, reference: Reference, times: int, rng: np.random.G
 
 
 def killed_worker(bench: Bench, reference: Reference, times: int) -> Tally:
-    """kill -9 at a worker of joblib's launcher once a point is finished."""
-    tally = Tally("crashed worker", "kill -9 at a worker of hydra/launcher=joblib")
+    """kill -9 at a worker of joblib's launcher: as it starts, or once a point is finished."""
+    tally = Tally(
+        "crashed worker",
+        "kill -9 at one of two workers of hydra/launcher=joblib, in turn 0.5 s after they start "
+        "and once a point is finished",
+    )
     if not has_joblib():
         tally.how += ": not run, hydra-joblib-launcher is not installed"
         return tally
@@ -47,7 +53,7 @@ def killed_worker(bench: Bench, reference: Reference, times: int) -> Tally:
         with bench.results() as results:
             folder = results / NAME
             running = bench.launch(results, ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"))
-            if not _kill_worker(running):
+            if not _kill_worker(running, folder if number % 2 else None):
                 tally.problems.append(f"no worker was found:\n{running.end().text}")
                 continue
             ended = running.end()
@@ -69,12 +75,15 @@ def has_joblib() -> bool:
         return False
 
 
-def _kill_worker(running: Running) -> bool:
-    """Kill one worker while points are left. False if there was none to kill."""
+def _kill_worker(running: Running, folder: Path | None) -> bool:
+    """Kill one of the workers, at once or when a point of the folder is finished.
+
+    False if there was none to kill.
+    """
     while running.process.poll() is None:
         workers = _workers(running.process.pid)
-        if len(workers) > 1:
-            time.sleep(0.5)
+        if len(workers) > 1 and (folder is None or finished(folder)):
+            time.sleep(_WORK_S)
             workers[0].send_signal(signal.SIGKILL)
             return True
         time.sleep(0.05)

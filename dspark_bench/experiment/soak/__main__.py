@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from dspark_bench.core.errors import RegressionError
-from dspark_bench.experiment.bench_gate_text import replace_section
+from dspark_bench.experiment.robustness_file import ROBUSTNESS, replace_section, revision
 from dspark_bench.experiment.soak.rounds import ZOO_ARMS
 from dspark_bench.experiment.soak.soak import SoakPlan, run_soak, section
 
@@ -22,16 +22,14 @@ def main(
     per_round: Annotated[int, typer.Option(help="Requests per round.")] = 50,
     rate: Annotated[float, typer.Option(help="Requests per second of open loads.")] = 12.0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0: all cores but one.")] = 0,
-    out: Annotated[Path, typer.Option(help="File whose section is replaced.")] = Path(
-        "results/reference/robustness.md"
-    ),
+    out: Annotated[Path, typer.Option(help="File whose section is replaced.")] = ROBUSTNESS,
 ) -> None:
     """Run, print, and write the section."""
-    console = Console(width=160)
+    console, measured = Console(width=160), revision()
     common = ("workload=mixed", "num_requests=288", f"engine.threads={threads or 'null'}")
     plan = SoakPlan(ZOO_ARMS, common, requests, per_round, rate)
     done = run_soak(plan, lambda line: console.print(line, markup=False, soft_wrap=True))
-    text = section(plan, done)
+    text = section(plan, done, measured)
     console.print(text, markup=False, soft_wrap=True)
     replace_section(out, text)
     if done.problems:

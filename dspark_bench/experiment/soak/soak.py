@@ -99,8 +99,8 @@ def _serve(item: Round, done: SoakResult) -> None:
     done.combinations.add((item.arm.name, item.load_name))
 
 
-def section(plan: SoakPlan, done: SoakResult) -> str:
-    """The text that is kept."""
+def section(plan: SoakPlan, done: SoakResult, revision: str) -> str:
+    """The text that is kept. revision: of the code that was run."""
     totals, memory = done.totals, done.memory
     num_served = sum(n for reason, n in totals.reasons.items() if reason not in UNSERVED)
     reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(totals.reasons.items()))
@@ -130,11 +130,11 @@ def section(plan: SoakPlan, done: SoakResult) -> str:
         [
             HEADING,
             "",
-            f"`make soak`: {plan.num_requests} requests of mixed prompts and lengths in one "
-            f"process, {len(plan.arms)} engines that live throughout (baseline, drafters, "
-            f"schedulers), each round another load; before them {num_filling} "
-            "that fill every cache row. Growth: median of the last quarter of rounds "
-            "less the quarter before; slope: least squares over the second half.",
+            f"`make soak` (commit {revision}): {plan.num_requests} requests of mixed prompts and "
+            f"lengths in one process, {len(plan.arms)} engines that live throughout (baseline, "
+            f"drafters, schedulers), each round another load; before them {num_filling} that fill "
+            "every cache row. Growth: median of the last quarter of rounds less the quarter "
+            "before; slope: least squares over the second half.",
             "",
             "| | |",
             "|---|---|",

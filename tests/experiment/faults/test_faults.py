@@ -10,7 +10,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from dspark_bench.experiment.faults.contention import two_at_once
+from dspark_bench.experiment.faults.contention import killed_worker, two_at_once
 from dspark_bench.experiment.faults.inspection import counts, leftovers, metric_keys, problems
 from dspark_bench.experiment.faults.limits import out_of_memory
 from dspark_bench.experiment.faults.reference import Reference
@@ -80,14 +80,36 @@ def test_the_program_itself_survives(
     assert tally.n >= 3
 
 
+@pytest.mark.slow
+def test_the_points_of_a_crashed_worker_are_named(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    bench = tiny_bench(tiny_zoo, tmp_path, start_program)
+    tally = killed_worker(bench, Reference.measure(bench), 1)
+    assert (tally.n, tally.problems) == (1, [])
+    assert tally.outcomes["lost points named, exit 4"] == 1
+
+
 def test_the_section_counts_outcomes_and_names_problems() -> None:
     tally = Tally("kill -9", "at random", n=2)
     tally.outcomes.update({"resumed": 1, "lost": 1})
-    assert "No problem was found." in section([tally], "about")
-    tally.expect(False, "a point is gone")
-    text = section([tally], "about")
-    assert "| kill -9 | at random | 2 | resumed: 1; lost: 1 | 1 |" in text
-    assert "- kill -9: a point is gone" in text
+    assert "No problem was found." in section([tally], "about", "1a2b3c4")
+    tally.expect(False, "a point is gone\nand its log")
+    text = section([tally], "about", "1a2b3c4")
+    assert "| kill -9 | at random | 2 | resumed: 1; lost: 1 | 1 | 1a2b3c4 |" in text
+    assert "- kill -9: a point is gone\n" in text
+    assert "No problem was found." not in text
+
+
+def test_chosen_faults_replace_their_own_rows_only() -> None:
+    first, second = Tally("kill -9", "at random", n=2), Tally("full disk", "small", n=1)
+    first.expect(False, "a point is gone")
+    second.expect(False, "it hangs")
+    before = section([first, second], "three points", "1a2b3c4")
+    text = section([Tally("full disk", "smaller", n=4)], "four points", "5d6e7f8", before)
+    assert "three points" in text and "four points" not in text
+    assert text.index("| kill -9 | at random | 2 |  | 1 | 1a2b3c4 |") < text.index(
+        "| full disk | smaller | 4 |  | 0 | 5d6e7f8 |"
+    )
+    assert "- kill -9: a point is gone" in text and "it hangs" not in text
 
 
 def _cut(path: Path) -> None:

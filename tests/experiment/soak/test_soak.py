@@ -117,6 +117,6 @@ def test_a_small_soak_accounts_for_everything(tiny_zoo: TinyZoo, tmp_path: Path)
     assert done.problems == []
     assert (len(lines), done.seen) == (5 + 9, set(range(42 + 5 * 16)))
     assert done.totals.reasons.total() == 122
-    text = section(plan, done)
+    text = section(plan, done, "1a2b3c4")
     assert "| requests sent / came back once | 122 / 122 |" in text
     assert "| cache rows not given back after a round | 0 |" in text

@@ -1,0 +1,82 @@
+"""Whether a point's records can be what a sweep wrote, before anything is counted in them."""
+
+import numpy as np
+import pandas as pd
+
+from dspark_bench.core.errors import ResultsError
+from dspark_bench.metrics.frames import SPECULATIVE, STAGE_TIMES, TURN_KEY, measured
+
+_KEYS = ("repeat", "block", "request_id")
+_COUNTS = ("cycle", "num_drafted", "verify_len", "num_accepted")
+_FLAGS = ("is_warmup", "is_prefill", "is_rejected")
+ROUNDING = 1e-3
+"""What a sum of single-precision probabilities may exceed 1 by."""
+
+
+def check_records(cycles: pd.DataFrame, requests: pd.DataFrame, gamma: int) -> None:
+    """Raise ResultsError naming table and column where values cannot be right.
+
+    Values are those of the measured speculative turns: the gate counts no others. Raises KeyError
+    for a column that is missing.
+    """
+    for name in _FLAGS:
+        _require(pd.api.types.is_bool_dtype(cycles[name]), "cycles.parquet", name, "true or false")
+    flags = requests["is_warmup"]
+    _require(pd.api.types.is_bool_dtype(flags), "requests.parquet", "is_warmup", "true or false")
+    for name in set(STAGE_TIMES) & set(cycles.columns):
+        is_time = pd.api.types.is_float_dtype(cycles[name]) and (cycles[name] >= 0).all()
+        _require(is_time, "cycles.parquet", name, "seconds of 0 or more")
+    counted, named = measured(cycles, SPECULATIVE), measured(requests, SPECULATIVE)
+    for name in (*_KEYS, *_COUNTS):
+        _require_whole(counted, "cycles.parquet", name)
+    for name in _KEYS:
+        _require_whole(named, "requests.parquet", name)
+    _check_order(counted, gamma)
+    _check_overlaps(counted)
+    _check_unique(counted, named)
+
+
+def _check_order(cycles: pd.DataFrame, gamma: int) -> None:
+    """gamma >= drafted >= verified >= accepted, and a rejection leaves one draft behind it."""
+    drafted, verified = cycles["num_drafted"], cycles["verify_len"]
+    accepted, is_rejected = cycles["num_accepted"], cycles["is_rejected"]
+    _require((drafted <= gamma).all(), "cycles.parquet", "num_drafted", f"up to gamma, {gamma}")
+    _require((verified <= drafted).all(), "cycles.parquet", "verify_len", "up to num_drafted")
+    most = verified - is_rejected
+    what = "up to verify_len, less one that is rejected"
+    _require((accepted <= most).all(), "cycles.parquet", "num_accepted", what)
+
+
+def _check_overlaps(cycles: pd.DataFrame) -> None:
+    if "expected_acceptance" not in cycles.columns:
+        return
+    what = "lists of numbers from 0 to 1"
+    rows = [values for values in cycles["expected_acceptance"] if values is not None]
+    try:
+        table = np.concatenate([np.zeros(0), *(np.asarray(v, dtype=np.float64) for v in rows)])
+    except (TypeError, ValueError):
+        table = np.full((1,), np.nan)
+    is_share = table.ndim == 1 and bool(((table >= 0) & (table <= 1 + ROUNDING)).all())
+    _require(is_share, "cycles.parquet", "expected_acceptance", what)
+
+
+def _check_unique(cycles: pd.DataFrame, requests: pd.DataFrame) -> None:
+    key = [*TURN_KEY, "request_id"]
+    _require(
+        not cycles.duplicated([*key, "cycle"]).any(), "cycles.parquet", "cycle", "each one once"
+    )
+    named = requests[[*key, "prompt_id"]].drop_duplicates()
+    what = "one prompt per request"
+    _require(named["prompt_id"].notna().all(), "requests.parquet", "prompt_id", what)
+    _require(not named.duplicated(key).any(), "requests.parquet", "prompt_id", what)
+
+
+def _require_whole(frame: pd.DataFrame, table: str, column: str) -> None:
+    values = frame[column]
+    is_whole = pd.api.types.is_integer_dtype(values) and bool((values >= 0).all())
+    _require(is_whole, table, column, "whole numbers of 0 or more")
+
+
+def _require(is_so: bool | np.bool, table: str, column: str, valid: str) -> None:
+    if not is_so:
+        raise ResultsError(f"{table} is damaged in {column}; valid: {valid}")
