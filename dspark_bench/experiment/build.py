@@ -154,6 +154,17 @@ EXAMPLE_SURFACE = CostSurface(
 )
 """Drafts that survive every other time just pay: confidences then decide much. For checks of a
 scheduler's law, where no time is measured."""
+CLIFF_SURFACE = CostSurface(
+    (1, 1024),
+    (0, 1, 2, 8),
+    ((1.0, 1.7, 1.75, 1.8), (1024.0, 1740.8, 1792.0, 1843.2)),
+    (1,),
+    ((0.0,), (0.0,)),
+    (0.0, 0.0),
+    (0.0, 0.0),
+)
+"""The first drafts do not pay, many together do: who looks at all of them at once will choose the
+near ones by the far ones."""
 
 
 @dataclass(frozen=True, slots=True)

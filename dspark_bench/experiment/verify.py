@@ -25,6 +25,7 @@ from dspark_bench.engine.exactness import (
 )
 from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget
 from dspark_bench.experiment.build import (
+    CLIFF_SURFACE,
     EXAMPLE_SURFACE,
     ModelCache,
     PointObjects,
@@ -48,6 +49,7 @@ DISTRIBUTION_LENGTH = 4
 DISTRIBUTION_BATCH = 1024
 ANTICIPATION_TRIALS = 200
 LAWS = SchedulerParts(EXAMPLE_SURFACE)
+CLIFF = SchedulerParts(CLIFF_SURFACE)
 BATCH = 8
 
 
@@ -88,10 +90,13 @@ def scheduler_checks(point: PointConfig) -> list[CheckResult]:
 
     gamma = max(1, min(point.gamma, DISTRIBUTION_LENGTH))
     law = distribution_check(serve, DISTRIBUTION_REQUESTS, gamma, DISTRIBUTION_LENGTH)
-    causal = non_anticipation_check(
-        lambda: build_scheduler(point, LAWS), point.gamma, ANTICIPATION_TRIALS, point.seed
-    )
     spec = build_scheduler(point, LAWS).spec
+    if spec.needs_hindsight:
+        causal = CheckResult("non_anticipation", False, "is told the accepted lengths beforehand")
+    else:
+        causal = non_anticipation_check(
+            lambda: build_scheduler(point, CLIFF), point.gamma, ANTICIPATION_TRIALS, point.seed
+        )
     promise = CheckResult(
         "promise",
         spec.is_non_anticipating,

@@ -8,6 +8,8 @@ import pytest
 from dspark_bench import cli
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import PlanContext, SchedulerSpec
+from dspark_bench.experiment.sweep import SweepRequest, single_point
+from dspark_bench.experiment.verify import scheduler_checks
 from dspark_bench.schedulers.fixed import FixedScheduler
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
@@ -52,6 +54,23 @@ def test_a_biased_scheduler_fails(
     shown = capsys.readouterr()
     assert code == 1
     assert "not exact: distribution, non_anticipation" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "reason"),
+    [
+        ("global_argmax", "decisions moved when only later confidences changed"),
+        ("oracle", "is told the accepted lengths beforehand"),
+    ],
+)
+def test_schedulers_that_look_ahead_are_caught_at_it(
+    tiny_zoo: TinyZoo, tmp_path: Path, scheduler: str, reason: str
+) -> None:
+    overrides = tiny_overrides(tiny_zoo, tmp_path, "gamma=3", f"scheduler={scheduler}")
+    point = single_point(SweepRequest(tuple(overrides)), "verify").config
+    promise, _, causal = scheduler_checks(point)
+    assert not promise.is_passed and not causal.is_passed
+    assert reason in causal.detail
 
 
 def test_verify_takes_one_point(
