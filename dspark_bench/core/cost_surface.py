@@ -26,8 +26,8 @@ class CostSurface:
     step_s [n][m]: all of a cycle but drafting, when every request verifies that many drafts;
     slots [k]: draft lengths, rising from 1; draft_s [n][k]: proposing that many for every request;
     absorb_s [n]: the drafter's part of a cycle that proposes nothing: it reads what was committed;
-    ragged_s [n]: what a cycle takes longer for every token by which the longest draft of a batch
-    exceeds the mean, because attention pads to the longest.
+    ragged_s [n]: what a cycle takes longer where requests verify different lengths, because rows
+    must be sorted into padded attention calls and out of them.
     """
 
     requests: tuple[int, ...]
@@ -89,7 +89,7 @@ class CostSurface:
         return _at(num_requests, self.requests, np.asarray(self.absorb_s))
 
     def ragged_at(self, num_requests: int) -> float:
-        """Seconds per token by which the longest draft exceeds the mean."""
+        """Seconds that a cycle of different lengths takes longer."""
         return _at(num_requests, self.requests, np.asarray(self.ragged_s))
 
 

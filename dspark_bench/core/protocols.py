@@ -113,7 +113,7 @@ class StepCost(Protocol):
         ...
 
     def ragged_s(self, num_requests: int) -> float:
-        """More for every token by which the longest draft exceeds the mean over the batch."""
+        """More for a cycle in which requests verify different lengths."""
         ...
 
     def observe(self, records: Sequence[CycleRecord]) -> None:

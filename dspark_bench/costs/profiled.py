@@ -52,7 +52,7 @@ class ProfiledCost:
         return self._absorb[num_requests]
 
     def ragged_s(self, num_requests: int) -> float:
-        """Per token by which the longest draft exceeds the mean, seconds."""
+        """More for a cycle of different lengths, seconds."""
         if num_requests not in self._ragged:
             self._ragged[num_requests] = self._surface.ragged_at(num_requests)
         return self._ragged[num_requests]

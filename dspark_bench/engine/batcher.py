@@ -44,6 +44,7 @@ class Batcher:
         self.unserved: list[RequestRecord] = []
         self._load = load
         self._cache = cache
+        self._draft_rows = list(range(cache.num_rows))
         self._seed = seed
         self._limits = limits
         self._num_requests = len(requests)
@@ -85,7 +86,8 @@ class Batcher:
             request, scheduled = self._waiting.popleft()
             key = request_key(self._seed, request.request_id)
             row = self._cache.acquire()
-            self.active.append(ActiveRequest(request, row, key, scheduled, now_s))
+            state = ActiveRequest(request, row, self._draft_rows[row], key, scheduled, now_s)
+            self.active.append(state)
         self.active.sort(key=lambda state: state.row)  # neighbouring rows need no gathering
         if self._limits.max_waiting is not None:
             while len(self._waiting) > self._limits.max_waiting:
@@ -110,6 +112,7 @@ class Batcher:
         """Free the rows of finished requests."""
         for state in finished:
             self._cache.release(state.row)
+            self._draft_rows[state.row] = state.draft_row
         gone = {state.row for state in finished}
         self.active = [state for state in self.active if state.row not in gone]
         self._num_finished += len(finished)

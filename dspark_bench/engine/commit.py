@@ -88,7 +88,7 @@ class Commit:
             following.extend(prompt + outcome.emitted)
         chosen = torch.tensor([index, following], device=features.device)
         return ContextUpdate(
-            rows=tuple(o.state.row for _, o in going),
+            rows=tuple(o.state.draft_row for _, o in going),
             starts=tuple(
                 o.state.context_len - count for (_, o), count in zip(going, counts, strict=True)
             ),

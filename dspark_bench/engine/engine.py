@@ -31,6 +31,7 @@ from dspark_bench.engine.batcher import Batcher
 from dspark_bench.engine.commit import Commit, CycleFacts, commit_cycle
 from dspark_bench.engine.plugin_checks import check_lengths, check_proposal
 from dspark_bench.engine.record import carry_record, recorded_tokens
+from dspark_bench.engine.row_order import order_rows
 from dspark_bench.engine.state import ActiveRequest
 from dspark_bench.engine.timing import StageTimer
 from dspark_bench.engine.utilisation import CpuUtilisation
@@ -144,6 +145,7 @@ class Engine:
             self._draft_again(states, verify_lens, noise, recorded)
             timer.draft()
 
+        order_rows(states, verify_lens, self._cache)
         batch = build_verify_batch(states, proposal, verify_lens, self._cache)
         output = self._target.forward(
             batch.token_ids, batch.plan, self._cache, batch.logit_rows, self._feature_layers
@@ -281,7 +283,7 @@ class Engine:
         if recorded is not None and not self._sampling.is_greedy:
             forced = recorded.token_ids[: len(lens), : max(lens)]
         batch = DraftBatch(
-            rows=tuple(state.row for state in chosen),
+            rows=tuple(state.draft_row for state in chosen),
             context_lens=tuple(state.context_len for state in chosen),
             anchors=torch.tensor([state.anchor for state in chosen], device=device),
             draft_lens=lens,

@@ -12,6 +12,8 @@ NOISE_BLOCK = 32
 class ActiveRequest:
     """A request that holds a cache row. Mutated by the engine, once per cycle.
 
+    row: of the target's cache, which may change (`row_order`); draft_row: of the drafter's, which
+    stays; width: recent mean of what it verifies per cycle;
     context_len: tokens run through the target, which is also the anchor's position;
     anchor: last emitted token, not yet run through the target; -1 before the prompt has been read;
     cycle: how many cycles it has had, the prompt's included; noise: drawn for a block of cycles.
@@ -19,9 +21,11 @@ class ActiveRequest:
 
     request: Request
     row: int
+    draft_row: int
     key: int
     scheduled_s: float
     admitted_s: float
+    width: float = 0.0
     context_len: int = 0
     anchor: int = -1
     cycle: int = 0

@@ -32,7 +32,7 @@ MANY = 64
 """Cells of few requests are measured in more cycles, so that this many requests' cycles are."""
 RAGGED = -1
 RAGGED_FROM = 4
-"""Least number of requests of which every fourth is not all."""
+"""Least number of requests of which a quarter is not all."""
 Cell = tuple[int, int]
 """Requests, and drafts verified by each."""
 
@@ -40,7 +40,8 @@ Cell = tuple[int, int]
 class LengthCycle:
     """Walks through draft lengths, one per cycle, the same for every request.
 
-    A length of `RAGGED` stands for 1 and, for every fourth request, gamma.
+    A length of `RAGGED` stands for a batch as confidences make it: gamma in its first quarter,
+    where `row_order` puts long drafts that last, and 0, 1, 2 in turn behind it.
     """
 
     spec = SchedulerSpec("length_cycle")
@@ -55,7 +56,10 @@ class LengthCycle:
         self._turn += 1
         size = len(context.request_ids)
         if length == RAGGED:
-            return [context.gamma if place % 4 == 0 else 1 for place in range(size)]
+            return [
+                context.gamma if 4 * place < size else min(place % 3, context.gamma)
+                for place in range(size)
+            ]
         return [min(length, context.gamma)] * size
 
     def plan_verify(
@@ -126,7 +130,7 @@ def measure_surface(
 
 
 def _ragged_s(surface: CostSurface, size: int, gamma: int, records: Sequence[CycleRecord]) -> float:
-    """What the ragged cycles took longer than an even batch of as many tokens, per token."""
+    """What the ragged cycles took longer than an even batch of as many tokens."""
     if not records:
         return 0.0
     total = records[0].batch_tokens - size
@@ -135,7 +139,7 @@ def _ragged_s(surface: CostSurface, size: int, gamma: int, records: Sequence[Cyc
     even_s += float(evaluate(surface.draft_curve(gamma), np.array([total / gamma]))[0])
     even_s += surface.absorb_at(size)
     took_s = _median(records, _step_s) + _median(records, _draft_s)
-    return max(0.0, (took_s - even_s) / (gamma - mean))
+    return max(0.0, took_s - even_s)
 
 
 def _measure_size(

@@ -49,7 +49,7 @@ def surface_tables(surface: CostSurface) -> tuple[tuple[str, Table], tuple[str, 
     return (
         (
             "cycle without drafting, ms, by drafts verified per request "
-            "(ragged: more for each token by which the longest draft exceeds the mean)",
+            "(ragged: more where requests verify different lengths)",
             step,
         ),
         ("drafting, ms, by draft length (0: reading what was committed)", draft),

@@ -61,6 +61,16 @@ class KVCache:
         """Commit or roll back in O(1): positions from `length` on are forgotten."""
         self.lengths[row] = length
 
+    def swap(self, first: int, second: int) -> None:
+        """Exchange what two rows hold, as far as either is filled."""
+        filled = max(self.lengths[first], self.lengths[second])
+        for stored in (self.keys, self.values):
+            kept = stored[:, first, :filled].clone()
+            stored[:, first, :filled] = stored[:, second, :filled]
+            stored[:, second, :filled] = kept
+        lengths = self.lengths
+        lengths[first], lengths[second] = lengths[second], lengths[first]
+
     def write(self, layer: int, slots: Tensor, keys: Tensor, values: Tensor) -> None:
         """Store keys and values [T, Hkv, head_dim] of one layer at slots [T]."""
         self._key_slots[layer].index_copy_(0, slots, keys)

@@ -61,13 +61,11 @@ class DraftTimes:
 
 
 def uneven_s(cost: StepCost, num_requests: int, excess: Floats) -> Floats:
-    """Seconds [n] that padding takes when the longest draft exceeds the mean by `excess` [n].
+    """Seconds [n] that being uneven takes when the longest draft exceeds the mean by `excess` [n].
 
-    As much as for one whole token where it is less: rows that are not all alike must be sorted
-    into the padded batch and out of it, by however little they differ.
+    By however little, or much: the rows of long drafts lie together, so that they pad nobody.
     """
-    padded = np.where(excess > 0, np.maximum(excess, 1.0), 0.0)
-    return np.asarray(cost.ragged_s(num_requests) * padded)
+    return np.where(excess > 0, cost.ragged_s(num_requests), 0.0)
 
 
 class _Kept:

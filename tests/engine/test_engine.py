@@ -20,7 +20,7 @@ from tests import tiny
 
 def judge(tokens: tuple[int, ...], limit: int = 100, rejected: bool = False, verify_len: int = 4):
     request = Request(0, "p", "d", (1, 2, 3), limit)
-    state = ActiveRequest(request, 0, 0, 0.0, 0.0, context_len=3, anchor=9)
+    state = ActiveRequest(request, 0, 0, 0, 0.0, 0.0, context_len=3, anchor=9)
     return _outcome(state, tokens, verify_len, rejected, 1 + verify_len, (tiny.EOS,)), state
 
 

@@ -150,10 +150,8 @@ def test_nothing_is_drafted_where_it_cannot_pay() -> None:
     assert drafts(forecast, drafting, 0.0, 1.0) == [0, 0]
 
 
-def test_uneven_drafts_are_charged_for_what_padding_costs() -> None:
-    """Even: 3.4/8 = .425; the better request's second draft: 4.2/9 = .467, or 4.2/11 if uneven,
-    because half a token of it costs as much as a whole one.
-    """
+def test_uneven_drafts_are_charged_for_being_uneven() -> None:
+    """Even: 3.4/8 = .425; the better request's second draft: 4.2/9 = .467, or 4.2/11 if uneven."""
 
     class Padded(Linear):
         def ragged_s(self, num_requests: int) -> float:
@@ -164,13 +162,13 @@ def test_uneven_drafts_are_charged_for_what_padding_costs() -> None:
     assert drafts(forecast, Linear(4.0, 1.0), 0.0, 1.0) == [1, 2]
 
 
-def test_padding_costs_a_token_where_it_is_less() -> None:
+def test_being_uneven_costs_the_same_by_however_much() -> None:
     class Padded(Linear):
         def ragged_s(self, num_requests: int) -> float:
             return 2.0
 
     found = uneven_s(Padded(1.0, 1.0), 4, np.array([0.0, 0.25, 1.0, 2.5]))
-    assert found.tolist() == [0.0, 2.0, 2.0, 5.0]
+    assert found.tolist() == [0.0, 2.0, 2.0, 2.0]
 
 
 @pytest.mark.parametrize("kind", [HardwareAwareScheduler, HardwareAwareAsyncScheduler])
