@@ -1,6 +1,6 @@
 """What timing differs by when nothing differs: `make bench-noise`.
 
-    python -m dspark_bench.experiment.bench_noise [--repeats 8] [--requests 16]
+    python -m dspark_bench.experiment.bench_noise [--repeats 12] [--requests 16]
 
 Two A/A pairs per load. One is the noise floor of every point: its baseline turns against
 themselves. The other is `drafter=none` measured like a drafter: two engines that do the same, in
@@ -34,9 +34,9 @@ _HEAD: Final = (
 
 
 def main(
-    repeats: Annotated[int, typer.Option(help="measure.repeats; 6 or more.")] = 8,
+    repeats: Annotated[int, typer.Option(help="measure.repeats; 6 or more.")] = 12,
     requests: Annotated[int, typer.Option(help="Prompts; 16 or more.")] = 16,
-    tokens: Annotated[int, typer.Option(help="New tokens per prompt.")] = 64,
+    tokens: Annotated[int, typer.Option(help="New tokens per prompt.")] = 48,
     concurrency: Annotated[str, typer.Option(help="Requests at once, comma list.")] = "1,8",
     out: Annotated[Path, typer.Option(help="File whose section is replaced.")] = ROBUSTNESS,
 ) -> None:
@@ -58,7 +58,7 @@ def main(
 
 def section(rows: Sequence[Row], environment: Environment, measured: str, size: str) -> str:
     """The text that is kept. rows: of summary.csv; measured: the commit; size: of the runs."""
-    used = f"{torch.get_num_threads()} threads, {usable_cores()} of {environment.num_cores} cores"
+    used = f"{usable_cores()} of {environment.num_cores} cores, threads: {torch.get_num_threads()}"
     about = (
         f"`make bench-noise` (commit {measured}; {environment.cpu_model}, {used}): zoo, gamma 4, "
         f"{size}, baseline and arm in turns. Noise floor: the largest difference from 1 in the "
