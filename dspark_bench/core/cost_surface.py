@@ -2,7 +2,6 @@
 
 Admitting drafts until throughput falls (DSpark, Algorithm 1) finds the best batch where the cost is
 convex and never falls, so a lower envelope with these properties stands beside the measured curve.
-Whoever may search all lengths, because nothing has been drafted yet, reads the measured one.
 """
 
 from dataclasses import dataclass

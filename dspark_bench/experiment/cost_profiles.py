@@ -29,7 +29,7 @@ from dspark_bench.experiment.turns import garbage_kept, repeat_seed
 from dspark_bench.loads.closed import ClosedLoad
 
 FOLDER = ".costs"
-CYCLES_PER_CELL = 12
+CYCLES_PER_CELL = 20
 _CHECK_CYCLES = 4
 STALE_RATIO = 1.25
 """A kept surface is measured again if a few cycles now differ from it by more than this factor."""
