@@ -25,7 +25,7 @@ class CostSurface:
     step_s [n][m]: all of a cycle but drafting, when every request verifies that many drafts;
     slots [k]: draft lengths, rising from 1; draft_s [n][k]: proposing that many for every request;
     absorb_s [n]: the drafter's part of a cycle that proposes nothing: it reads what was committed;
-    ragged_s [n]: what a cycle takes longer where requests verify different lengths, because rows
+    uneven_s [n]: what a cycle takes longer where requests verify different lengths, because rows
     must be sorted into padded attention calls and out of them.
     """
 
@@ -35,7 +35,7 @@ class CostSurface:
     slots: tuple[int, ...]
     draft_s: tuple[tuple[float, ...], ...]
     absorb_s: tuple[float, ...]
-    ragged_s: tuple[float, ...]
+    uneven_s: tuple[float, ...]
 
     def __post_init__(self) -> None:
         """Raises ValueError for a grid that is out of order, incomplete or not positive."""
@@ -52,7 +52,7 @@ class CostSurface:
         _check_table("step_s", self.step_s, (num_rows, len(self.widths)), has_zero=False)
         _check_table("draft_s", self.draft_s, (num_rows, len(self.slots)), has_zero=True)
         _check_table("absorb_s", (self.absorb_s,), (1, num_rows), has_zero=True)
-        _check_table("ragged_s", (self.ragged_s,), (1, num_rows), has_zero=True)
+        _check_table("uneven_s", (self.uneven_s,), (1, num_rows), has_zero=True)
 
     def warnings(self) -> tuple[str, ...]:
         """What makes the measured curves doubtful: flatness, dips."""
@@ -87,9 +87,9 @@ class CostSurface:
         """Seconds in which the drafter reads what a cycle has committed."""
         return _at(num_requests, self.requests, np.asarray(self.absorb_s))
 
-    def ragged_at(self, num_requests: int) -> float:
+    def uneven_at(self, num_requests: int) -> float:
         """Seconds that a cycle of different lengths takes longer."""
-        return _at(num_requests, self.requests, np.asarray(self.ragged_s))
+        return _at(num_requests, self.requests, np.asarray(self.uneven_s))
 
 
 def evaluate(curve: tuple[Floats, Floats], wanted: Floats) -> Floats:

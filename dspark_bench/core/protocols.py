@@ -112,7 +112,7 @@ class StepCost(Protocol):
         """
         ...
 
-    def ragged_s(self, num_requests: int) -> float:
+    def uneven_s(self, num_requests: int) -> float:
         """More for a cycle in which requests verify different lengths."""
         ...
 

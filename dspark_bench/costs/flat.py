@@ -25,7 +25,7 @@ class FlatCost:
         """Zeros [n]."""
         return np.zeros(num_requests.shape)
 
-    def ragged_s(self, num_requests: int) -> float:
+    def uneven_s(self, num_requests: int) -> float:
         """Nothing."""
         return 0.0
 

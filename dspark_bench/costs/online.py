@@ -58,9 +58,9 @@ class OnlineCost:
         """Proposing, seconds [n]."""
         return self._draft_factor * self._profile.draft_s(num_requests, num_slots)
 
-    def ragged_s(self, num_requests: int) -> float:
+    def uneven_s(self, num_requests: int) -> float:
         """More for a cycle of different lengths, seconds."""
-        return float(self._factors[1]) * self._profile.ragged_s(num_requests)
+        return float(self._factors[1]) * self._profile.uneven_s(num_requests)
 
     @property
     def factors(self) -> tuple[float, float, float]:
@@ -75,8 +75,8 @@ class OnlineCost:
         first = records[0]
         size = first.batch_size
         base, whole = self._profile.pass_s(size, np.array([size, first.batch_tokens]))
-        is_ragged = len({record.verify_len for record in records}) > 1
-        added = whole - base + (self._profile.ragged_s(size) if is_ragged else 0.0)
+        is_uneven = len({record.verify_len for record in records}) > 1
+        added = whole - base + (self._profile.uneven_s(size) if is_uneven else 0.0)
         self._follow_step(np.array([base, added]), first.duration_s - first.t_draft_s)
         expected_s = self._profile.absorb_s(size)
         num_slots = max(record.num_drafted for record in records)

@@ -19,7 +19,7 @@ class ProfiledCost:
         self._curves: dict[tuple[int, bool], tuple[Floats, Floats]] = {}
         self._drafts: dict[int, tuple[Floats, Floats]] = {}
         self._absorb: dict[int, float] = {}
-        self._ragged: dict[int, float] = {}
+        self._uneven: dict[int, float] = {}
 
     def step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
         """A whole cycle but for proposing, seconds [n]."""
@@ -51,11 +51,11 @@ class ProfiledCost:
             self._absorb[num_requests] = self._surface.absorb_at(num_requests)
         return self._absorb[num_requests]
 
-    def ragged_s(self, num_requests: int) -> float:
+    def uneven_s(self, num_requests: int) -> float:
         """More for a cycle of different lengths, seconds."""
-        if num_requests not in self._ragged:
-            self._ragged[num_requests] = self._surface.ragged_at(num_requests)
-        return self._ragged[num_requests]
+        if num_requests not in self._uneven:
+            self._uneven[num_requests] = self._surface.uneven_at(num_requests)
+        return self._uneven[num_requests]
 
     def observe(self, records: Sequence[CycleRecord]) -> None:
         """Learns nothing."""

@@ -106,7 +106,7 @@ def measure_surface(
         num_cycles = cycles_per_cell if only_largest else max(cycles_per_cell, MANY // size)
         for cell, found in _measure_size(serve, prompts, size, lengths, num_cycles).items():
             cells.setdefault(cell, []).extend(found)
-    without_ragged = CostSurface(
+    without_uneven = CostSurface(
         requests=sizes,
         widths=widths,
         step_s=tuple(
@@ -121,15 +121,15 @@ def measure_surface(
             for size in sizes
         ),
         absorb_s=tuple(_median(cells[size, 0], _draft_s) for size in sizes),
-        ragged_s=(0.0,) * len(sizes),
+        uneven_s=(0.0,) * len(sizes),
     )
-    ragged = tuple(
-        _ragged_s(without_ragged, size, gamma, cells.get((size, RAGGED), [])) for size in sizes
+    uneven = tuple(
+        _uneven_s(without_uneven, size, gamma, cells.get((size, RAGGED), [])) for size in sizes
     )
-    return replace(without_ragged, ragged_s=ragged)
+    return replace(without_uneven, uneven_s=uneven)
 
 
-def _ragged_s(surface: CostSurface, size: int, gamma: int, records: Sequence[CycleRecord]) -> float:
+def _uneven_s(surface: CostSurface, size: int, gamma: int, records: Sequence[CycleRecord]) -> float:
     """What the ragged cycles took longer than an even batch of as many tokens."""
     if not records:
         return 0.0

@@ -41,15 +41,15 @@ def run_profile(request: SweepRequest, console: Console) -> CostSurface:
 
 def surface_tables(surface: CostSurface) -> tuple[tuple[str, Table], tuple[str, Table]]:
     """Milliseconds of a cycle without drafting, and of drafting; one row per batch size."""
-    step, draft = _table((*surface.widths, "ragged")), _table((0, *surface.slots))
-    for size, row, more in zip(surface.requests, surface.step_s, surface.ragged_s, strict=True):
+    step, draft = _table((*surface.widths, "uneven")), _table((0, *surface.slots))
+    for size, row, more in zip(surface.requests, surface.step_s, surface.uneven_s, strict=True):
         step.add_row(str(size), *(f"{value * 1e3:.2f}" for value in (*row, more)))
     for size, row, absorb in zip(surface.requests, surface.draft_s, surface.absorb_s, strict=True):
         draft.add_row(str(size), f"{absorb * 1e3:.2f}", *(f"{v * 1e3:.2f}" for v in row))
     return (
         (
             "cycle without drafting, ms, by drafts verified per request "
-            "(ragged: more where requests verify different lengths)",
+            "(uneven: more where requests verify different lengths)",
             step,
         ),
         ("drafting, ms, by draft length (0: reading what was committed)", draft),

@@ -27,7 +27,7 @@ class VerifyTimes:
     def _compute(self, num_requests: int, total: int, longest: int) -> Floats:
         admitted = np.arange(total + 1)
         spent_s = self._cost.draft_s(np.array([total / longest]), longest)
-        padding_s = uneven_s(self._cost, num_requests, longest - admitted / num_requests)
+        padding_s = unevenness_s(self._cost, num_requests, longest - admitted / num_requests)
         return np.asarray(spent_s + self._step_s(num_requests, num_requests + admitted) + padding_s)
 
 
@@ -58,17 +58,17 @@ class DraftTimes:
         for longest in range(1, gamma + 1):
             made_s = self.cost.draft_s(counts / longest, longest)
             rows.append(
-                step_s + made_s + uneven_s(self.cost, num_requests, longest - counts / size)
+                step_s + made_s + unevenness_s(self.cost, num_requests, longest - counts / size)
             )
         return np.array(rows)
 
 
-def uneven_s(cost: StepCost, num_requests: int, excess: Floats) -> Floats:
+def unevenness_s(cost: StepCost, num_requests: int, excess: Floats) -> Floats:
     """Seconds [n] that being uneven takes when the longest draft exceeds the mean by `excess` [n].
 
     By however little, or much: the rows of long drafts lie together, so that they pad nobody.
     """
-    return np.where(excess > 0, cost.ragged_s(num_requests), 0.0)
+    return np.where(excess > 0, cost.uneven_s(num_requests), 0.0)
 
 
 class _Kept:

@@ -68,7 +68,7 @@ def choose_rule(
         found = float(theta[longest, place])
         if found > best * (1 + LONGER_GAIN if rule.longest else 1):
             is_even = made[longest, place] == size * longest
-            is_even = bool(is_even) and times.cost.ragged_s(context.num_requests) > 0
+            is_even = bool(is_even) and times.cost.uneven_s(context.num_requests) > 0
             best = found
             rule = DraftRule(longest, float(candidates.survival[place]), reserve, is_even)
     return rule if best >= idle * (1 + min_gain) else DraftRule(0, 1.0, reserve)

@@ -22,7 +22,7 @@ COSTS = {
         "slots": [1, 2],
         "draft_s": [[0.001, 0.002], [0.002, 0.003]],
         "absorb_s": [0.0, 0.001],
-        "ragged_s": [0.0, 0.0],
+        "uneven_s": [0.0, 0.0],
     }
 }
 TRACE = [{"timestamp": 10 * n, "input_length": 6, "output_length": 4} for n in range(5)]

@@ -71,7 +71,7 @@ def test_what_is_no_surface_is_refused(changed: dict[str, object], message: str)
         "slots": (1,),
         "draft_s": ((0.1,), (0.2,)),
         "absorb_s": (0.0, 0.0),
-        "ragged_s": (0.0, 0.0),
+        "uneven_s": (0.0, 0.0),
     }
     CostSurface(**good)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=message):

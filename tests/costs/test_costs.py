@@ -22,7 +22,7 @@ SURFACE = CostSurface(
     slots=(1, 3),
     draft_s=((0.2, 0.4), (0.4, 1.0)),
     absorb_s=(0.1, 0.1),
-    ragged_s=(0.0, 0.4),
+    uneven_s=(0.0, 0.4),
 )
 
 
@@ -44,7 +44,7 @@ def test_a_profiled_step_by_hand() -> None:
     """Four requests, eight drafts in all: two each, so 8 s and 0.1 s of reading."""
     cost = ProfiledCost(SURFACE)
     assert cost.step_s(4, np.array([4, 8, 12])).tolist() == pytest.approx([4.1, 6.1, 8.1])
-    assert cost.ragged_s(4) == 0.4 and cost.ragged_s(2) == pytest.approx(0.4 / 3)
+    assert cost.uneven_s(4) == 0.4 and cost.uneven_s(2) == pytest.approx(0.4 / 3)
     drafts = cost.draft_s(np.array([0.0, 1.0, 4.0]), 2)
     assert drafts.tolist() == pytest.approx([0.0, 0.3, 0.7])
 

@@ -62,8 +62,8 @@ def test_known_costs_are_found() -> None:
 def test_what_different_lengths_add_is_charged_per_cycle() -> None:
     """Lengths 4, 1, 2, 0: nine tokens pad."""
     surface = measure_surface(serve, PROMPTS, largest=4, gamma=4, cycles_per_cell=6)
-    assert surface.ragged_s[:2] == (0.0, 0.0)
-    assert surface.ragged_s[2] == pytest.approx(0.09, rel=0.05)
+    assert surface.uneven_s[:2] == (0.0, 0.0)
+    assert surface.uneven_s[2] == pytest.approx(0.09, rel=0.05)
 
 
 def test_lengths_come_in_turn() -> None:

@@ -13,7 +13,7 @@ from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.random_streams import Floats, Ints
 from dspark_bench.core.types import CycleRecord, PlanContext
 from dspark_bench.schedulers.batch_size import BatchSizeScheduler
-from dspark_bench.schedulers.cycle_times import DraftTimes, uneven_s
+from dspark_bench.schedulers.cycle_times import DraftTimes, unevenness_s
 from dspark_bench.schedulers.draft_choice import choose_rule
 from dspark_bench.schedulers.fixed import FixedScheduler
 from dspark_bench.schedulers.global_argmax import GlobalArgmaxScheduler
@@ -42,7 +42,7 @@ class Linear:
     def draft_s(self, num_requests: Floats, num_slots: int) -> Floats:
         return np.asarray(self._per_draft * num_requests * num_slots)
 
-    def ragged_s(self, num_requests: int) -> float:
+    def uneven_s(self, num_requests: int) -> float:
         return 0.0
 
     def observe(self, records: Sequence[CycleRecord]) -> None:
@@ -150,11 +150,26 @@ def test_nothing_is_drafted_where_it_cannot_pay() -> None:
     assert drafts(forecast, drafting, 0.0, 1.0) == [0, 0]
 
 
+def test_a_lucky_cell_of_a_noisy_profile_draws_no_drafts() -> None:
+    """Step costs of 4 + N but for one cell that reads a third too low; the envelope is at hand."""
+
+    class Noisy(Linear):
+        def step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
+            times = super().step_s(num_requests, num_tokens)
+            return np.where(num_tokens == 4, times / 1.5, times)
+
+        def convex_step_s(self, num_requests: int, num_tokens: Ints) -> Floats:
+            return super().step_s(num_requests, num_tokens)
+
+    forecast = np.array([[0.6, 0.1, 0.05]])
+    assert drafts(forecast, Noisy(4.0, 1.0), 0.0, 1.0) == [1]
+
+
 def test_uneven_drafts_are_charged_for_being_uneven() -> None:
     """Even: 3.4/8 = .425; the better request's second draft: 4.2/9 = .467, or 4.2/11 if uneven."""
 
     class Padded(Linear):
-        def ragged_s(self, num_requests: int) -> float:
+        def uneven_s(self, num_requests: int) -> float:
             return 2.0
 
     forecast = np.array([[0.5, 0.02], [0.9, 0.8]])
@@ -164,10 +179,10 @@ def test_uneven_drafts_are_charged_for_being_uneven() -> None:
 
 def test_being_uneven_costs_the_same_by_however_much() -> None:
     class Padded(Linear):
-        def ragged_s(self, num_requests: int) -> float:
+        def uneven_s(self, num_requests: int) -> float:
             return 2.0
 
-    found = uneven_s(Padded(1.0, 1.0), 4, np.array([0.0, 0.25, 1.0, 2.5]))
+    found = unevenness_s(Padded(1.0, 1.0), 4, np.array([0.0, 0.25, 1.0, 2.5]))
     assert found.tolist() == [0.0, 2.0, 2.0, 2.0]
 
 
@@ -185,7 +200,7 @@ def test_an_even_batch_is_verified_whole_whatever_the_confidences_are(
             super().__init__(base, per_token)
             self.ragged = ragged
 
-        def ragged_s(self, num_requests: int) -> float:
+        def uneven_s(self, num_requests: int) -> float:
             return self.ragged
 
     found = []

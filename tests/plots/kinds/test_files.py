@@ -24,7 +24,7 @@ SURFACE = {
     "slots": [1],
     "draft_s": [[0.001], [0.002]],
     "absorb_s": [0.0, 0.0],
-    "ragged_s": [0.0, 0.0],
+    "uneven_s": [0.0, 0.0],
 }
 TIMELINE = """arm,time_s,duration_s,num_cycles,num_waiting,batch_size,verify_budget,tok_s
 baseline,0.0,0.5,1,2.0,8.0,,100
