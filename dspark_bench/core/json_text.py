@@ -1,9 +1,10 @@
 """Text and JSON from files that anybody may have written: whatever is wrong is one error."""
 
-import errno
 import json
 from pathlib import Path
 from typing import Any
+
+from dspark_bench.core.files import not_special
 
 
 def parse_json(text: str) -> Any:
@@ -22,10 +23,5 @@ def load_json(path: Path) -> Any:
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """The text of a file. Raises OSError or ValueError.
-
-    A pipe or a device is refused: it may keep its reader waiting, or go on, for ever.
-    """
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise OSError(errno.EINVAL, "it is a pipe or a device; valid: a file", str(path))
-    return path.read_text(encoding=encoding)
+    """The text of a file. Raises OSError, also for a pipe or a device, or ValueError."""
+    return not_special(path).read_text(encoding=encoding)

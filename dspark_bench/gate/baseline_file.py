@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.core.files import not_special
 from dspark_bench.core.json_text import load_json
 from dspark_bench.gate.counts import FIELDS, MAX_COUNT, Counts, PromptCounts, check_counts
 from dspark_bench.gate.points import GatePoint, PointIdentity, check_gamma
@@ -42,7 +43,7 @@ def write_baseline(path: Path, points: Sequence[GatePoint]) -> None:
 def is_baseline(path: Path) -> bool:
     """Whether a file begins as `write_baseline` writes it, however it goes on."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with not_special(path).open(encoding="utf-8", errors="replace") as file:
             return f'"format": "{FORMAT}"' in file.read(_HEAD_LENGTH)
     except OSError:
         return False

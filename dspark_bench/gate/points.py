@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.core.files import not_special
 from dspark_bench.gate.counts import PromptCounts, collect_counts
 from dspark_bench.gate.speed import SpeedUnits, collect_speed
 from dspark_bench.plots.points import read_json
@@ -194,7 +195,7 @@ def _failure(folder: Path) -> str:
 
 def _read_frame(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(not_special(path))
     except FileNotFoundError as error:
         raise ResultsError(f"{path} is missing; the gate needs the records") from error
     except Exception as error:  # a damaged file raises whatever the parquet reader meets

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.core.files import not_special
 from dspark_bench.plots.points import point_columns, read_json, read_metrics
 
 MOST_REASONS = 3
@@ -156,7 +157,9 @@ def _sweep_name(folder: Path, root: Path, is_alone: bool) -> str:
 def _read_summary(path: Path) -> pd.DataFrame:
     identifiers = dict.fromkeys(_IDENTIFIERS, str)
     try:
-        rows = pd.read_csv(path, dtype=identifiers, keep_default_na=False, na_values=[""])
+        rows = pd.read_csv(
+            not_special(path), dtype=identifiers, keep_default_na=False, na_values=[""]
+        )
     except (OSError, ValueError) as error:
         raise ResultsError(f"cannot read {path}: {error}") from error
     missing = {"point_id", "drafter", "gamma"} - set(rows.columns)

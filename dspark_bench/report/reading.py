@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.core.files import not_special
 from dspark_bench.core.json_text import load_json
 from dspark_bench.plots.results import find_sweeps, unlisted_points
 
@@ -186,7 +187,7 @@ def _read_point(sweep: str, folder: Path, row: dict[str, str]) -> tuple[Point, l
 def _read_rows(path: Path) -> list[dict[str, str]] | str:
     """Rows of a summary.csv, or what is wrong with it."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with not_special(path).open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, restkey="", restval="", strict=True)
             rows: list[dict[str, Any]] = list(reader)
             columns = reader.fieldnames or []

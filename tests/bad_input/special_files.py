@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.bad_input.case import Case, overridden
-from tests.bad_input.edits import link, pipe
+from tests.bad_input.edits import link, pipe, with_point
 from tests.bad_input.gate import CHECK, GATE
+from tests.bad_input.results import DONE
 
 _READ: Final[dict[str, tuple[str, ...]]] = {
     "prompts.jsonl": overridden("sweep"),
@@ -40,8 +41,25 @@ def cases() -> list[Case]:
         Case("special files", f"{path}: baseline", ("check", GATE, "--baseline", path), path)
         for path in _DEVICES
     ]
+    found += [
+        Case(
+            "special files",
+            f"a pipe: {verb}: summary.csv",
+            (verb, DONE),
+            "pipe or a device",
+            pipe(f"{DONE}/summary.csv"),
+        )
+        for verb in ("plot", "report", "recommend")
+    ]
     return [
         *found,
+        Case(
+            "special files",
+            "a pipe: cycles.parquet",
+            CHECK,
+            "pipe or a device",
+            with_point(GATE, pipe("cycles.parquet")),
+        ),
         Case(
             "special files",
             "a target that is a link to itself",
