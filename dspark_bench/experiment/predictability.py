@@ -108,14 +108,9 @@ def markdown(found: Table, num_requests: int) -> str:
     for (domain, position, name), cells in found.items():
         num_places = max(count for _, count in cells.values())
         if num_places >= LEAST_PLACES:
-            shown = " | ".join(_text(cells[drafter][0]) for drafter in DRAFTERS)
+            shown = " | ".join(cells[drafter][0].text() for drafter in DRAFTERS)
             lines.append(f"| {domain} | {position} | {name} | {num_places} | {shown} |")
     return "\n".join([*lines, ""])
-
-
-def _text(cell: Interval) -> str:
-    assert cell.value is not None and cell.low is not None and cell.high is not None
-    return f"{cell.value:.2f} [{cell.low:.2f}-{cell.high:.2f}]"
 
 
 if __name__ == "__main__":

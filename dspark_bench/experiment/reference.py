@@ -3,11 +3,12 @@
     python -m dspark_bench.experiment.reference --out results/reference [--part domains]
 
 Resumable like any other sweep. `paper`: every exhibit of the paper at its small size, for the
-figures. `domains`: 100 held-out prompts per domain at the
-paper's draft length, for the ratios between drafters. `long`: the same at twice that length, where
-drafts live so long. The cycle records that tables are made from are then thinned to the columns
-that count acceptance, so that the folder stays small enough to be kept. `grid`: every drafter,
-domain, draft length and temperature, of which only tables are kept.
+figures. `domains`: 100 held-out prompts per domain at the paper's draft length, for the ratios
+between drafters. `long`: the same at twice that length, where drafts live so long. The cycle
+records that tables are made from are then thinned to the columns that count acceptance, so that the
+folder stays small enough to be kept. Of two more only tables are kept: `speed`, where S is compared
+between drafters at the fastest length of each, and `grid`, every drafter, domain, draft length and
+temperature.
 """
 
 import json
@@ -22,6 +23,7 @@ import typer
 from rich.console import Console
 
 from dspark_bench.experiment.reference_grid import keep_grid
+from dspark_bench.experiment.reference_speed import SWEEPS, keep_speeds, speed_overrides
 from dspark_bench.experiment.run_lists import run_sweep_list
 from dspark_bench.experiment.sweep import SweepRequest, run_sweep
 from dspark_bench.experiment.sweep_lists import read_sweep_list
@@ -31,7 +33,7 @@ from dspark_bench.metrics.intervals import Interval
 DOMAINS = ("math", "code", "prose")
 DRAFTERS = ("parallel", "ar", "semi_ar", "semi_ar_gated", "semi_ar_rnn")
 GAMMAS = (1, 2, 4, 7, 8, 12, 15, 16)
-PAPER, GRID = "paper", "grid"
+PAPER, SPEED, GRID = "paper", "speed", "grid"
 KEPT_COLUMNS = (
     *("arm", "repeat", "block", "is_warmup", "cycle", "request_id", "is_prefill"),
     *("num_drafted", "verify_len", "num_accepted", "is_rejected", "num_emitted", "full_width"),
@@ -76,8 +78,8 @@ def grid_overrides(num_requests: int) -> tuple[str, ...]:
 
 def main(
     out: Annotated[Path, typer.Option(help="Folder that receives one folder per sweep.")],
-    part: Annotated[str, typer.Option(help="paper, domains, long, grid or all.")] = "all",
-    requests: Annotated[int, typer.Option(help="Prompts per domain of `domains`, `long`.")] = 100,
+    part: Annotated[str, typer.Option(help="paper, domains, long, speed, grid or all.")] = "all",
+    requests: Annotated[int, typer.Option(help="Prompts per domain, but of `grid`.")] = 100,
     grid_requests: Annotated[int, typer.Option(help="Prompts per domain of `grid`.")] = 16,
 ) -> None:
     """Measure what is missing, thin the records, and write the tables."""
@@ -89,6 +91,8 @@ def main(
             overrides = (*item.overrides, f"name={item.name}", f"results_dir={out}")
             run_sweep(SweepRequest(overrides), console)
             thin(out / item.name, item.keeps_cycles)
+    if part in ("all", SPEED):
+        measure_speed(out, requests, console)
     if part in ("all", GRID):
         measure_grid(out, grid_requests, console)
     points = read_points(out / "domains") | read_points(out / "long")
@@ -96,6 +100,15 @@ def main(
         text = tables(points)
         (out / "drafters.md").write_text(text, encoding="utf-8")
         console.print(text)
+
+
+def measure_speed(out: Path, num_requests: int, console: Console) -> None:
+    """Its sweeps in a working folder beside `out`, where they resume; their table in `out`."""
+    folder = out.parent / SPEED
+    for name in SWEEPS:
+        where = (f"name={SPEED}/{name}", f"results_dir={out.parent}")
+        run_sweep(SweepRequest((*speed_overrides(name, num_requests), *where)), console)
+    console.print(keep_speeds(folder, out))
 
 
 def measure_grid(out: Path, num_requests: int, console: Console) -> None:
@@ -191,7 +204,7 @@ def _lengths(points: Mapping[PointKey, ReadPoint]) -> list[str]:
         found = point.metrics["intervals"]
         summary = point.metrics["summary"]
         cost = summary["draft_cost_ratio"] * gamma
-        tau, speedup = (_text(Interval(**found[name])) for name in ("accepted_length", "speedup"))
+        tau, speedup = (Interval(**found[name]).text() for name in ("accepted_length", "speedup"))
         n = found["accepted_length"]["n"]
         lines.append(f"| {drafter} | {gamma} | {domain} | {tau} | {speedup} | {cost:.2f} | {n} |")
     return [*lines, ""]
@@ -208,7 +221,7 @@ def _ratios(points: Mapping[PointKey, ReadPoint]) -> list[str]:
             found = [_ratio(points, first, second, gamma, domain) for domain in domains]
             values = [item.value for item in found if item is not None and item.value is not None]
             if values:
-                cells = " | ".join("-" if item is None else _text(item, 3) for item in found)
+                cells = " | ".join("-" if item is None else item.text(3) for item in found)
                 mean = f"{sum(values) / len(values):.3f}" if len(values) == len(domains) else "-"
                 lines.append(f"| {first} / {second} | {gamma} | {cells} | {mean} |")
     return [*lines, ""]
@@ -252,13 +265,6 @@ def _curve(values: Sequence[float | None], counts: Sequence[int] | None = None) 
     if counts is not None:
         texts = [f"{text} ({n})" for text, n in zip(texts, counts, strict=True)]
     return ", ".join(texts)
-
-
-def _text(interval: Interval, digits: int = 2) -> str:
-    if interval.value is None or interval.low is None or interval.high is None:
-        return "-"
-    low, high = f"{interval.low:.{digits}f}", f"{interval.high:.{digits}f}"
-    return f"{interval.value:.{digits}f} [{low}-{high}]"
 
 
 if __name__ == "__main__":

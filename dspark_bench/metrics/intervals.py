@@ -27,6 +27,15 @@ class Interval:
         """value, low, high, n."""
         return asdict(self)
 
+    def text(self, digits: int = 2) -> str:
+        """Such as `1.16 [1.12-1.20]`, `1.16` without bounds, `-` without a value."""
+        if self.value is None:
+            return "-"
+        value = f"{self.value:.{digits}f}"
+        if self.low is None or self.high is None:
+            return value
+        return f"{value} [{self.low:.{digits}f}-{self.high:.{digits}f}]"
+
 
 def draw_units(num_units: int, seed: int, num_resamples: int = NUM_RESAMPLES) -> FloatArray:
     """[N, U] how often each resample draws each unit."""

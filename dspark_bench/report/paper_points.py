@@ -101,11 +101,7 @@ def length_ratio(
 
 def ratio_text(ratio: Interval | None) -> str:
     """Such as `1.16 [1.12-1.20]`; empty without a ratio."""
-    if ratio is None or ratio.value is None:
-        return ""
-    if ratio.low is None or ratio.high is None:
-        return f"{ratio.value:.2f}"
-    return f"{ratio.value:.2f} [{ratio.low:.2f}-{ratio.high:.2f}]"
+    return "" if ratio is None or ratio.value is None else ratio.text()
 
 
 def at_gamma(gamma: int) -> str:

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from rich.console import Console
 
 from dspark_bench.experiment.expand import expand
@@ -17,6 +18,7 @@ from dspark_bench.experiment.reference import (
     thin,
 )
 from dspark_bench.experiment.reference_grid import keep_grid
+from dspark_bench.experiment.reference_speed import SWEEPS, keep_speeds, speed_overrides
 from dspark_bench.experiment.sweep import SweepRequest, plan_sweep, run_sweep
 from tests.sweeps import tiny_overrides
 from tests.tiny_models import TinyZoo
@@ -71,6 +73,29 @@ def test_ratios_are_paired_over_every_domain() -> None:
 def test_every_part_is_a_valid_sweep_of_the_zoo() -> None:
     sizes = {part.name: len(plan_sweep(part.overrides, HashCache())[1]) for part in parts(2)}
     assert sizes == {"domains": 5 * 3, "long": 4}
+
+
+def test_speeds_are_compared_in_one_run_per_domain() -> None:
+    for name, (domains, gammas) in SWEEPS.items():
+        _, points = plan_sweep(speed_overrides(name, 2), HashCache())
+        assert len(points) == 3 * len(domains.split(",")) * len(gammas.split(","))
+
+
+def test_each_drafter_stands_with_its_fastest_length_behind_the_winner(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    overrides = tiny_overrides(tiny_zoo, tmp_path, "gamma=2,3", "num_requests=8")
+    run_sweep(SweepRequest(tuple(overrides)), Console(file=io.StringIO()))
+    text = keep_speeds(tmp_path / "results", tmp_path)
+    assert (tmp_path / "speed.md").read_text() == text
+    rows = pd.read_csv(tmp_path / "results" / "tiny" / "summary.csv").sort_values("speedup")
+    shown = [line.split(" | ") for line in text.splitlines() if line.startswith("| jsonl")]
+    assert [int(cells[2]) for cells in shown] == list(rows["gamma"])[::-1]
+    for cells, speedup in zip(shown, list(rows["speedup"])[::-1], strict=True):
+        assert cells[3].startswith(f"{speedup:.2f} [") and cells[-1] == "8 |"
+    ahead = rows["speedup"].iloc[-1] / rows["speedup"].iloc[0]
+    assert shown[0][5] == ""
+    assert float(shown[1][5].split()[0]) == pytest.approx(ahead, abs=0.001)
 
 
 def test_the_grid_is_whole_and_its_corners_are_valid() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from dspark_bench.metrics import acceptance, speed
-from dspark_bench.metrics.intervals import Bootstrap
+from dspark_bench.metrics.intervals import Bootstrap, Interval
 from dspark_bench.metrics.sums import Pooling, Sums, collect_sums
 from tests.metrics.records import both_arms, cycle, drafted, request
 
@@ -74,3 +74,10 @@ def test_same_seed_same_interval_and_one_unit_has_none() -> None:
     first, second = (Bootstrap(sums, 3).interval(acceptance.accepted_length) for _ in range(2))
     assert first == second
     assert Bootstrap(sums, 3).interval(acceptance.alpha).value is None
+
+
+def test_an_interval_says_what_it_has() -> None:
+    assert Interval(1.156, 1.12, 1.2, 9).text() == "1.16 [1.12-1.20]"
+    assert Interval(1.156, 1.12, 1.2, 9).text(3) == "1.156 [1.120-1.200]"
+    assert Interval(1.156, None, None, 1).text() == "1.16"
+    assert Interval(None, None, None, 0).text() == "-"
