@@ -14,7 +14,8 @@ import torch
 import typer
 from rich.console import Console
 
-from dspark_bench.experiment.build import build_acceptance, build_prompts, choose_threads
+from dspark_bench.experiment.build import build_acceptance, choose_threads
+from dspark_bench.experiment.build_prompts import build_prompts
 from dspark_bench.experiment.calibrate import (
     CalibrationJob,
     fit_calibration,

@@ -32,13 +32,8 @@ from dspark_bench.experiment.bench_schedulers import (
     served,
     throughput,
 )
-from dspark_bench.experiment.build import (
-    ModelCache,
-    SchedulerParts,
-    build_point,
-    build_scheduler,
-    choose_threads,
-)
+from dspark_bench.experiment.build import ModelCache, build_point, choose_threads
+from dspark_bench.experiment.build_scheduler import SchedulerParts, build_scheduler
 from dspark_bench.experiment.calibration_file import find_calibration
 from dspark_bench.experiment.cost_profiles import measure_surface_now
 from dspark_bench.experiment.sweep import SweepRequest, single_point

@@ -24,14 +24,8 @@ from rich.table import Table
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.types import RunResult
 from dspark_bench.engine.engine import Engine, EngineConfig
-from dspark_bench.experiment.build import (
-    ModelCache,
-    PointObjects,
-    SchedulerParts,
-    build_point,
-    build_scheduler,
-    choose_threads,
-)
+from dspark_bench.experiment.build import ModelCache, PointObjects, build_point, choose_threads
+from dspark_bench.experiment.build_scheduler import SchedulerParts, build_scheduler
 from dspark_bench.experiment.calibration_file import find_calibration
 from dspark_bench.experiment.cost_profiles import measure_and_keep
 from dspark_bench.experiment.environment import read_environment

@@ -22,12 +22,12 @@ from dspark_bench.core.types import Request
 from dspark_bench.experiment.build import (
     ModelCache,
     build_acceptance,
-    build_calibration_requests,
     build_drafter,
     choose_device,
     choose_dtype,
     choose_threads,
 )
+from dspark_bench.experiment.build_prompts import build_calibration_requests
 from dspark_bench.experiment.calibration_file import (
     METHOD,
     add_entry,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dspark_bench.experiment.build import build_prompts
+from dspark_bench.experiment.build_prompts import build_prompts
 from dspark_bench.experiment.calibration_file import FILE_NAME, find_calibration
 from dspark_bench.experiment.plugin_fit import find_class
 from dspark_bench.experiment.point_config import PLUGIN_GROUPS, Component, PointConfig

@@ -13,16 +13,13 @@ from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.experiment.bandwidth import copy_bandwidth_bytes_s
-from dspark_bench.experiment.build import (
+from dspark_bench.experiment.build import ModelCache, PointObjects, build_point, choose_threads
+from dspark_bench.experiment.build_scheduler import (
     EXAMPLE_SURFACE,
-    ModelCache,
-    PointObjects,
     SchedulerParts,
     build_calibrator,
-    build_point,
     build_scheduler,
     check_confidence,
-    choose_threads,
     wants_surface,
 )
 from dspark_bench.experiment.calibration_file import Found, find_calibration

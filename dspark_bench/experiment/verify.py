@@ -25,16 +25,18 @@ from dspark_bench.engine.exactness import (
 )
 from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget
 from dspark_bench.experiment.build import (
-    CLIFF_SURFACE,
-    EXAMPLE_SURFACE,
     ModelCache,
     PointObjects,
-    SchedulerParts,
     build_acceptance,
     build_point,
+    choose_threads,
+)
+from dspark_bench.experiment.build_scheduler import (
+    CLIFF_SURFACE,
+    EXAMPLE_SURFACE,
+    SchedulerParts,
     build_scheduler,
     check_confidence,
-    choose_threads,
 )
 from dspark_bench.experiment.calibration_file import find_calibration
 from dspark_bench.experiment.point_config import PointConfig

@@ -9,14 +9,8 @@ import torch
 from dspark_bench.core.protocols import Load, Scheduler
 from dspark_bench.core.types import Request, RunLimits
 from dspark_bench.engine.engine import Engine, EngineConfig
-from dspark_bench.experiment.build import (
-    ModelCache,
-    SchedulerParts,
-    build_point,
-    build_scheduler,
-    choose_threads,
-    wants_surface,
-)
+from dspark_bench.experiment.build import ModelCache, build_point, choose_threads
+from dspark_bench.experiment.build_scheduler import SchedulerParts, build_scheduler, wants_surface
 from dspark_bench.experiment.compose import compose_point, hydra_session
 from dspark_bench.experiment.cost_profiles import measure_surface_now
 from dspark_bench.experiment.point_config import to_point_config

@@ -1,5 +1,6 @@
 """Runs the rounds of a soak and adds up what they gave."""
 
+import ctypes
 import gc
 import time
 from collections import Counter
@@ -69,8 +70,7 @@ def run_soak(plan: SoakPlan, tell: Callable[[str], None]) -> SoakResult:
     rounds = plan_rounds(arms, makers, prompts, plan.num_requests, plan.per_round)
     for item in (*fill_rounds(arms, prompts, plan.num_requests), *rounds):
         _serve(item, done)
-        gc.collect()
-        done.rss_mib.append(process.memory_info().rss / _MIB)
+        done.rss_mib.append(_resident_mib(process))
         tell(
             f"round {item.number}: {item.arm.name}, {item.load_name}: "
             f"{done.totals.reasons.total()} requests, {done.rss_mib[-1]:.0f} MiB, "
@@ -81,6 +81,17 @@ def run_soak(plan: SoakPlan, tell: Callable[[str], None]) -> SoakResult:
         done.problems.append(f"{len(done.seen)} of {plan.num_sent} requests came back")
     done.problems += done.memory.problems()
     return done
+
+
+def _resident_mib(process: psutil.Process) -> float:
+    """Once what is free has been given back: the C library keeps pages between blocks in use, more
+    of them with every batch of a new shape, and that would look like a leak.
+    """
+    gc.collect()
+    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    if give_back is not None:
+        give_back(0)
+    return float(process.memory_info().rss) / _MIB
 
 
 def _serve(item: Round, done: SoakResult) -> None:
@@ -113,7 +124,7 @@ def section(plan: SoakPlan, done: SoakResult, revision: str) -> str:
         ("request-cycles; drafts accepted", f"{totals.cycles}; {totals.accepted_tokens}"),
         ("cache rows not given back after a round", f"{done.num_rows_lost}"),
         (
-            "resident memory after the first, middle and last round",
+            "resident memory after the first, middle and last round, free heap given back",
             " / ".join(f"{memory.after_round_mib[i]:.0f}" for i in (0, len(done.rss_mib) // 2, -1))
             + " MiB",
         ),
