@@ -106,8 +106,7 @@ def measure_speed(out: Path, num_requests: int, console: Console) -> None:
     """Its sweeps in a working folder beside `out`, where they resume; their table in `out`."""
     folder = out.parent / SPEED
     for name in SWEEPS:
-        where = (f"name={SPEED}/{name}", f"results_dir={out.parent}")
-        run_sweep(SweepRequest((*speed_overrides(name, num_requests), *where)), console)
+        run_sweep(SweepRequest(speed_overrides(name, num_requests, folder)), console)
     console.print(keep_speeds(folder, out))
 
 

@@ -14,13 +14,16 @@ SWEEPS: Final = {"math": ("math", "5,7"), "text": ("code,prose", "3,4")}
 """Name -> domains, and draft lengths near the fastest of every drafter compared."""
 
 
-def speed_overrides(name: str, num_requests: int) -> tuple[str, ...]:
-    """One sweep of `SWEEPS`: every drafter compared in one run, without what S does not need."""
+def speed_overrides(name: str, num_requests: int, folder: Path) -> tuple[str, ...]:
+    """One sweep of `SWEEPS` below `folder`: every drafter compared in one run, without what S does
+    not need.
+    """
     domains, gammas = SWEEPS[name]
     return (
         *(f"drafter={','.join(COMPARED)}", f"workload={domains}", f"gamma={gammas}"),
         *(f"num_requests={num_requests}", f"max_new_tokens={NEW_TOKENS}", "measure.repeats=1"),
         *("measure.calibration_requests=0", "measure.agreement_requests=0"),
+        *(f"name={name}", f"results_dir={folder}"),
     )
 
 

@@ -75,9 +75,9 @@ def test_every_part_is_a_valid_sweep_of_the_zoo() -> None:
     assert sizes == {"domains": 5 * 3, "long": 4}
 
 
-def test_speeds_are_compared_in_one_run_per_domain() -> None:
+def test_speeds_are_compared_in_one_run_per_domain(tmp_path: Path) -> None:
     for name, (domains, gammas) in SWEEPS.items():
-        _, points = plan_sweep(speed_overrides(name, 2), HashCache())
+        _, points = plan_sweep(speed_overrides(name, 2, tmp_path), HashCache())
         assert len(points) == 3 * len(domains.split(",")) * len(gammas.split(","))
 
 
