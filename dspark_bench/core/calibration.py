@@ -3,7 +3,6 @@
 Shared by whoever fits a calibration and whoever applies one.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,10 +12,6 @@ from dspark_bench.core.random_streams import Floats
 
 CLOSEST_TO_CERTAIN: Final = 1e-6
 """Confidences are kept this far from 0 and 1, where log-odds are infinite."""
-FEW: Final = 32
-"""Values up to which plain numbers are faster than arrays, between two passes of a model."""
-_LEAST_ODDS: Final = -700.0
-"""exp(-z) of lower log-odds z is no float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +39,4 @@ def from_log_odds(odds: Floats) -> Floats:
 
 def scale(confidence: Floats, temperatures: Floats) -> Floats:
     """sigma(logit(c_k) / T_k). confidence [n, K], temperatures [K] -> [n, K]."""
-    if confidence.size > FEW:
-        return from_log_odds(log_odds(confidence) / temperatures)
-    by_position = temperatures.tolist()
-    rows = [list(map(_scale_one, row, by_position)) for row in confidence.tolist()]
-    return np.array(rows, dtype=np.float64).reshape(confidence.shape)
-
-
-def _scale_one(confidence: float, temperature: float) -> float:
-    kept = min(max(confidence, CLOSEST_TO_CERTAIN), 1 - CLOSEST_TO_CERTAIN)
-    odds = math.log(kept / (1 - kept)) / temperature
-    return 1 / (1 + math.exp(-max(odds, _LEAST_ODDS)))
+    return from_log_odds(log_odds(confidence) / temperatures)
