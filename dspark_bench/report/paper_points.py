@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.core.files import not_special
 from dspark_bench.metrics.comparison import accepted_by_prompt, accepted_length_ratio
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.report.reading import FINISHED, Point
@@ -110,11 +109,7 @@ def at_gamma(gamma: int) -> str:
 
 
 def _by_prompt(point: Point) -> pd.DataFrame:
-    cycles, requests = (
-        pd.read_parquet(not_special(point.folder / f"{name}.parquet"))
-        for name in ("cycles", "requests")
-    )
-    return accepted_by_prompt(cycles, requests)
+    return accepted_by_prompt(*point.records())
 
 
 def _is_plain(point: Point, drafter: str, domain: str, gamma: int) -> bool:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.core.files import not_special
 from dspark_bench.metrics.comparison import speed_by_prompt, speedup_ratio
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.report.reading import Point
@@ -70,10 +69,6 @@ def _read_speeds(point: Point) -> pd.DataFrame | None:
     if (point.text("load"), point.text("concurrency")) != ("closed", "1"):
         return None
     try:
-        cycles, requests = (
-            pd.read_parquet(not_special(point.folder / f"{name}.parquet"))
-            for name in ("cycles", "requests")
-        )
-        return speed_by_prompt(cycles, requests)
+        return speed_by_prompt(*point.records())
     except (OSError, ValueError, KeyError, ResultsError):
         return None

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.core.files import not_special
 from dspark_bench.core.json_text import load_json
@@ -78,6 +80,14 @@ class Point:
         """An object of metrics.json; empty where there is none, as in older results."""
         found = self.metrics.get(name)
         return found if isinstance(found, dict) else {}
+
+    def records(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Cycles and requests, as they were recorded. Raises OSError or ValueError."""
+        cycles, requests = (
+            pd.read_parquet(not_special(self.folder / f"{name}.parquet"))
+            for name in ("cycles", "requests")
+        )
+        return cycles, requests
 
     def num_units(self, figure: str) -> int | None:
         """Resampling units behind a figure's interval."""
