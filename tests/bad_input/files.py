@@ -199,10 +199,11 @@ _RECORDED: dict[str, Any] = {
 
 def cases() -> list[Case]:
     """The catalogue's part."""
+    return [*_prompts(), *_traces(), *_costs(), *_calibrations(), *_recordings()]
+
+
+def _prompts() -> list[Case]:
     sweep = overridden("sweep")
-    trace = overridden("sweep", "load=trace", "load.path=trace.jsonl")
-    costs = overridden("sweep", "scheduler=hardware_aware", "cost=file", "cost.path=costs.json")
-    calibrated = overridden("sweep", "calibrator.path=calibration.json")
     found = [
         Case("prompts", name, sweep, says, write("prompts.jsonl", content))
         for name, (content, says) in _PROMPTS.items()
@@ -230,7 +231,12 @@ def cases() -> list[Case]:
             "valid: 2 or more",
         )
     )
-    found += [
+    return found
+
+
+def _traces() -> list[Case]:
+    trace = overridden("sweep", "load=trace", "load.path=trace.jsonl")
+    found = [
         Case("traces", name, trace, says, write("trace.jsonl", content))
         for name, (content, says) in _TRACES.items()
     ]
@@ -257,13 +263,23 @@ def cases() -> list[Case]:
             ),
         )
     ]
-    found += [Case("costs", name, costs, says, prepare) for name, (prepare, says) in _COSTS.items()]
+    return found
+
+
+def _costs() -> list[Case]:
+    costs = overridden("sweep", "scheduler=hardware_aware", "cost=file", "cost.path=costs.json")
+    found = [Case("costs", name, costs, says, prepare) for name, (prepare, says) in _COSTS.items()]
     found += [
         Case("costs", f"for plot: {name}", ("plot", "costs.json"), "costs.json", prepare)
         for name, (prepare, _) in _COSTS.items()
         if name != "a folder"
     ]
-    found += [
+    return found
+
+
+def _calibrations() -> list[Case]:
+    calibrated = overridden("sweep", "calibrator.path=calibration.json")
+    found = [
         Case("calibrations", name, calibrated, says, prepare)
         for name, (prepare, says) in _CALIBRATIONS.items()
         if name != "sampling of other keys"
@@ -279,7 +295,11 @@ def cases() -> list[Case]:
         for name, (prepare, says) in _CALIBRATIONS.items()
         if name in ("a folder", "empty", "another version", "nested without end")
     ]
-    return found + [
+    return found
+
+
+def _recordings() -> list[Case]:
+    return [
         Case(
             "recorded outputs",
             name,

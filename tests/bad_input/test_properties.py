@@ -177,6 +177,11 @@ def test_overrides_expand_or_are_named(overrides: list[str]) -> None:
         assert len(expand(overrides).points) >= 1
 
 
+def test_sound_yaml_passes(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("gamma: 4\n")
+    assert _tolerates(lambda: check_yaml(tmp_path / "mine.yaml"))
+
+
 @_FAST
 @given(text=st.text(alphabet="ab: -[]{}&*!|>'\"#%@\n\t", max_size=40) | st.text(max_size=40))
 def test_yaml_is_checked(tmp_path: Path, text: str) -> None:
@@ -206,6 +211,14 @@ def test_safetensors_headers(stock: Path, tmp_path: Path, data: st.DataObject) -
 @given(data=st.data())
 def test_safetensors_headers_longer(stock: Path, tmp_path: Path, data: st.DataObject) -> None:
     _read_header(stock, tmp_path, data)
+
+
+def test_sound_headers_and_results_are_read(stock: Path) -> None:
+    sweep = stock / "results" / "done"
+    assert _tolerates(lambda: read_tensors(stock / "semi_ar", torch.float32, torch.device("cpu")))
+    assert _tolerates(lambda: collect_all(sweep))
+    assert _tolerates(lambda: render_html(build_page(gather(sweep), (), ())))
+    assert _tolerates(lambda: read_points(sweep))
 
 
 def collect_all(sweep: Path) -> None:
