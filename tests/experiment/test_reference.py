@@ -18,8 +18,16 @@ from dspark_bench.experiment.reference import (
     thin,
 )
 from dspark_bench.experiment.reference_grid import keep_grid
-from dspark_bench.experiment.reference_speed import SWEEPS, keep_speeds, speed_overrides
+from dspark_bench.experiment.reference_speed import (
+    SWEEPS,
+    keep_speeds,
+    speed_overrides,
+    speed_text,
+)
 from dspark_bench.experiment.sweep import SweepRequest, plan_sweep, run_sweep
+from dspark_bench.metrics.intervals import Interval
+from dspark_bench.report.reading import Point
+from dspark_bench.report.recommend import Candidate, Challenger, Recommendation
 from tests.sweeps import tiny_overrides
 from tests.tiny_models import TinyZoo
 
@@ -96,6 +104,29 @@ def test_each_drafter_stands_with_its_fastest_length_behind_the_winner(
     ahead = rows["speedup"].iloc[-1] / rows["speedup"].iloc[0]
     assert shown[0][5] == ""
     assert float(shown[1][5].split()[0]) == pytest.approx(ahead, abs=0.001)
+
+
+def test_slower_lengths_of_a_drafter_stand_behind_every_drafters_fastest() -> None:
+    def candidate(drafter: str, gamma: int, speedup: float) -> Candidate:
+        row = {"workload": "code", "drafter": drafter, "gamma": str(gamma), "accepted_length": "2"}
+        point = Point("speed", Path(), row, {}, {}, "finished", None)
+        return Candidate("", drafter, point, Interval(speedup, speedup, speedup, 100))
+
+    winner, *others = (
+        candidate(*values)
+        for values in (("semi_ar", 4, 2.0), ("semi_ar", 3, 1.6), ("ar", 3, 1.25), ("ar", 4, 1.0))
+    )
+    challengers = tuple(
+        Challenger(other, Interval(2.0 / (other.speedup.value or 1), None, None, 100), True, ())
+        for other in others
+    )
+    text = speed_text([Recommendation("code", winner, challengers, ())])
+    assert text.splitlines()[-4:] == [
+        "| code | semi_ar | 4 | 2.00 [2.00-2.00] | 2.00 |  | 100 |",
+        "| code | ar | 3 | 1.25 [1.25-1.25] | 2.00 | 1.600 | 100 |",
+        "| code | semi_ar | 3 | 1.60 [1.60-1.60] | 2.00 | 1.250 | 100 |",
+        "| code | ar | 4 | 1.00 [1.00-1.00] | 2.00 | 2.000 | 100 |",
+    ]
 
 
 def test_the_grid_is_whole_and_its_corners_are_valid() -> None:
