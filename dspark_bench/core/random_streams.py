@@ -24,6 +24,7 @@ _SLOT_BITS = 16
 UInt64s = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 class Purpose(IntEnum):

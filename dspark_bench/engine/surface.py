@@ -6,7 +6,7 @@ prefill work become the cells of the surface. Requests start with a part of thei
 read, each with another part: in service, too, batches hold young requests and old ones.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from statistics import median
@@ -30,6 +30,8 @@ TURN = (5**0.5 - 1) / 2
 """By how much the parts already read move on from run to run (golden ratio: no part twice)."""
 MANY = 64
 """Cells of few requests are measured in more cycles, so that this many requests' cycles are."""
+EACH_COUNTS = 16
+"""Passes of up to this many tokens grow in steps, so each is measured; larger ones grow evenly."""
 RAGGED = -1
 RAGGED_FROM = 4
 """Least number of requests of which a quarter is not all."""
@@ -78,9 +80,12 @@ def grid_sizes(largest: int) -> tuple[int, ...]:
     return tuple(sorted({*(size for size in powers if size <= largest), largest}))
 
 
-def grid_widths(gamma: int) -> tuple[int, ...]:
-    """0, then powers of two up to gamma, and gamma."""
-    return (0, *grid_sizes(gamma))
+def grid_widths(size: int, gamma: int) -> tuple[int, ...]:
+    """Verify lengths that are measured for `size` requests: 0, powers of two up to gamma, gamma,
+    and all those that make small passes.
+    """
+    small = range(min(gamma, EACH_COUNTS // size - 1) + 1)
+    return tuple(sorted({0, *grid_sizes(gamma), *small}))
 
 
 def measure_surface(
@@ -99,34 +104,38 @@ def measure_surface(
     if not prompts:
         raise ValueError("profiling needs at least one prompt")
     sizes = (largest,) if only_largest else grid_sizes(largest)
-    widths = grid_widths(gamma)
     cells: dict[Cell, list[CycleRecord]] = {}
     for size in sizes:
-        lengths = (*widths, RAGGED) if size >= RAGGED_FROM and gamma > 1 else widths
+        measured = grid_widths(size, gamma)
+        lengths = (*measured, RAGGED) if size >= RAGGED_FROM and gamma > 1 else measured
         num_cycles = cycles_per_cell if only_largest else max(cycles_per_cell, MANY // size)
         for cell, found in _measure_size(serve, prompts, size, lengths, num_cycles).items():
             cells.setdefault(cell, []).extend(found)
-    without_uneven = CostSurface(
-        requests=sizes,
-        widths=widths,
-        step_s=tuple(
-            tuple(_median(cells[size, width], _step_s) for width in widths) for size in sizes
-        ),
-        slots=widths[1:],
-        draft_s=tuple(
-            tuple(
-                max(0.0, _median(cells[size, width], _draft_s) - _median(cells[size, 0], _draft_s))
-                for width in widths[1:]
-            )
-            for size in sizes
-        ),
-        absorb_s=tuple(_median(cells[size, 0], _draft_s) for size in sizes),
-        uneven_s=(0.0,) * len(sizes),
-    )
+    without_uneven = _without_uneven(cells, sizes, gamma)
     uneven = tuple(
         _uneven_s(without_uneven, size, gamma, cells.get((size, RAGGED), [])) for size in sizes
     )
     return replace(without_uneven, uneven_s=uneven)
+
+
+def _without_uneven(
+    cells: Mapping[Cell, Sequence[CycleRecord]], sizes: Sequence[int], gamma: int
+) -> CostSurface:
+    """Medians of every width that some size is measured at, the others' taken from in between."""
+    widths = grid_widths(1, gamma)
+    steps, drafts, absorb = [], [], []
+    for size in sizes:
+        measured = grid_widths(size, gamma)
+        step = [_median(cells[size, width], _step_s) for width in measured]
+        draft = [_median(cells[size, width], _draft_s) for width in measured]
+        made = [max(0.0, seconds - draft[0]) for seconds in draft[1:]]
+        steps.append(tuple(map(float, np.interp(widths, measured, step))))
+        drafts.append(tuple(map(float, np.interp(widths[1:], measured[1:], made))))
+        absorb.append(draft[0])
+    nothing = (0.0,) * len(sizes)
+    return CostSurface(
+        tuple(sizes), widths, tuple(steps), widths[1:], tuple(drafts), tuple(absorb), nothing
+    )
 
 
 def _uneven_s(surface: CostSurface, size: int, gamma: int, records: Sequence[CycleRecord]) -> float:

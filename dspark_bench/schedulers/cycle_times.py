@@ -51,6 +51,13 @@ class DraftTimes:
         size = len(context.request_ids)
         return self._kept.get((context.num_requests, size, gamma), self._compute)
 
+    def slots_s(self, context: PlanContext, gamma: int) -> Floats:
+        """[gamma]: what the k-th slot of a draft adds to a cycle by being verified, the drafts of
+        all requests growing together.
+        """
+        size = len(context.request_ids)
+        return np.diff(self.of(context, gamma)[0, ::size]) / size
+
     def _compute(self, num_requests: int, size: int, gamma: int) -> Floats:
         counts = np.arange(size * gamma + 1)
         step_s = self.cost.convex_step_s(num_requests, num_requests + counts)

@@ -26,12 +26,14 @@ class DraftRule:
     """Which drafts to make: those with at least this survival, of requests whose first has `least`.
 
     longest: no draft is longer, 0 for none at all; reserve: see `choose_rule`; is_even: everyone
-    drafts the longest, and verifies it, because leaving some out would cost more than it saves.
+    drafts the longest, and verifies it, because leaving some out would cost more than it saves;
+    throughput: tokens per second that it is forecast to give.
     """
 
     longest: int
     least: float
     reserve: float
+    throughput: float
     is_even: bool = False
 
     def lens(self, forecast: Floats) -> list[int]:
@@ -62,7 +64,7 @@ def choose_rule(
     theta = np.where(is_within, expected / np.take_along_axis(seconds, made, axis=1), 0.0)
     places = theta.argmax(axis=1)
     idle = best = context.num_requests / float(seconds[0, 0])
-    rule = DraftRule(0, 1.0, reserve)
+    none = rule = DraftRule(0, 1.0, reserve, idle)
     for longest in range(1, gamma + 1):
         place = places[longest]
         found = float(theta[longest, place])
@@ -70,8 +72,8 @@ def choose_rule(
             is_even = made[longest, place] == size * longest
             is_even = bool(is_even) and times.cost.uneven_s(context.num_requests) > 0
             best = found
-            rule = DraftRule(longest, float(candidates.survival[place]), reserve, is_even)
-    return rule if best >= idle * (1 + min_gain) else DraftRule(0, 1.0, reserve)
+            rule = DraftRule(longest, float(candidates.survival[place]), reserve, best, is_even)
+    return rule if best >= idle * (1 + min_gain) else none
 
 
 def equal_lens(context: PlanContext, length: int) -> list[int]:

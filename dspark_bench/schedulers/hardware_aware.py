@@ -15,12 +15,17 @@ from dspark_bench.core.protocols import Calibrator, StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
 from dspark_bench.schedulers.admission import causal_greedy
+from dspark_bench.schedulers.cutting import CuttingGain
 from dspark_bench.schedulers.cycle_times import DraftTimes, VerifyTimes
 from dspark_bench.schedulers.draft_choice import DraftRule, check_period, choose_rule
-from dspark_bench.schedulers.survival import SurvivalForecast, survival
+from dspark_bench.schedulers.survival import SurvivalForecast, read_drafts, survival
 
 REFRESH_CYCLES = 4
 """Cycles between two choices of draft lengths: forecasts move slowly, and choosing takes time."""
+SETTLED_CYCLES = 16
+"""The same when nobody is new to the forecasts."""
+NEW_CYCLES = 8
+"""Cycles of its own for which a request is new."""
 
 
 class HardwareAwareScheduler:
@@ -51,6 +56,7 @@ class HardwareAwareScheduler:
         self._min_gain = min_gain
         self._reserve = reserve
         self._forecast = SurvivalForecast()
+        self._cutting = CuttingGain()
         self._draft_times = DraftTimes(cost)
         self._verify_times = VerifyTimes(cost, is_convex=True)
         self._unread: list[CycleRecord] = []
@@ -62,7 +68,7 @@ class HardwareAwareScheduler:
     def plan_draft(self, context: PlanContext) -> list[int]:
         """What the forecast says will pay; looked at anew every few cycles."""
         self._forget_newcomers(context)
-        if self._rule is None or self._num_unread >= REFRESH_CYCLES:
+        if self._rule is None or self._num_unread >= _period(context):
             self._look_again(context)
         return [self._lens.get(request_id, self._newcomer) for request_id in context.request_ids]
 
@@ -78,12 +84,16 @@ class HardwareAwareScheduler:
 
     def _look_again(self, context: PlanContext) -> None:
         """Read the cycles since the last time, and choose how much to draft from now on."""
-        self._forecast.observe(self._unread, self._calibrator)
+        drafts = read_drafts(self._unread, self._calibrator)
         self._unread, self._num_unread = [], 0
+        if drafts is not None:
+            self._forecast.observe(drafts)
+            if self._rule is not None:
+                slot_s = self._draft_times.slots_s(context, context.gamma)
+                self._cutting.observe(drafts, slot_s, self._rule.throughput)
         forecast = self._forecast.survival(context.request_ids, context.gamma)
-        self._rule = choose_rule(
-            forecast, context, self._draft_times, self._min_gain, self._reserve
-        )
+        reserve = self._reserve if self._cutting.is_worth_it else 1.0
+        self._rule = choose_rule(forecast, context, self._draft_times, self._min_gain, reserve)
         lens = self._rule.lens(forecast)
         self._lens = dict(zip(context.request_ids, lens, strict=True))
         self._newcomer = self._rule.lens(self._forecast.shared(context.gamma))[0]
@@ -91,16 +101,20 @@ class HardwareAwareScheduler:
     def plan_verify(
         self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
     ) -> list[int]:
-        """Admit while throughput rises; everything of a batch that was chosen to be even."""
+        """Admit while throughput rises; everything where that was decided before drafting."""
         assert confidence is not None
-        if self._keeps_even(draft_lens):
+        if self._verifies_all(draft_lens):
             return list(draft_lens)
         values = survival(confidence, self._calibrator)
         step_s = self._verify_times.of(context, draft_lens)
         return causal_greedy(values, draft_lens, context.num_requests, step_s)
 
-    def _keeps_even(self, draft_lens: Sequence[int]) -> bool:
-        """Whether all of it is verified, as was decided before anything was drafted."""
+    def _verifies_all(self, draft_lens: Sequence[int]) -> bool:
+        """Whether confidences are left unread: in a batch that was chosen to be even, and where
+        cutting has gained less than choosing takes.
+        """
+        if not self._cutting.is_worth_it:
+            return True
         is_even = self._rule is not None and self._rule.is_even
         return is_even and len(draft_lens) > 1 and min(draft_lens) == max(draft_lens)
 
@@ -110,3 +124,9 @@ class HardwareAwareScheduler:
         self._calibrator.observe(records)
         self._unread.extend(records)
         self._num_unread += 1
+
+
+def _period(context: PlanContext) -> int:
+    """Cycles after which to look again."""
+    is_settled = min(context.cycles) > NEW_CYCLES
+    return SETTLED_CYCLES if is_settled else REFRESH_CYCLES

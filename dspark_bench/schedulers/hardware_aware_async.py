@@ -38,14 +38,14 @@ class HardwareAwareAsyncScheduler(HardwareAwareScheduler):
     def plan_verify(
         self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
     ) -> list[int]:
-        """Admit the best drafts up to a capacity that was fixed two cycles ago; everything of a
-        batch that was chosen to be even.
+        """Admit the best drafts up to a capacity that was fixed two cycles ago; everything where
+        that was decided before drafting.
 
         The capacity is kept per drafted token, because batches and drafts change in size; until two
         cycles have been seen, everything is verified.
         """
         assert confidence is not None
-        if self._keeps_even(draft_lens):
+        if self._verifies_all(draft_lens):
             return list(draft_lens)
         values = survival(confidence, self._calibrator)
         total = sum(draft_lens)

@@ -1,28 +1,66 @@
 """Survival estimates: from this cycle's confidences, and before drafting from earlier cycles."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 
 from dspark_bench.core.protocols import Calibrator
-from dspark_bench.core.random_streams import Floats, Ints
+from dspark_bench.core.random_streams import Bools, Floats, Ints
 from dspark_bench.core.types import CycleRecord
 
 OWN_MEMORY = 0.85
 """Share of a request's own history that a cycle leaves."""
-SHARED_MEMORY = 0.98
-"""The same of the history of all requests together."""
-SHARED_WEIGHT = 1.5
+SHARED_MEMORY = 0.995
+"""The same of the history of all requests together: of several, even where they come singly."""
+SHARED_WEIGHT = 3.0
 """How many of a request's own cycles the history of all counts as."""
 _FIRST_GUESS = 0.7
 MOST_DECAYS = 4
 """Decays that several cycles read at once are worth at most."""
+_OWN_DECAYS = OWN_MEMORY ** np.arange(MOST_DECAYS + 1)
 
 
 def survival(confidence: Floats, calibrator: Calibrator) -> Floats:
     """a [B, K]: probability that drafts 1..k all pass, product of calibrated confidences [B, K]."""
     return np.asarray(np.cumprod(calibrator.calibrate(confidence), axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class DraftedSlots:
+    """The slots that n drafts of finished cycles filled, verified or not.
+
+    request_ids: of the drafts; is_slot [n, K]: which slots there are; seen [n, K]: probability that
+    slot k is reached, a_(k-1); passed [n, K]: that it passes too, a_k. Both are 0 off the draft.
+    """
+
+    request_ids: tuple[int, ...]
+    num_cycles: int
+    is_slot: Bools
+    seen: Floats
+    passed: Floats
+
+
+def read_drafts(records: Sequence[CycleRecord], calibrator: Calibrator) -> DraftedSlots | None:
+    """Calibrated survival of what was drafted; None where nothing was."""
+    drafted = [record for record in records if record.confidence]
+    if not drafted:
+        return None
+    lens = np.array([len(record.confidence) for record in drafted])
+    is_slot = np.arange(lens.max()) < lens[:, None]
+    table = np.zeros(is_slot.shape)
+    table[is_slot] = list(chain.from_iterable(record.confidence for record in drafted))
+    conditional = calibrator.calibrate(table)
+    seen = np.where(is_slot, 1.0, 0.0)
+    seen[:, 1:] *= np.cumprod(conditional[:, :-1], axis=1)
+    return DraftedSlots(
+        request_ids=tuple(record.request_id for record in drafted),
+        num_cycles=len({record.cycle for record in drafted}),
+        is_slot=is_slot,
+        seen=seen,
+        passed=seen * conditional,
+    )
 
 
 class SurvivalForecast:
@@ -65,28 +103,21 @@ class SurvivalForecast:
             if row is not None:
                 self._free.append(row)
 
-    def observe(self, records: Sequence[CycleRecord], calibrator: Calibrator) -> None:
-        """Learn from the drafts of finished cycles, of one or of several."""
-        drafted = [record for record in records if record.confidence]
-        if not drafted:
-            return
-        lens = np.array([len(record.confidence) for record in drafted])
-        width = int(lens.max())
-        table = np.zeros((lens.size, width))
-        is_slot = np.arange(width) < lens[:, None]
-        table[is_slot] = list(chain.from_iterable(record.confidence for record in drafted))
-        conditional = calibrator.calibrate(table)
-        # Slot k counts as much as it is likely to be reached: the mean of ratios would let drafts
-        # that died at once speak for those that live.
-        seen = np.where(is_slot, 1.0, 0.0)
-        seen[:, 1:] *= np.cumprod(conditional[:, :-1], axis=1)
-        passed = seen * conditional
-        num_cycles = len({record.cycle for record in drafted})
-        everyone = np.zeros(lens.size, dtype=np.int64)
-        scale = num_cycles / lens.size
-        self._shared.add(everyone, passed * scale, seen * scale, SHARED_MEMORY)
-        rows = np.array([self._row(record.request_id) for record in drafted])
-        self._own.add(rows, passed, seen, OWN_MEMORY)
+    def observe(self, drafts: DraftedSlots) -> None:
+        """Learn from the drafts of finished cycles, of one or of several.
+
+        Slot k counts as much as it is likely to be reached: the mean of ratios would let drafts
+        that died at once speak for those that live.
+        """
+        num_drafts = len(drafts.request_ids)
+        scale = drafts.num_cycles / num_drafts
+        decay = SHARED_MEMORY ** min(num_drafts, MOST_DECAYS)
+        self._shared.add(drafts.passed.sum(0) * scale, drafts.seen.sum(0) * scale, decay)
+        rows = np.array([self._row(request_id) for request_id in drafts.request_ids])
+        num_rows, width = self._own.seen.shape[0], drafts.seen.shape[1]
+        both = _sum_by(rows, np.hstack([drafts.passed, drafts.seen]), num_rows)
+        decays = _OWN_DECAYS[np.minimum(np.bincount(rows, minlength=num_rows), MOST_DECAYS)]
+        self._own.add(both[:, :width], both[:, width:], decays[:, None])
 
     def _row(self, request_id: int) -> int:
         if request_id not in self._rows:
@@ -112,19 +143,20 @@ class _Means:
         self.seen = np.zeros((num_rows, gamma))
         self.passed = np.zeros((num_rows, gamma))
 
-    def add(self, rows: Ints, passed: Floats, seen: Floats, memory: float) -> None:
-        """Add to slots of rows [n], each old sum decayed once for what came to it."""
-        width = seen.shape[1]
-        num_rows = self.seen.shape[0]
-        weight = np.bincount(rows, minlength=num_rows)[:, None]
+    def add(self, passed: Floats, seen: Floats, decay: float | Floats) -> None:
+        """Add [rows, K] to the first K slots, the old sums decayed once for each cycle added."""
+        width = seen.shape[-1]
         for sums, more in ((self.seen, seen), (self.passed, passed)):
-            added = np.zeros((num_rows, width))
-            np.add.at(added, rows, more)
-            has_any = weight > 0
-            decay = np.where(has_any, memory ** np.minimum(weight, MOST_DECAYS), 1.0)
-            sums[:, :width] = sums[:, :width] * decay + added
+            sums[:, :width] = sums[:, :width] * decay + more
 
     def grow(self) -> None:
         """Twice as many rows."""
         self.seen = np.concatenate([self.seen, np.zeros_like(self.seen)])
         self.passed = np.concatenate([self.passed, np.zeros_like(self.passed)])
+
+
+def _sum_by(rows: Ints, values: Floats, num_rows: int) -> Floats:
+    """values [n, K] added up by their row of the result [num_rows, K]."""
+    width = values.shape[1]
+    cells = (rows[:, None] * width + np.arange(width)).ravel()
+    return np.bincount(cells, values.ravel(), num_rows * width).reshape(num_rows, width)

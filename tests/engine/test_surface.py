@@ -26,13 +26,15 @@ def costs(lens: Sequence[int]) -> tuple[float, float]:
     return 1.0 + 0.1 * size + 0.05 * total + 0.01 * padding, 0.02 * size + 0.03 * total
 
 
-def serve(size: int, scheduler: Scheduler, requests: Sequence[Request]) -> RunResult:
+def serve(
+    size: int, scheduler: Scheduler, requests: Sequence[Request], gamma: int = 4
+) -> RunResult:
     """Twenty cycles of the full batch; every seventh also reads a prompt, and is very slow."""
     assert len(requests) == size
     ids = tuple(request.request_id for request in requests)
     result = RunResult()
     for cycle in range(20):
-        lens = scheduler.plan_draft(PlanContext(ids, (5,) * size, 4, size))
+        lens = scheduler.plan_draft(PlanContext(ids, (5,) * size, gamma, size))
         step_s, draft_s = costs(lens)
         slow = 100.0 if cycle % 7 == 0 else 1.0
         for request_id, length in zip(ids, lens, strict=True):
@@ -51,10 +53,10 @@ def serve(size: int, scheduler: Scheduler, requests: Sequence[Request]) -> RunRe
 
 def test_known_costs_are_found() -> None:
     surface = measure_surface(serve, PROMPTS, largest=4, gamma=4, cycles_per_cell=6)
-    assert surface.requests == (1, 2, 4) and surface.widths == (0, 1, 2, 4)
+    assert surface.requests == (1, 2, 4) and surface.widths == (0, 1, 2, 3, 4)
     for size, row in zip(surface.requests, surface.step_s, strict=True):
         assert row == pytest.approx([costs([width] * size)[0] for width in surface.widths])
-    assert surface.draft_s[2] == pytest.approx([0.12, 0.24, 0.48])
+    assert surface.draft_s[2] == pytest.approx([0.12, 0.24, 0.36, 0.48])
     assert surface.absorb_s == pytest.approx([0.02, 0.04, 0.08])
     assert surface.warnings() == ()
 
@@ -77,7 +79,31 @@ def test_lengths_come_in_turn() -> None:
 def test_grids_end_where_asked() -> None:
     assert grid_sizes(1) == (1,)
     assert grid_sizes(24) == (1, 2, 4, 8, 16, 24)
-    assert grid_widths(7) == (0, 1, 2, 4, 7)
+    assert grid_widths(64, 7) == (0, 1, 2, 4, 7)
+
+
+def test_every_small_pass_is_measured_and_large_ones_are_taken_from_their_neighbours() -> None:
+    assert grid_widths(1, 7) == (0, 1, 2, 3, 4, 5, 6, 7)
+    assert grid_widths(4, 7) == (0, 1, 2, 3, 4, 7)
+    assert grid_widths(1, 24) == (*range(17), 24)
+    asked: dict[int, set[int]] = {}
+
+    def steps(size: int, scheduler: Scheduler, requests: Sequence[Request]) -> RunResult:
+        """A pass of more than six drafts takes a second more."""
+        result = serve(size, scheduler, requests, gamma=7)
+        for record in result.cycles:
+            asked.setdefault(size, set()).add(record.num_drafted)
+        return RunResult(
+            cycles=[
+                replace(r, t_verify_s=r.t_verify_s + (r.num_drafted > 6)) for r in result.cycles
+            ]
+        )
+
+    surface = measure_surface(steps, PROMPTS, largest=16, gamma=7, cycles_per_cell=2)
+    assert asked[1] == set(range(8)) and 5 not in asked[16]
+    one, sixteen = surface.step_s[0], surface.step_s[-1]
+    assert one[7] - one[6] == pytest.approx(1.05) and one[6] - one[5] == pytest.approx(0.05)
+    assert sixteen[5] - sixteen[4] == pytest.approx((sixteen[7] - sixteen[4]) / 3)
 
 
 def test_nothing_to_profile_with_is_an_error() -> None:
