@@ -19,7 +19,7 @@ SHARED_WEIGHT = 3.0
 _FIRST_GUESS = 0.7
 MOST_DECAYS = 4
 """Decays that several cycles read at once are worth at most."""
-_OWN_DECAYS = OWN_MEMORY ** np.arange(MOST_DECAYS + 1)
+_OWN_DECAYS: Floats = np.array([OWN_MEMORY**count for count in range(MOST_DECAYS + 1)])
 
 
 def survival(confidence: Floats, calibrator: Calibrator) -> Floats:
@@ -159,4 +159,5 @@ def _sum_by(rows: Ints, values: Floats, num_rows: int) -> Floats:
     """values [n, K] added up by their row of the result [num_rows, K]."""
     width = values.shape[1]
     cells = (rows[:, None] * width + np.arange(width)).ravel()
-    return np.bincount(cells, values.ravel(), num_rows * width).reshape(num_rows, width)
+    sums = np.asarray(np.bincount(cells, values.ravel(), num_rows * width), dtype=np.float64)
+    return sums.reshape(num_rows, width)
