@@ -24,8 +24,12 @@ ServeAll = Callable[[int, Scheduler, Sequence[Request]], RunResult]
 
 MOST_RUNS = 200
 MEASURED_PART = 3
+ENOUGH_MEASURED = 32
 LEAST_MEASURED = 16
-"""One in three of a request's output tokens is made while it is measured, this many at least."""
+"""One in three of a request's output tokens is made while it is measured: of short outputs one in
+two, up to the first of these numbers, and the second at least. Prompts read again and again would
+take most of the time.
+"""
 TURN = (5**0.5 - 1) / 2
 """By how much the parts already read move on from run to run (golden ratio: no part twice)."""
 MANY = 64
@@ -190,7 +194,8 @@ def _measure_size(
 def _resumed(request: Request, output: tuple[int, ...], part: float) -> Request:
     """The request with `part` (0 to 1) of its output read, but for what is to be measured."""
     third = -(-request.max_new_tokens // MEASURED_PART)
-    num_measured = min(request.max_new_tokens, max(LEAST_MEASURED, third))
+    half = min(ENOUGH_MEASURED, -(-request.max_new_tokens // 2))
+    num_measured = min(request.max_new_tokens, max(LEAST_MEASURED, third, half))
     num_read = int(part * max(0, len(output) - num_measured))
     return replace(
         request,

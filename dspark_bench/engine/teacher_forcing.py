@@ -28,10 +28,12 @@ Sequences = Sequence[tuple[Request, tuple[int, ...]]]
 class ScoredBlocks:
     """A anchors: tokens [A, K] that followed, target_probs and draft_probs [A, K, V].
 
-    places [A]: which of the sequences each anchor lies in.
+    places [A]: which of the sequences each anchor lies in; anchors [A]: where in it, prompt and
+    output counted from 0.
     """
 
     places: tuple[int, ...]
+    anchors: tuple[int, ...]
     tokens: Tensor
     target_probs: Tensor
     draft_probs: Tensor
@@ -152,4 +154,5 @@ def _score(
     )
     assert proposal.probs is not None
     truth = torch.stack([recorded[r].probs[anchor[r] : anchor[r] + gamma] for r in rows])
-    return ScoredBlocks(where, table[:, 1:], truth, proposal.probs)
+    anchors = tuple(anchor[row] for row in rows)
+    return ScoredBlocks(where, anchors, table[:, 1:], truth, proposal.probs)

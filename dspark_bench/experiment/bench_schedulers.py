@@ -43,8 +43,9 @@ GAMMA = 7
 SCHEDULERS = ("hardware_aware",)
 NUM_RESAMPLES = 2000
 NEW_TOKENS = 96
-FEW = 16
-"""Turns of each arm at one request at once, half as many at two: their turns are short."""
+MOST_ROUNDS = 24
+SHORT = 64
+"""Turns of few requests at once are short, so there are up to this many over that number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Served:
 
 def main(
     concurrency: Annotated[str, typer.Option(help="Comma list.")] = "1,2,4,8,16,32,64",
-    rounds: Annotated[int, typer.Option(help="Turns of each arm, more at 1 and 2 requests.")] = 8,
+    rounds: Annotated[int, typer.Option(help="Turns of each arm, more of short ones.")] = 8,
     schedulers: Annotated[str, typer.Option(help="Comma list.")] = ",".join(SCHEDULERS),
     cost: Annotated[str, typer.Option(help="profiled or online.")] = "profiled",
     drafter: Annotated[str, typer.Option(help="Of the zoo.")] = "semi_ar",
@@ -83,13 +84,18 @@ def main(
             *(f"num_requests={max(12, 3 * size)}", f"max_new_tokens={NEW_TOKENS}"),
             *("seed=7", f"results_dir={results}"),
         )
-        found[size] = measure(overrides, names, max(rounds, FEW // size))
+        found[size] = measure(overrides, names, num_rounds(size, rounds))
         console.print(table(size, found[size]))
         if out is not None:
             keep(found, out)
     if len(found) > 1:
         for name in names:
             console.print(frontier_table(name, found))
+
+
+def num_rounds(size: int, least: int) -> int:
+    """Turns of each arm with `size` requests at once."""
+    return max(least, min(MOST_ROUNDS, SHORT // size))
 
 
 def measure(

@@ -4,9 +4,11 @@
 
 The target writes one continuation per held-out prompt; every drafter is scored along it, the
 recorded tokens being its prefix, and agreement is split by how certain the target is of each token
-once it knows that prefix. Counts acceptance only: other work on the machine changes nothing.
+once it knows that prefix, and by whether that token is copied from earlier text. Counts acceptance
+only: other work on the machine changes nothing.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +16,14 @@ import torch
 import typer
 from rich.console import Console
 
-from dspark_bench.engine.predictability import agreement_by_entropy
-from dspark_bench.engine.teacher_forcing import Sequences
+from dspark_bench.core.random_streams import Ints
+from dspark_bench.engine.predictability import (
+    Classify,
+    agreement_by_kind,
+    are_copies,
+    entropy_bins,
+)
+from dspark_bench.engine.teacher_forcing import ScoredBlocks, Sequences
 from dspark_bench.experiment.bench_schedulers import NEW_TOKENS, build_engine
 from dspark_bench.experiment.build import ModelCache, PointObjects, build_point, choose_threads
 from dspark_bench.experiment.point_config import PointConfig
@@ -29,6 +37,7 @@ GAMMA = 7
 POSITIONS = (1, 2, 4, 7)
 EDGES = (0.5, 2.0)
 BINS = ("below 0.5 nats", "0.5 to 2 nats", "2 nats and more")
+KINDS = tuple(f"{name}, {kind}" for name in BINS for kind in ("new", "copied"))
 AT_ONCE = 16
 LEAST_PLACES = 30
 """Cells of fewer places say nothing."""
@@ -36,7 +45,7 @@ LEAST_PLACES = 30
 Cell = tuple[Interval, int]
 """Agreement with its interval over prompts, and the places behind it."""
 Table = dict[tuple[str, int, str], dict[str, Cell]]
-"""Domain, position and bin -> drafter -> cell."""
+"""Domain, position and kind -> drafter -> cell."""
 
 
 def main(
@@ -71,16 +80,30 @@ def measure(domain: str, num_requests: int) -> Table:
         objects = build_point(point, models)
         assert objects.drafter is not None
         sequences = sequences or continuations(point, objects)
-        overlaps, counts = agreement_by_entropy(
-            objects.target, objects.drafter, sequences, GAMMA, point.sampling, EDGES
-        )
-        for position in POSITIONS:
-            for place, interval in enumerate(
-                bootstrap_ratios(overlaps[:, position - 1], counts[:, position - 1], seed=0)
-            ):
-                cell = (interval, int(counts[:, position - 1, place].sum()))
-                found.setdefault((domain, position, BINS[place]), {})[name] = cell
+        for kinds, classify in classifiers(sequences).items():
+            overlaps, counts = agreement_by_kind(
+                *(objects.target, objects.drafter, sequences, GAMMA, point.sampling),
+                *(classify, len(kinds)),
+            )
+            for position in POSITIONS:
+                for place, interval in enumerate(
+                    bootstrap_ratios(overlaps[:, position - 1], counts[:, position - 1], seed=0)
+                ):
+                    cell = (interval, int(counts[:, position - 1, place].sum()))
+                    found.setdefault((domain, position, kinds[place]), {})[name] = cell
     return found
+
+
+def classifiers(sequences: Sequences) -> Mapping[tuple[str, ...], Classify]:
+    """Names of kinds -> what sorts slots into them: by entropy, and by being copied as well."""
+
+    def by_entropy(blocks: ScoredBlocks) -> Ints:
+        return entropy_bins(blocks, EDGES)
+
+    def by_both(blocks: ScoredBlocks) -> Ints:
+        return 2 * entropy_bins(blocks, EDGES) + are_copies(blocks, sequences)
+
+    return {BINS: by_entropy, KINDS: by_both}
 
 
 def continuations(point: PointConfig, objects: PointObjects) -> Sequences:
@@ -93,7 +116,7 @@ def continuations(point: PointConfig, objects: PointObjects) -> Sequences:
 
 
 def markdown(found: Table, num_requests: int) -> str:
-    """One row per domain, position and bin; rows of too few places are left out."""
+    """A table by entropy, one by entropy and copying; rows of too few places are left out."""
     lines = [
         "# Which tokens do the drafters miss?",
         "",
@@ -102,15 +125,30 @@ def markdown(found: Table, num_requests: int) -> str:
         "each place, the tokens before it being known. Every place counts, reached or not; 95 % "
         "intervals, bootstrap over prompts. Made by `make predictability`.",
         "",
+        *rows(found, BINS),
+        "",
+        "## Copies",
+        "",
+        "The same places. Copied: the target's first choice is what followed the last two tokens "
+        "where they last stood side by side in prompt or output; new: all others.",
+        "",
+        *rows(found, KINDS),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def rows(found: Table, kinds: Sequence[str]) -> list[str]:
+    """One row per domain, position and kind of these."""
+    lines = [
         "| domain | position | entropy | places | " + " | ".join(DRAFTERS) + " |",
         "|---" * (4 + len(DRAFTERS)) + "|",
     ]
     for (domain, position, name), cells in found.items():
         num_places = max(count for _, count in cells.values())
-        if num_places >= LEAST_PLACES:
+        if name in kinds and num_places >= LEAST_PLACES:
             shown = " | ".join(cells[drafter][0].text() for drafter in DRAFTERS)
             lines.append(f"| {domain} | {position} | {name} | {num_places} | {shown} |")
-    return "\n".join([*lines, ""])
+    return lines
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def test_the_papers_exhibits_have_the_points_that_they_state() -> None:
     assert sizes(is_quick=True) == {
         "table1": 3 * 3,
         "depth": 4 * 3,
-        "draft_length": 3 * 5,
+        "draft_length": 3 * 4,
         "threshold": 4 * 2,
         "reliability": 2,
         "frontier": (4 + 1) * 3,
