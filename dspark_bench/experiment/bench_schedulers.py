@@ -43,8 +43,8 @@ GAMMA = 7
 SCHEDULERS = ("hardware_aware",)
 NUM_RESAMPLES = 2000
 NEW_TOKENS = 96
-MOST_ROUNDS = 24
-SHORT = 64
+MOST_ROUNDS = 12
+SHORT = 32
 """Turns of few requests at once are short, so there are up to this many over that number."""
 
 
