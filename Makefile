@@ -34,7 +34,7 @@ paper: $(STAMP) ## Every exhibit of the paper on the embedded models, with figur
 	$(BIN)/dspark-bench sweep +experiment=paper
 	$(BIN)/dspark-bench report results/paper
 
-paper-quick: $(STAMP) ## The same at a small size (estimated 13 minutes on 4 cores; resumes)
+paper-quick: $(STAMP) ## The same at a small size (under 15 minutes on 2 cores; resumes)
 	$(BIN)/dspark-bench sweep +experiment=paper --quick
 	$(BIN)/dspark-bench report results/paper-quick
 

@@ -3,7 +3,8 @@
 Before drafting, how much to draft is chosen from forecasts; then this cycle's confidences rank the
 drafts of all requests, and they are admitted one by one while the expected throughput rises.
 Whether position k is verified depends on what ranks above it alone: on its own request's tokens
-before k, never on x_k or later.
+before k, never on x_k or later. Where cutting drafts short has lately gained less than choosing
+takes, all of them are verified unread (`cutting`).
 """
 
 from collections.abc import Sequence

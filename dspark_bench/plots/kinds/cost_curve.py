@@ -62,7 +62,8 @@ def collect_file(path: Path) -> Plotted:
 def _plotted(data: pd.DataFrame, notes: tuple[str, ...]) -> Plotted:
     first = (
         "Medians over cycles of a measured step without drafting; no interval is kept. Tokens of a "
-        "step: requests x (1 + drafts verified of each); a curve per number of requests."
+        "step: requests x (1 + drafts verified of each); a curve per number of requests. Large "
+        "steps are measured at some lengths only; the others lie on straight lines between."
     )
     return Plotted(data, (first, *notes))
 
