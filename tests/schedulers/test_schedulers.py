@@ -388,3 +388,28 @@ def test_the_async_form_goes_by_its_own_name() -> None:
     spec = HardwareAwareAsyncScheduler(CHEAP, AsItIs(), exploration_period=9).spec
     assert (spec.name, spec.exploration_period) == ("hardware_aware_async", 9)
     assert spec.is_selective and spec.needs_confidence
+
+
+def test_cycles_that_are_read_together_add_up() -> None:
+    """Two drafts of request 0 and one of request 1, of 0.5 a slot: seen 1 and 0.5, passed half."""
+    forecast = SurvivalForecast()
+    forecast.observe(read(*(record(i, (0.5, 0.5)) for i in (0, 1, 0))))
+    zero, one = forecast._rows[0], forecast._rows[1]
+    assert forecast._own.seen[[zero, one], :2].tolist() == [[2.0, 1.0], [1.0, 0.5]]
+    assert forecast._own.passed[[zero, one], :2].tolist() == [[1.0, 0.5], [0.5, 0.25]]
+
+
+def test_a_slot_costs_what_a_token_of_the_step_does() -> None:
+    times = DraftTimes(Linear(10.0, 0.5, per_draft=3.0))
+    assert times.slots_s(context(3, 4), 4).tolist() == pytest.approx([0.5] * 4)
+
+
+@pytest.mark.parametrize(("cycle", "period"), [(8, 4), (9, 16)])
+def test_lengths_are_looked_at_less_often_when_nobody_is_new(cycle: int, period: int) -> None:
+    scheduler = HardwareAwareScheduler(Linear(2.0, 0.5), AsItIs())
+    served = PlanContext((0,), (cycle,), 4, 1)
+    scheduler.plan_draft(served)
+    for count in range(1, period + 1):
+        scheduler.observe([record(0, (0.5,) * 4)])
+        scheduler.plan_draft(served)
+        assert scheduler._num_unread == (0 if count == period else count)
