@@ -9,7 +9,7 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv sweep plot test test-slow check format train-zoo calibrate-zoo reference clean
-.PHONY: predictability
+.PHONY: predictability block-inputs
 .PHONY: paper paper-quick figures baseline gate bench-gate
 .PHONY: bench-bad-input bench-faults bench-noise soak
 .PHONY: bench-engine bench-schedulers bench-neighbour bench-calibration
@@ -106,6 +106,9 @@ reference: $(STAMP) ## Measure the embedded drafters again, into results/referen
 
 predictability: $(STAMP) ## Which tokens the embedded drafters miss: agreement by the target's certainty (minutes)
 	$(BIN)/python -m dspark_bench.experiment.predictability --out results/reference/predictability.md
+
+block-inputs: $(STAMP) ## What a block drafter would gain from what `ar` knows: trains four small ones (half an hour; resumes)
+	$(BIN)/python -m dspark_bench.experiment.block_inputs --work $(ZOO_WORK)/block-inputs --out results/reference/block_inputs.md
 
 clean: ## Remove .venv, caches and build products; results stay
 	rm -rf $(VENV) build dist *.egg-info multirun outputs

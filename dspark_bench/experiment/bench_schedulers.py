@@ -1,6 +1,6 @@
 """Schedulers against every fixed draft length and no speculation, in turn in one process.
 
-    python -m dspark_bench.experiment.bench_schedulers [--concurrency 1,16,64] [--rounds 8]
+    python -m dspark_bench.experiment.bench_schedulers [--concurrency 1,16,64] [--rounds 4]
 
 In each round every arm serves the same requests with the same noise; the order turns from round to
 round. Throughput is of the steady part (full batches, prefills included). Ratios are of sums over
@@ -9,6 +9,7 @@ throughput at the per-user speed of every fixed length, over that length's own.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -43,9 +44,8 @@ GAMMA = 7
 SCHEDULERS = ("hardware_aware",)
 NUM_RESAMPLES = 2000
 NEW_TOKENS = 96
-MOST_ROUNDS = 12
-SHORT = 32
-"""Turns of few requests at once are short, so there are up to this many over that number."""
+MOST_ROUNDS = 32
+"""Of one request at once. Turns of few requests hold few tokens, so there are more of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Served:
 
 def main(
     concurrency: Annotated[str, typer.Option(help="Comma list.")] = "1,2,4,8,16,32,64",
-    rounds: Annotated[int, typer.Option(help="Turns of each arm, more of short ones.")] = 8,
+    rounds: Annotated[int, typer.Option(help="Turns of each arm, more of short ones.")] = 4,
     schedulers: Annotated[str, typer.Option(help="Comma list.")] = ",".join(SCHEDULERS),
     cost: Annotated[str, typer.Option(help="profiled or online.")] = "profiled",
     drafter: Annotated[str, typer.Option(help="Of the zoo.")] = "semi_ar",
@@ -94,8 +94,8 @@ def main(
 
 
 def num_rounds(size: int, least: int) -> int:
-    """Turns of each arm with `size` requests at once."""
-    return max(least, min(MOST_ROUNDS, SHORT // size))
+    """Turns of each arm with `size` requests at once: fewer with the square root of the size."""
+    return max(least, round(MOST_ROUNDS / math.sqrt(size)))
 
 
 def measure(

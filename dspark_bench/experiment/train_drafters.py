@@ -114,10 +114,10 @@ def build_trainable(name: str, target: FrozenTarget, job: DraftersJob) -> Traina
 def train(job: DraftersJob, device: torch.device, console: Console) -> Mapping[str, Path]:
     """Generate responses, train (or resume), evaluate, write; returns each drafter's folder."""
     target = FrozenTarget(job.target_dir, device)
-    source = _batches(job, device, "train", console)
+    source = batches(job, device, "train", console)
     drafters = {name: _on_device(build_trainable(name, target, job), device) for name in job.names}
     checkpoint = job.work / f"drafters_{'_'.join(job.names)}.pt"
-    seconds = train_drafters(target, drafters, source, job.recipe, checkpoint, _reporter(console))
+    seconds = train_drafters(target, drafters, source, job.recipe, checkpoint, reporter(console))
     for module in drafters.values():
         _round_to_bf16(module)
     agreement = _evaluate(job, target, drafters, device, console)
@@ -141,9 +141,9 @@ def _evaluate(
     """Drafter -> domain -> 1 - TV by position, on text that no training window holds."""
     found: dict[str, dict[str, list[float]]] = {name: {} for name in drafters}
     for domain in DOMAIN_WEIGHTS:
-        held_out = _batches(job, device, "test", console, {domain: 1.0})
-        batches = [held_out(EVALUATION_STEP + i) for i in range(EVALUATION_BATCHES)]
-        scores = evaluate_drafters(target, drafters, batches, job.max_gamma, job.recipe)
+        held_out = batches(job, device, "test", console, {domain: 1.0})
+        windows = [held_out(EVALUATION_STEP + i) for i in range(EVALUATION_BATCHES)]
+        scores = evaluate_drafters(target, drafters, windows, job.max_gamma, job.recipe)
         for name, values in scores.items():
             found[name][domain] = [round(value, 3) for value in values]
     return found
@@ -154,14 +154,14 @@ def recipe_for(num_steps: int, seed: int) -> DrafterRecipe:
     return DrafterRecipe(num_steps=num_steps, seed=seed, has_bf16_autocast=has_fast_bf16())
 
 
-def _batches(
+def batches(
     job: DraftersJob,
     device: torch.device,
     split: Split,
     console: Console,
     domains: Mapping[str, float] = DOMAIN_WEIGHTS,
 ) -> Callable[[int], Tensor]:
-    """Step -> windows [N, S]: corpus text and, for training, the target's responses."""
+    """Step -> windows [N, S] of a split: corpus text and, for training, the target's responses."""
     packed: dict[str, PackedTokens] = {**load_split(job.data.tokens_folder, split)}
     weights: dict[str, float] = {**domains}
     if split == "train" and job.response_share > 0:
@@ -191,7 +191,9 @@ def _round_to_bf16(drafter: TrainableDrafter) -> None:
         parameter.data = parameter.data.bfloat16().float()
 
 
-def _reporter(console: Console) -> Callable[[DrafterStep], None]:
+def reporter(console: Console) -> Callable[[DrafterStep], None]:
+    """Prints every twentieth step: loss, and acceptance at the first and last position."""
+
     def report(step: DrafterStep) -> None:
         if step.step % _REPORT_EVERY and step.step != step.num_steps:
             return

@@ -154,17 +154,13 @@ class BlockModel(nn.Module):
 
     def _backbone(self, batch: DraftTrainingBatch) -> Tensor:
         """Hidden states [N, A, K, D] after the final norm."""
-        target = self._target[0]
         size, num_tokens = batch.tokens.shape
         num_anchors, gamma = batch.anchors.shape[1], batch.gamma
         device = batch.tokens.device
-        context = self.hidden_norm(self.fc(batch.features))
+        context = self._context(batch)
         context_positions = torch.arange(num_tokens, device=device).expand(size, -1)
         positions = (batch.anchors.unsqueeze(-1) + torch.arange(gamma, device=device)).flatten(1)
-        rows = torch.arange(size, device=device)[:, None]
-        block = torch.full((size, num_anchors, gamma), self.recipe.mask_token_id, device=device)
-        block[..., 0] = batch.tokens[rows, batch.anchors]
-        x = target.embed(block.flatten(1))
+        x = self._slots(batch, context)
         mask = _visibility(batch.anchors, num_tokens, gamma)
         for layer in self.layers:
             assert isinstance(layer, LayerModule)
@@ -182,6 +178,20 @@ class BlockModel(nn.Module):
             x = layer.finish(x, attention.attend(query, keys, values, mask))
         hidden: Tensor = self.norm(x)
         return hidden.view(size, num_anchors, gamma, -1)
+
+    def _context(self, batch: DraftTrainingBatch) -> Tensor:
+        """Context entries [N, S, D]."""
+        context: Tensor = self.hidden_norm(self.fc(batch.features))
+        return context
+
+    def _slots(self, batch: DraftTrainingBatch, context: Tensor) -> Tensor:
+        """What the slots of all blocks start from [N, A*K, D]: the anchor, then masks."""
+        size, num_anchors, gamma = batch.labels.shape
+        device = batch.tokens.device
+        rows = torch.arange(size, device=device)[:, None]
+        block = torch.full((size, num_anchors, gamma), self.recipe.mask_token_id, device=device)
+        block[..., 0] = batch.tokens[rows, batch.anchors]
+        return self._target[0].embed(block.flatten(1))
 
 
 def _visibility(anchors: Tensor, num_tokens: int, gamma: int) -> Tensor:

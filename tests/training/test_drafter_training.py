@@ -1,10 +1,12 @@
 """Losses by hand, blocks cut where they should be, exact resume."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.draft_losses import draft_loss
 from dspark_bench.training.drafter_batch import (
     DraftScores,
@@ -13,6 +15,7 @@ from dspark_bench.training.drafter_batch import (
     hang_blocks,
 )
 from dspark_bench.training.drafter_trainer import DrafterRecipe, DrafterStep, train_drafters
+from dspark_bench.training.informed_block import LastFeatureBlockModel, NextTokenBlockModel
 from tests import tiny
 
 
@@ -92,3 +95,38 @@ def test_training_moves_every_parameter(tmp_path: Path) -> None:
     for name, drafter in after.items():
         for key, weight in drafter.module.state_dict().items():
             assert not torch.equal(weight, before[name][key]), (name, key)
+
+
+@pytest.mark.parametrize("kind", [BlockModel, NextTokenBlockModel, LastFeatureBlockModel])
+def test_a_block_knows_nothing_after_its_anchor(kind: type[BlockModel]) -> None:
+    model = kind(tiny.frozen(), BlockRecipe(tiny.LAYERS, 1, 2, 16, 0))
+    tokens = torch.randint(2, tiny.VOCAB, (1, 20), generator=torch.Generator().manual_seed(3))
+    later, last, earlier = tokens.clone(), tokens.clone(), tokens.clone()
+    later[0, 9:] = tokens[0, 9:].flip(0)
+    last[0, 8] = 2 + (tokens[0, 8] - 1) % (tiny.VOCAB - 2)
+    earlier[0, 6] = 2 + (tokens[0, 6] - 1) % (tiny.VOCAB - 2)
+    anchors = torch.tensor([[8]])
+
+    def logits(changed: torch.Tensor) -> torch.Tensor:
+        batch = hang_blocks(tiny.frozen(), changed, tiny.LAYERS, anchors, 3, -1, 4.0)
+        with torch.no_grad():
+            return model.scores(batch).logits
+
+    assert torch.equal(logits(later), logits(tokens))
+    assert not torch.allclose(logits(last), logits(tokens), atol=1e-4)
+    assert not torch.allclose(logits(earlier), logits(tokens), atol=1e-4)
+
+
+def test_context_entries_hold_the_token_after_them() -> None:
+    plain, told = (
+        kind(tiny.frozen(), BlockRecipe(tiny.LAYERS, 1, 2, 16, 0))
+        for kind in (BlockModel, NextTokenBlockModel)
+    )
+    tokens = torch.randint(2, tiny.VOCAB, (1, 12), generator=torch.Generator().manual_seed(4))
+    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, torch.tensor([[8]]), 3, -1, 4.0)
+    swapped = batch.tokens.clone()
+    swapped[0, 5] = 2 + (swapped[0, 5] - 1) % (tiny.VOCAB - 2)
+    other = replace(batch, tokens=swapped)  # the features stay
+    with torch.no_grad():
+        assert torch.equal(plain.scores(batch).logits, plain.scores(other).logits)
+        assert not torch.allclose(told.scores(batch).logits, told.scores(other).logits, atol=1e-4)
