@@ -1,6 +1,6 @@
 """Schedulers against every fixed draft length and no speculation, in turn in one process.
 
-    python -m dspark_bench.experiment.bench_schedulers [--concurrency 1,16,64] [--rounds 4]
+    python -m dspark_bench.experiment.bench_schedulers [--concurrency 1,16,64] [--rounds 24]
 
 In each round every arm serves the same requests with the same noise; the order turns from round to
 round. Throughput is of the steady part (full batches, prefills included). Ratios are of sums over
@@ -44,8 +44,7 @@ GAMMA = 7
 SCHEDULERS = ("hardware_aware",)
 NUM_RESAMPLES = 2000
 NEW_TOKENS = 96
-MOST_ROUNDS = 32
-"""Of one request at once. Turns of few requests hold few tokens, so there are more of them."""
+LEAST_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Served:
 
 def main(
     concurrency: Annotated[str, typer.Option(help="Comma list.")] = "1,2,4,8,16,32,64",
-    rounds: Annotated[int, typer.Option(help="Turns of each arm, more of short ones.")] = 4,
+    rounds: Annotated[int, typer.Option(help="Turns of each arm at one request.")] = 24,
     schedulers: Annotated[str, typer.Option(help="Comma list.")] = ",".join(SCHEDULERS),
     cost: Annotated[str, typer.Option(help="profiled or online.")] = "profiled",
     drafter: Annotated[str, typer.Option(help="Of the zoo.")] = "semi_ar",
@@ -93,9 +92,12 @@ def main(
             console.print(frontier_table(name, found))
 
 
-def num_rounds(size: int, least: int) -> int:
-    """Turns of each arm with `size` requests at once: fewer with the square root of the size."""
-    return max(least, round(MOST_ROUNDS / math.sqrt(size)))
+def num_rounds(size: int, at_one: int) -> int:
+    """Turns of each arm with `size` requests at once: each holds more tokens, so there are fewer.
+
+    They fall with the square root of the size.
+    """
+    return max(LEAST_ROUNDS, round(at_one / math.sqrt(size)))
 
 
 def measure(
