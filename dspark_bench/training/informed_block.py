@@ -26,9 +26,7 @@ class NextTokenBlockModel(BlockModel):
 
     def __init__(self, target: FrozenTarget, recipe: BlockRecipe) -> None:
         super().__init__(target, recipe)
-        hidden = target.config.hidden_size
-        self.following = nn.Linear(hidden, hidden, bias=False)
-        nn.init.normal_(self.following.weight, std=INITIAL_STD)
+        self.following = _projection(target.config.hidden_size)
 
     def _context(self, batch: DraftTrainingBatch) -> Tensor:
         following = torch.cat([batch.tokens[:, 1:], batch.tokens[:, -1:]], dim=1)
@@ -43,12 +41,16 @@ class LastFeatureBlockModel(NextTokenBlockModel):
 
     def __init__(self, target: FrozenTarget, recipe: BlockRecipe) -> None:
         super().__init__(target, recipe)
-        hidden = target.config.hidden_size
-        self.start = nn.Linear(hidden, hidden, bias=False)
-        nn.init.normal_(self.start.weight, std=INITIAL_STD)
+        self.start = _projection(target.config.hidden_size)
 
     def _slots(self, batch: DraftTrainingBatch, context: Tensor) -> Tensor:
         rows = torch.arange(batch.tokens.shape[0], device=batch.tokens.device)[:, None]
         last = self.start(context[rows, batch.anchors - 1])
         told: Tensor = LAST_FEATURE_SCALE * last.repeat_interleave(batch.gamma, dim=1)
         return super()._slots(batch, context) + told
+
+
+def _projection(hidden: int) -> nn.Linear:
+    projection = nn.Linear(hidden, hidden, bias=False)
+    nn.init.normal_(projection.weight, std=INITIAL_STD)
+    return projection

@@ -130,3 +130,25 @@ def test_context_entries_hold_the_token_after_them() -> None:
     with torch.no_grad():
         assert torch.equal(plain.scores(batch).logits, plain.scores(other).logits)
         assert not torch.allclose(told.scores(batch).logits, told.scores(other).logits, atol=1e-4)
+
+
+def test_slots_start_from_the_entry_before_the_anchor() -> None:
+    """With attention silenced, a block knows only what its slots start from."""
+    tokens = torch.randint(2, tiny.VOCAB, (1, 12), generator=torch.Generator().manual_seed(4))
+    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, torch.tensor([[8]]), 3, -1, 4.0)
+
+    def reads(kind: type[BlockModel], place: int) -> bool:
+        model = kind(tiny.frozen(), BlockRecipe(tiny.LAYERS, 1, 2, 16, 0))
+        for name, weight in model.named_parameters():
+            if "o_proj" in name:
+                torch.nn.init.zeros_(weight)
+        features = batch.features.clone()
+        features[0, place] = features[0, place].flip(0)
+        with torch.no_grad():
+            before, after = (
+                model.scores(b).logits for b in (batch, replace(batch, features=features))
+            )
+        return not torch.equal(before, after)
+
+    assert [reads(LastFeatureBlockModel, place) for place in (6, 7, 8)] == [False, True, False]
+    assert not reads(NextTokenBlockModel, 7)

@@ -167,6 +167,8 @@ def _draw_axes(axes: Axes, part: pd.DataFrame, curve: str | None, marks: dict[st
     else:
         axes.set_ylim(0, 1.02)
         axes.set_yticks(np.linspace(0, 1, 6))
+        if (part["curve"] != curve).all():
+            axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", va="center")
 
 
 KIND = Kind("acceptance_by_position", "Acceptance by draft position", 40, collect, draw)

@@ -119,3 +119,12 @@ def test_the_table_has_a_row_per_drafter_and_a_column_per_workload(tmp_path: Pat
     assert expected in lines
     assert "| zoo | a_b | 4 | 2.50 [2.40, 2.60], n 24 | - |" in lines
     assert r"zoo & a\_b & 4 & 2.50 [2.40, 2.60], n 24 & - \\" in figure.texts["tex"]
+
+
+def test_an_empty_panel_says_that_it_was_not_measured(tmp_path: Path) -> None:
+    positions = {"conditional_acceptance": [0.8, 0.7]}
+    folder = write_sweep(tmp_path / "s", [row("a")], positions=positions)
+    canvas = figure_of(folder, "acceptance_by_position").canvas
+    assert canvas is not None
+    texts = [[text.get_text() for text in axes.texts] for axes in canvas.axes]
+    assert texts == [["not measured"], [], []]
