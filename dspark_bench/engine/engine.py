@@ -5,7 +5,7 @@ drafter every stage but verify and accept is empty, and that is the autoregressi
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -92,6 +92,16 @@ class Engine:
         carry, and for a load that brings no request or counts wrongly. `seed` keys every random
         number together with the request's id.
         """
+        *_, result = self.steps(requests, load, seed)
+        return result
+
+    def steps(self, requests: Sequence[Request], load: Load, seed: int) -> Iterator[RunResult]:
+        """`run` cycle by cycle: after each what is known so far, at the end the whole result.
+
+        The caller may let other engines work in between, with drafters of their own (a drafter
+        holds the context of its requests): time until it asks again belongs to no cycle, and not to
+        the run. One run at a time.
+        """
         result = RunResult()
         limits = self._config.limits
         self._is_recorded = self._acceptance.follows_record and carry_record(
@@ -101,18 +111,21 @@ class Engine:
         timer = StageTimer(self._clock)
         self._utilisation.restart()
         index = 0
-        with torch.inference_mode():
-            while not batcher.is_done:
-                batcher.admit(timer.now_s())
-                if batcher.active:
+        while not batcher.is_done:
+            batcher.admit(timer.now_s())
+            if batcher.active:
+                with torch.inference_mode():
                     self.cycle(batcher, timer, index, result)
-                    index += 1
-                elif not batcher.is_done:
-                    _wait(batcher, timer)
+                index += 1
+                timer.engine()
+                yield result
+                timer.exclude()
+            elif not batcher.is_done:
+                _wait(batcher, timer)
         self._scheduler.observe(self._unseen)
         self._unseen = []
         records = [*result.requests, *batcher.unserved]
-        return RunResult(records, result.cycles, timer.now_s())
+        yield RunResult(records, result.cycles, timer.cycle_started_s)
 
     @property
     def num_free_rows(self) -> int:

@@ -2,10 +2,11 @@
 
     python -m dspark_bench.experiment.bench_schedulers [--concurrency 1,16,64] [--rounds 24]
 
-In each round every arm serves the same requests with the same noise; the order turns from round to
-round. Throughput is of the steady part (full batches, prefills included). Ratios are of sums over
-rounds, with 95 % intervals from a bootstrap over rounds. At the end, the frontier: each scheduler's
-throughput at the per-user speed of every fixed length, over that length's own.
+In each round every arm serves the same requests with the same noise, and the arms take turns every
+few cycles, after equally many tokens: whatever the machine does, it does to all. Throughput is of
+the steady part (full batches, prefills included). Ratios are of sums over rounds, with 95 %
+intervals from a bootstrap over rounds. At the end, the frontier: each scheduler's throughput at the
+per-user speed of every fixed length, over that length's own.
 """
 
 import json
@@ -25,11 +26,18 @@ from rich.table import Table
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.types import RunResult
 from dspark_bench.engine.engine import Engine, EngineConfig
-from dspark_bench.experiment.build import ModelCache, PointObjects, build_point, choose_threads
+from dspark_bench.experiment.build import (
+    ModelCache,
+    PointObjects,
+    build_drafter,
+    build_point,
+    choose_threads,
+)
 from dspark_bench.experiment.build_scheduler import SchedulerParts, build_scheduler
 from dspark_bench.experiment.calibration_file import find_calibration
 from dspark_bench.experiment.cost_profiles import measure_and_keep
 from dspark_bench.experiment.environment import read_environment
+from dspark_bench.experiment.interleave import interleave
 from dspark_bench.experiment.point_config import PointConfig
 from dspark_bench.experiment.sweep import SweepRequest, single_point
 from dspark_bench.experiment.timing_lock import timing_lock
@@ -45,6 +53,8 @@ SCHEDULERS = ("hardware_aware",)
 NUM_RESAMPLES = 2000
 NEW_TOKENS = 96
 LEAST_ROUNDS = 3
+TURN_TOKENS, LEAST_TURN_TOKENS = 24, 96
+"""Tokens per request at once after which the next arm takes its turn: about a second of work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +128,14 @@ def measure(
         found: dict[str, list[Served]] = {arm: [] for arm in arms}
         requests = objects.prompts.requests
         for number in range(-1, rounds):
-            names = list(arms)
-            turned = names[number % len(names) :] + names[: number % len(names)]
-            for arm in turned if number % 2 else reversed(turned):
-                with garbage_kept():
-                    result = arms[arm].run(requests, ClosedLoad(size), repeat_seed(7, number))
-                if number >= 0:
+            runs = {
+                arm: engine.steps(requests, ClosedLoad(size), repeat_seed(7, number))
+                for arm, engine in arms.items()
+            }
+            with garbage_kept():
+                results = interleave(runs, max(LEAST_TURN_TOKENS, TURN_TOKENS * size))
+            if number >= 0:
+                for arm, result in results.items():
                     found[arm].append(served(result, size))
     return found
 
@@ -135,7 +147,7 @@ def build_arms(
     objects: PointObjects,
     parts: SchedulerParts,
 ) -> dict[str, Engine]:
-    """One engine per arm; all share the models."""
+    """One engine per arm; all share the target."""
     arms = {BASELINE: build_engine(point, objects, None, 0)}
     for gamma in FIXED_GAMMAS:
         arms[f"fixed {gamma}"] = build_engine(point, objects, FixedScheduler(), gamma)
@@ -149,11 +161,14 @@ def build_arms(
 def build_engine(
     point: PointConfig, objects: PointObjects, scheduler: Scheduler | None, gamma: int
 ) -> Engine:
-    """An engine with room for every request of the point; no scheduler: no drafter either."""
+    """An engine with room for every request of the point; no scheduler: no drafter either.
+
+    Its drafter is its own: drafters hold the context of the requests that they serve.
+    """
     longest = max(len(request.prompt_tokens) for request in objects.prompts.requests)
     return Engine(
         objects.target,
-        None if scheduler is None else objects.drafter,
+        None if scheduler is None else build_drafter(point, objects.target),
         scheduler or FixedScheduler(),
         objects.acceptance,
         point.sampling,
