@@ -1,12 +1,15 @@
 """`online`: the profiled surface, bent to what the cycles of this run really take.
 
-Three factors follow the machine: on what a step costs with nothing drafted, on what each draft
-token adds to it, and on drafting. Each cycle's measured times correct them by recursive least
-squares with forgetting; one cycle can move them only so far, so a single stall is not believed.
+Three factors follow the machine: on a whole step, on what each draft token adds to it beside the
+rest (the step's shape), and on drafting. The first and the last follow within `memory_cycles`. The
+shape shows only in how cycles of more tokens differ from ones of fewer, which is less than what
+any two cycles differ by, so it is learned from hundreds of them. One cycle can move the factors
+only so far, so a single stall is not believed.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -23,45 +26,53 @@ Value = TypeVar("Value")
 LOWEST, HIGHEST = 0.05, 200.0
 """Bounds of every factor."""
 MOST_KNOWN = 4096
-_PRIOR = 0.05
-_SPRING = 0.01
+_SHAPE_GAIN = 12.0
+"""Of the step's shape against the level, for cycles as far from the usual as can be."""
+_SHAPE_PULL = 0.004
+"""Back to the profile's shape, against the level's gain: so what is no longer seen is forgotten."""
 
 
 @dataclass(slots=True)
 class _StepFactors:
-    """Factors on the step without drafts (base) and on what drafts add to it (added).
+    """Factors on the whole step (level) and, beside it, on what drafts add (e^log_shape).
 
     Numbers, not arrays: one request's cycle takes 13 ms, and array operations between two passes
-    of a model take 0.02 ms each. by_*: the information matrix [2, 2].
+    of a model take 0.02 ms each. gain: how far a cycle's surprise moves the level. usual: batch
+    size -> profiled share of drafts in a step, running mean. Shapes are compared within one batch
+    size only: what a profile has wrong about a size is no fault of the drafts'.
     """
 
-    forget: float
+    gain: float
     clip: float
-    base: float = 1.0
-    added: float = 1.0
-    by_base: float = _PRIOR
-    by_both: float = 0.0
-    by_added: float = _PRIOR
+    level: float = 1.0
+    log_shape: float = 0.0
+    usual: dict[int, float] = field(default_factory=dict)
 
-    def follow(self, base_s: float, added_s: float, took_s: float) -> None:
-        """A step of these profiled parts took so long.
+    @property
+    def base(self) -> float:
+        """On a step without drafts."""
+        return self.level
 
-        What is not seen keeps the profile's shape: a spring holds the two factors together.
-        """
-        expected_s = self.base * base_s + self.added * added_s
-        surprise = _clipped(took_s / expected_s - 1.0, self.clip)
-        x, y = base_s / expected_s, added_s / expected_s
-        spring = (1 - self.forget) * _SPRING
-        self.by_base = self.forget * self.by_base + spring + x * x
-        self.by_both = self.forget * self.by_both - spring + x * y
-        self.by_added = self.forget * self.by_added + spring + y * y
-        apart = spring * (self.base - self.added)
-        pull_base, pull_added = x * surprise - apart, y * surprise + apart
-        determinant = self.by_base * self.by_added - self.by_both**2
-        base = (self.by_added * pull_base - self.by_both * pull_added) / determinant
-        added = (self.by_base * pull_added - self.by_both * pull_base) / determinant
-        self.base = _bounded(self.base + base)
-        self.added = _bounded(self.added + added)
+    @property
+    def added(self) -> float:
+        """On what drafts add."""
+        return _bounded(self.level * math.exp(self.log_shape))
+
+    def follow(self, size: int, base_s: float, added_s: float, took_s: float) -> None:
+        """A step of `size` requests and of these profiled parts took so long."""
+        surprise = _clipped(took_s / (self.base * base_s + self.added * added_s) - 1.0, self.clip)
+        share = added_s / (base_s + added_s)
+        usual = self.usual.get(size, share)
+        self.usual[size] = usual + self.gain * (share - usual)
+        unusual = self._share(share) - self._share(usual)
+        moved = _SHAPE_GAIN * unusual * surprise - _SHAPE_PULL * self.log_shape
+        self.log_shape = _clipped(self.log_shape + self.gain * moved, math.log(HIGHEST))
+        self.level = _bounded(self.level * (1.0 + self.gain * surprise))
+
+    def _share(self, profiled: float) -> float:
+        """Share of drafts in a step of such a profiled share, by the present shape."""
+        drafts = profiled * math.exp(self.log_shape)
+        return drafts / (1.0 - profiled + drafts)
 
 
 class OnlineCost:
@@ -75,9 +86,9 @@ class OnlineCost:
             if not (np.isfinite(value) and value > lowest):
                 raise UsageError(f"cost.{name} is {value}; valid: above {lowest:g}")
         self._profile = ProfiledCost(surface)
-        self._forget = float(np.exp(-1.0 / memory_cycles))
+        self._gain = 1.0 - math.exp(-1.0 / memory_cycles)
         self._clip = clip
-        self._step = _StepFactors(self._forget, clip)
+        self._step = _StepFactors(self._gain, clip)
         self._draft_factor = 1.0
         self._parts: dict[tuple[int, int], tuple[float, float]] = {}
         self._drafts: dict[tuple[int, int, int], float] = {}
@@ -121,7 +132,7 @@ class OnlineCost:
         base_s, added_s = self._step_parts_s(size, first.batch_tokens)
         if len({record.verify_len for record in records}) > 1:
             added_s += self._profile.uneven_s(size)
-        self._step.follow(base_s, added_s, first.duration_s - first.t_draft_s)
+        self._step.follow(size, base_s, added_s, first.duration_s - first.t_draft_s)
         lens = [record.num_drafted for record in records]
         self._follow_draft(self._drafting_s(size, sum(lens), max(lens)), first.t_draft_s)
 
@@ -150,7 +161,7 @@ class OnlineCost:
         if profiled_s <= 0:
             return
         surprise = took_s / (self._draft_factor * profiled_s) - 1.0
-        moved = 1.0 + (1 - self._forget) * _clipped(surprise, self._clip)
+        moved = 1.0 + self._gain * _clipped(surprise, self._clip)
         self._draft_factor = _bounded(self._draft_factor * moved)
 
 

@@ -2,10 +2,11 @@
 
     python -m dspark_bench.experiment.bench_neighbour [--concurrency 16] [--neighbours 2]
 
-Turn after turn, with other processes spinning on some cores and without: the online cost, which
-started from the quiet machine's profile and was last used in the other state, against a table that
-was profiled in the very state at hand. The first cycles of a turn, in which it may adapt, are left
-out; throughput is of the full batches after them.
+Stretch after stretch, with other processes spinning on some cores and without: the online cost,
+which started from the quiet machine's profile and was last used in the other state, against a table
+that was profiled in the very state at hand. Within a stretch the arms take turns every second or
+so. Its first cycles, in which the online cost may adapt, are left out; throughput is of the full
+batches after them.
 """
 
 import json
@@ -26,6 +27,7 @@ from dspark_bench.engine.engine import Engine
 from dspark_bench.experiment.bench_schedulers import (
     GAMMA,
     NEW_TOKENS,
+    TURN_TOKENS,
     Served,
     build_engine,
     ratio,
@@ -36,6 +38,7 @@ from dspark_bench.experiment.build import ModelCache, build_point, choose_thread
 from dspark_bench.experiment.build_scheduler import SchedulerParts, build_scheduler
 from dspark_bench.experiment.calibration_file import find_calibration
 from dspark_bench.experiment.cost_profiles import measure_surface_now
+from dspark_bench.experiment.interleave import interleave
 from dspark_bench.experiment.sweep import SweepRequest, single_point
 from dspark_bench.experiment.turns import garbage_kept, repeat_seed
 from dspark_bench.loads.closed import ClosedLoad
@@ -47,9 +50,9 @@ ARMS = ("online", "table of this state", "table of the quiet machine")
 def main(
     concurrency: Annotated[int, typer.Option(help="Requests at once.")] = 16,
     neighbours: Annotated[int, typer.Option(help="Processes that spin.")] = 2,
-    rounds: Annotated[int, typer.Option(help="Turns of each arm in each state.")] = 8,
-    adapting: Annotated[int, typer.Option(help="First cycles of a turn left out.")] = 50,
-    out: Annotated[Path | None, typer.Option(help="JSON of every turn.")] = None,
+    rounds: Annotated[int, typer.Option(help="Stretches in each state.")] = 8,
+    adapting: Annotated[int, typer.Option(help="First cycles of a stretch left out.")] = 50,
+    out: Annotated[Path | None, typer.Option(help="JSON of every stretch.")] = None,
 ) -> None:
     """Measure and print both states."""
     console = Console()
@@ -67,7 +70,7 @@ def main(
 def measure(
     concurrency: int, neighbours: int, rounds: int, adapting: int, console: Console
 ) -> dict[str, dict[str, list[Served]]]:
-    """State -> arm -> turns."""
+    """State -> arm -> stretches."""
     overrides = (
         *("scheduler=hardware_aware", f"load.concurrency={concurrency}", f"gamma={GAMMA}"),
         *(f"num_requests={6 * concurrency}", f"max_new_tokens={NEW_TOKENS}", "seed=11"),
@@ -89,23 +92,23 @@ def measure(
     def engine(cost: str, state: str) -> Engine:
         return build_engine(point, objects, build_scheduler(points[cost], surfaces[state]), GAMMA)
 
-    online = engine("online", "quiet")
+    def steps(engine: Engine, number: int) -> Iterator[RunResult]:
+        requests, seed = objects.prompts.requests, repeat_seed(point.seed, number)
+        return engine.steps(requests, ClosedLoad(concurrency), seed)
+
+    learner, unmoved = engine("online", "quiet"), engine("profiled", "quiet")
     tables = {state: engine("profiled", state) for state in STATES}
     found: dict[str, dict[str, list[Served]]] = {s: {arm: [] for arm in ARMS} for s in STATES}
+    turn_tokens = TURN_TOKENS * concurrency
     for number in range(-1, rounds):
         for state in STATES:
-            arms = dict(zip(ARMS, (online, tables[state], tables["quiet"]), strict=True))
-            with spinning(neighbours if state == "busy" else 0):
-                names = list(ARMS) if number % 2 else list(reversed(ARMS))
-                for arm in names:
-                    with garbage_kept():
-                        result = arms[arm].run(
-                            objects.prompts.requests,
-                            ClosedLoad(concurrency),
-                            repeat_seed(point.seed, number),
-                        )
-                    if number >= 0:
-                        found[state][arm].append(served(after(result, adapting), concurrency))
+            arms = dict(zip(ARMS, (learner, tables[state], unmoved), strict=True))
+            runs = {arm: steps(engine, number) for arm, engine in arms.items()}
+            with spinning(neighbours if state == "busy" else 0), garbage_kept():
+                results = interleave(runs, turn_tokens)
+            if number >= 0:
+                for arm, result in results.items():
+                    found[state][arm].append(served(after(result, adapting), concurrency))
         console.print(f"round {number + 2}/{rounds + 1}")
     return found
 
@@ -139,7 +142,7 @@ def _spin() -> None:
 def table(found: dict[str, dict[str, list[Served]]], neighbours: int, adapting: int) -> Table:
     """One row per state and arm."""
     shown = Table(
-        title=f"{neighbours} spinning processes; first {adapting} cycles of a turn left out",
+        title=f"{neighbours} spinning processes; first {adapting} cycles of a stretch left out",
         box=None,
         pad_edge=False,
         title_justify="left",

@@ -1,6 +1,7 @@
 """Each step cost by hand; the online one under a machine that changes."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -62,17 +63,57 @@ def test_online_starts_at_the_profile_and_stays_there_when_it_holds() -> None:
     assert cost.factors == pytest.approx((1.0, 1.0, 1.0))
 
 
+def drafting(cost: OnlineCost, slow: float, cycles: int, noise: Sequence[float] = ()) -> None:
+    """Drafts of one and of two by turns, `slow` times as dear in the pass."""
+    for cycle in range(cycles):
+        lens, added, draft = ([2] * 4, 4.0, 0.8) if cycle % 2 else ([1] * 4, 2.0, 0.5)
+        factor = np.exp(noise[cycle]) if noise else 1.0
+        cost.observe(records((4.0 + slow * added) * factor, draft, lens))
+
+
 def test_online_follows_a_machine_that_slows_down_and_recovers() -> None:
+    """Everything three times as slow, then as before: 80 cycles each."""
+    cost = OnlineCost(SURFACE)
+    for slow in (3.0, 1.0):
+        for cycle in range(80):
+            lens, step, draft = ([2] * 4, 8.0, 0.8) if cycle % 2 else ([1] * 4, 6.0, 0.5)
+            cost.observe(records(slow * step, slow * draft, lens))
+        expected = np.array([6.1, 8.1]) * slow
+        assert cost.step_s(4, np.array([8, 12])) == pytest.approx(expected, rel=0.05)
+        assert cost.draft_s(np.array([4.0]), 2)[0] == pytest.approx(0.7 * slow, rel=0.05)
+
+
+def test_online_learns_what_drafts_cost_beside_the_rest() -> None:
     """Three times slower drafts in the pass, everything else as before; then back again."""
     cost = OnlineCost(SURFACE)
-    for slow, expected in ((3.0, 16.1), (1.0, 8.1)):
-        for cycle in range(50):
-            lens = [2, 2, 2, 2] if cycle % 2 else [1, 1, 1, 1]
-            added = 4.0 if cycle % 2 else 2.0
-            draft = 0.8 if cycle % 2 else 0.5
-            cost.observe(records(4.0 + slow * added, draft, lens))
-        assert cost.step_s(4, np.array([12]))[0] == pytest.approx(expected, rel=0.05)
-        assert cost.step_s(4, np.array([8]))[0] == pytest.approx(4.1 + slow * 2, rel=0.05)
+    for slow in (3.0, 1.0):
+        drafting(cost, slow, 50)
+        assert cost.step_s(4, np.array([10]))[0] == pytest.approx(4.1 + 3 * slow, rel=0.05)
+        drafting(cost, slow, 700)
+        expected = 4.1 + slow * np.array([2.0, 4.0])
+        assert cost.step_s(4, np.array([8, 12])) == pytest.approx(expected, rel=0.05)
+
+
+def test_noise_does_not_bend_what_online_learned() -> None:
+    """Cycles that differ by 15 % for nothing: drafts stay within a third of their price."""
+    cost, rng = OnlineCost(SURFACE), np.random.default_rng(0)
+    for _ in range(20):
+        drafting(cost, 1.0, 50, noise=rng.normal(0.0, 0.15, 50).tolist())
+        base, added, _ = cost.factors
+        assert added / base == pytest.approx(1.0, rel=1 / 3)
+
+
+def test_a_size_that_the_profile_has_wrong_is_no_fault_of_the_drafts() -> None:
+    """Single requests take twice the profile's time, four exactly it; drafts cost as profiled.
+
+    Two of them are half of a profiled step in either size, none at all nothing.
+    """
+    cost = OnlineCost(SURFACE)
+    for cycle in range(400):
+        large = records(8.0, 0.8, [2, 2, 2, 2])
+        cost.observe(large if cycle % 40 < 20 else records(2.0, 0.1, [0]))
+    base, added, _ = cost.factors
+    assert added / base == pytest.approx(1.0, rel=0.02)
 
 
 def test_without_variety_online_keeps_the_profiles_shape() -> None:
