@@ -12,6 +12,7 @@ from dspark_bench.core.calibration import StoredCalibration, from_log_odds, log_
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Calibrator
 from dspark_bench.core.types import CycleRecord
+from tests.cycles import cycle_record
 
 GAMMA = 4
 
@@ -19,28 +20,13 @@ GAMMA = 4
 def record(
     confidence: tuple[float, ...], accepted: int, rejected: bool, verified: int = GAMMA
 ) -> CycleRecord:
-    return CycleRecord(
-        cycle=0,
-        request_id=0,
+    return cycle_record(
         num_drafted=len(confidence),
         verify_len=verified,
         num_accepted=accepted,
         is_rejected=rejected,
         num_emitted=accepted + 1,
-        num_cut=0,
         full_width=True,
-        is_prefill=False,
-        has_prefill=False,
-        batch_size=1,
-        batch_tokens=1,
-        num_waiting=0,
-        cpu_busy=0.0,
-        started_s=0.0,
-        t_draft_s=0.0,
-        t_schedule_s=0.0,
-        t_verify_s=0.0,
-        t_accept_s=0.0,
-        t_engine_s=0.0,
         confidence=confidence,
     )
 

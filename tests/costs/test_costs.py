@@ -15,6 +15,7 @@ from dspark_bench.costs.flat import FlatCost
 from dspark_bench.costs.online import OnlineCost
 from dspark_bench.costs.profiled import ProfiledCost
 from dspark_bench.costs.surface_file import FileCost
+from tests.cycles import cycle_record
 
 SURFACE = CostSurface(
     requests=(1, 4),
@@ -27,18 +28,25 @@ SURFACE = CostSurface(
 )
 
 
-def records(step_s: float, draft_s: float, lens: list[int], has_prefill: bool = False):  # type: ignore[no-untyped-def]
+def records(
+    step_s: float, draft_s: float, lens: list[int], has_prefill: bool = False
+) -> list[CycleRecord]:
+    """One cycle of so many drafts per request, all verified."""
     size = len(lens)
     return [
-        CycleRecord(
-            cycle=0, request_id=i, num_drafted=n, verify_len=n, num_accepted=0, is_rejected=n > 0,
-            num_emitted=1, num_cut=0, full_width=False, is_prefill=False, has_prefill=has_prefill,
-            batch_size=size, batch_tokens=size + sum(lens), num_waiting=0, cpu_busy=0.0,
-            started_s=0.0, t_draft_s=draft_s, t_schedule_s=0.0, t_verify_s=step_s, t_accept_s=0.0,
-            t_engine_s=0.0,
+        cycle_record(
+            request_id=request_id,
+            num_drafted=length,
+            verify_len=length,
+            is_rejected=length > 0,
+            has_prefill=has_prefill,
+            batch_size=size,
+            batch_tokens=size + sum(lens),
+            t_draft_s=draft_s,
+            t_verify_s=step_s,
         )
-        for i, n in enumerate(lens)
-    ]  # fmt: skip
+        for request_id, length in enumerate(lens)
+    ]
 
 
 def test_a_profiled_step_by_hand() -> None:

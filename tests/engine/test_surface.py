@@ -7,7 +7,7 @@ import pytest
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Scheduler
-from dspark_bench.core.types import CycleRecord, PlanContext, Request, RequestRecord, RunResult
+from dspark_bench.core.types import PlanContext, Request, RequestRecord, RunResult
 from dspark_bench.engine.surface import (
     RAGGED,
     LengthCycle,
@@ -15,6 +15,7 @@ from dspark_bench.engine.surface import (
     grid_widths,
     measure_surface,
 )
+from tests.cycles import cycle_record
 
 PROMPTS = [Request(i, str(i), "", (1, 2, 3), 8) for i in range(3)]
 
@@ -39,15 +40,19 @@ def serve(
         slow = 100.0 if cycle % 7 == 0 else 1.0
         for request_id, length in zip(ids, lens, strict=True):
             result.cycles.append(
-                CycleRecord(
-                    cycle=cycle, request_id=request_id, num_drafted=length, verify_len=length,
-                    num_accepted=0, is_rejected=False, num_emitted=1, num_cut=0, full_width=True,
-                    is_prefill=False, has_prefill=cycle % 7 == 0, batch_size=size,
-                    batch_tokens=size + sum(lens), num_waiting=0, cpu_busy=0.0, started_s=0.0,
-                    t_draft_s=slow * draft_s, t_schedule_s=0.0, t_verify_s=slow * step_s,
-                    t_accept_s=0.0, t_engine_s=0.0,
+                cycle_record(
+                    cycle=cycle,
+                    request_id=request_id,
+                    num_drafted=length,
+                    verify_len=length,
+                    full_width=True,
+                    has_prefill=cycle % 7 == 0,
+                    batch_size=size,
+                    batch_tokens=size + sum(lens),
+                    t_draft_s=slow * draft_s,
+                    t_verify_s=slow * step_s,
                 )
-            )  # fmt: skip
+            )
     return result
 
 

@@ -16,19 +16,29 @@ from dspark_bench.experiment.bench_schedulers import (
     throughput,
     user_speed,
 )
+from tests.cycles import cycle_record
 
 TURN = Served(100, 2.0, 40, 60, 20, 0.1, 2.0, 50.0)
 
 
 def cycle(number: int, request: int, size: int, emitted: int, is_prefill: bool) -> CycleRecord:
     """One second of proposing, half a second of choosing, and the pass."""
-    return CycleRecord(
-        cycle=number, request_id=request, num_drafted=2, verify_len=1, num_accepted=0,
-        is_rejected=True, num_emitted=emitted, num_cut=0, full_width=False, is_prefill=is_prefill,
-        has_prefill=is_prefill, batch_size=size, batch_tokens=2 * size, num_waiting=0, cpu_busy=0.0,
-        started_s=float(number), t_draft_s=1.0, t_schedule_s=0.5, t_verify_s=0.5, t_accept_s=0.0,
-        t_engine_s=0.0,
-    )  # fmt: skip
+    return cycle_record(
+        cycle=number,
+        request_id=request,
+        num_drafted=2,
+        verify_len=1,
+        is_rejected=True,
+        num_emitted=emitted,
+        is_prefill=is_prefill,
+        has_prefill=is_prefill,
+        batch_size=size,
+        batch_tokens=2 * size,
+        started_s=float(number),
+        t_draft_s=1.0,
+        t_schedule_s=0.5,
+        t_verify_s=0.5,
+    )
 
 
 def answer(request: int, first_s: float, end_s: float, tokens: int) -> RequestRecord:

@@ -11,6 +11,7 @@ from dspark_bench.experiment.interleave import interleave
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.schedulers.fixed import FixedScheduler
 from tests import tiny
+from tests.cycles import cycle_record
 
 
 def emitting(name: str, tokens: list[int], order: list[str]) -> Iterator[RunResult]:
@@ -18,18 +19,9 @@ def emitting(name: str, tokens: list[int], order: list[str]) -> Iterator[RunResu
     result = RunResult()
     for number, count in enumerate(tokens):
         order.append(name)
-        result.cycles.append(record(number, count))
+        result.cycles.append(cycle_record(cycle=number, num_emitted=count))
         yield result
     yield RunResult([], result.cycles, float(sum(tokens)))
-
-
-def record(cycle: int, num_emitted: int) -> CycleRecord:
-    return CycleRecord(
-        cycle=cycle, request_id=0, num_drafted=0, verify_len=0, num_accepted=0, is_rejected=False,
-        num_emitted=num_emitted, num_cut=0, full_width=False, is_prefill=False, has_prefill=False,
-        batch_size=1, batch_tokens=1, num_waiting=0, cpu_busy=0.0, started_s=0.0, t_draft_s=0.0,
-        t_schedule_s=0.0, t_verify_s=1.0, t_accept_s=0.0, t_engine_s=0.0,
-    )  # fmt: skip
 
 
 def test_arms_hand_over_after_equally_many_tokens() -> None:

@@ -24,6 +24,7 @@ from dspark_bench.schedulers.hardware_aware_async import HardwareAwareAsyncSched
 from dspark_bench.schedulers.oracle import OracleScheduler
 from dspark_bench.schedulers.survival import DraftedSlots, SurvivalForecast, read_drafts
 from dspark_bench.schedulers.threshold import ThresholdScheduler
+from tests.cycles import cycle_record
 
 
 class Linear:
@@ -70,13 +71,15 @@ def context(size: int, gamma: int, hindsight: tuple[int, ...] | None = None) -> 
 
 def record(request_id: int, confidence: tuple[float, ...], num_accepted: int = 0) -> CycleRecord:
     length = len(confidence)
-    return CycleRecord(
-        cycle=0, request_id=request_id, num_drafted=length, verify_len=length,
-        num_accepted=num_accepted, is_rejected=num_accepted < length, num_emitted=1, num_cut=0,
-        full_width=False, is_prefill=False, has_prefill=False, batch_size=1, batch_tokens=1,
-        num_waiting=0, cpu_busy=0.0, started_s=0.0, t_draft_s=0.0, t_schedule_s=0.0,
-        t_verify_s=1.0, t_accept_s=0.0, t_engine_s=0.0, confidence=confidence,
-    )  # fmt: skip
+    return cycle_record(
+        request_id=request_id,
+        num_drafted=length,
+        verify_len=length,
+        num_accepted=num_accepted,
+        is_rejected=num_accepted < length,
+        t_verify_s=1.0,
+        confidence=confidence,
+    )
 
 
 CHEAP, DEAR = Linear(10.0, 0.01), Linear(0.0, 1.0)

@@ -9,6 +9,7 @@ import pytest
 from dspark_bench.core.types import CycleRecord, Request, RequestRecord, RunResult
 from dspark_bench.experiment.soak.accounting import Memory, Totals, round_problems
 from dspark_bench.experiment.soak.soak import SoakPlan, run_soak, section
+from tests.cycles import cycle_record
 from tests.sweeps import tiny_overrides
 from tests.tiny_models import TinyZoo
 
@@ -17,8 +18,7 @@ _REQUEST = Request(7, "p", "math", (5, 6, 8), max_new_tokens=4)
 
 
 def _cycle(drafted: int, accepted: int, emitted: int, cut: int = 0) -> CycleRecord:
-    return CycleRecord(
-        cycle=0,
+    return cycle_record(
         request_id=7,
         num_drafted=drafted,
         verify_len=drafted,
@@ -26,19 +26,6 @@ def _cycle(drafted: int, accepted: int, emitted: int, cut: int = 0) -> CycleReco
         is_rejected=accepted < drafted,
         num_emitted=emitted,
         num_cut=cut,
-        full_width=False,
-        is_prefill=False,
-        has_prefill=False,
-        batch_size=1,
-        batch_tokens=1,
-        num_waiting=0,
-        cpu_busy=0.0,
-        started_s=0.0,
-        t_draft_s=0.0,
-        t_schedule_s=0.0,
-        t_verify_s=0.0,
-        t_accept_s=0.0,
-        t_engine_s=0.0,
     )
 
 
