@@ -27,9 +27,9 @@ LOWEST, HIGHEST = 0.05, 200.0
 """Bounds of every factor."""
 MOST_KNOWN = 4096
 _SHAPE_GAIN = 12.0
-"""Of the step's shape against the level, for cycles as far from the usual as can be."""
+"""Of the step's shape, in gains of the level; times how far a cycle's share is from the usual."""
 _SHAPE_PULL = 0.004
-"""Back to the profile's shape, against the level's gain: so what is no longer seen is forgotten."""
+"""Back to the profile's shape, in gains of the level: what is no longer seen is forgotten."""
 
 
 @dataclass(slots=True)
@@ -79,8 +79,9 @@ class OnlineCost:
     """Learned from finished cycles only, so a cycle's own draws never reach its own decision."""
 
     def __init__(self, surface: CostSurface, memory_cycles: float = 12.0, clip: float = 0.5):
-        """memory_cycles: after how many cycles an observation has lost two thirds of its weight;
-        clip: largest relative surprise that one cycle may contribute. Raises UsageError.
+        """memory_cycles: after how many cycles an observation has lost two thirds of its weight
+        on the level and on drafting; on the shape it lasts longer. clip: largest relative surprise
+        that one cycle may contribute. Raises UsageError.
         """
         for name, value, lowest in (("memory_cycles", memory_cycles, 1.0), ("clip", clip, 0.0)):
             if not (np.isfinite(value) and value > lowest):

@@ -23,6 +23,7 @@ import typer
 from rich.console import Console
 
 from dspark_bench.experiment.reference_grid import keep_grid
+from dspark_bench.experiment.reference_origin import measured_on
 from dspark_bench.experiment.reference_speed import SWEEPS, keep_speeds, speed_overrides
 from dspark_bench.experiment.run_lists import run_sweep_list
 from dspark_bench.experiment.sweep import SweepRequest, run_sweep
@@ -97,7 +98,7 @@ def main(
         measure_grid(out, grid_requests, console)
     points = read_points(out / "domains") | read_points(out / "long")
     if points:
-        text = tables(points)
+        text = tables(points, measured_on(out / "domains", out / "long"))
         (out / "drafters.md").write_text(text, encoding="utf-8")
         console.print(text)
 
@@ -171,15 +172,18 @@ def read_points(folder: Path) -> dict[PointKey, ReadPoint]:
     return found
 
 
-def tables(points: Mapping[PointKey, ReadPoint]) -> str:
-    """Markdown: accepted lengths, paired ratios, and both position curves with their counts."""
+def tables(points: Mapping[PointKey, ReadPoint], origin: str) -> str:
+    """Markdown: accepted lengths, paired ratios, and both position curves with their counts.
+
+    origin: the sentence of `measured_on`.
+    """
     points = {key: points[key] for key in sorted(points, key=_place)}
     return "\n".join(
         [
             "# The zoo's drafters, measured",
             "",
             "Temperature 1, batch 1, `scheduler=fixed`, held-out prompts; made by "
-            "`make reference`. Intervals are 95 %, bootstrap over prompts.",
+            f"`make reference`. Intervals are 95 %, bootstrap over prompts. {origin}",
             "",
             *_lengths(points),
             *_ratios(points),

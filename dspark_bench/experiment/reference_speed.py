@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from dspark_bench.experiment.reference_origin import measured_on
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.report.reading import Point, gather
 from dspark_bench.report.recommend import Recommendation, recommend
@@ -32,13 +33,16 @@ def keep_speeds(folder: Path, out: Path) -> str:
 
     Raises ResultsError if no point has a measured S.
     """
-    text = speed_text(recommend(gather(folder)))
+    text = speed_text(recommend(gather(folder)), measured_on(folder))
     (out / "speed.md").write_text(text, encoding="utf-8")
     return text
 
 
-def speed_text(found: Sequence[Recommendation]) -> str:
-    """Per domain every drafter at its fastest length, and every other point behind the winner."""
+def speed_text(found: Sequence[Recommendation], origin: str) -> str:
+    """Per domain every drafter at its fastest length, and every other point behind the winner.
+
+    origin: the sentence of `measured_on`.
+    """
     lines = [
         "# S at the fastest draft length of each drafter",
         "",
@@ -46,7 +50,7 @@ def speed_text(found: Sequence[Recommendation]) -> str:
         "`scheduler=fixed`, all drafters in one run; made by `make reference`. Lead: S of the "
         "domain's fastest point over this one. 95 % bootstrap intervals over prompts, both points "
         "of a prompt kept together. The faster of two lengths looks a little faster than it is, "
-        "for every drafter alike.",
+        f"for every drafter alike. {origin}",
         "",
         "| domain | drafter | gamma | S | accepted length | lead of the fastest | prompts |",
         "|---|---|---|---|---|---|---|",

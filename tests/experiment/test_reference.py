@@ -1,6 +1,7 @@
 """The reference keeps counts, drops times, and its tables hold what the points hold."""
 
 import io
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from dspark_bench.experiment.reference import (
     thin,
 )
 from dspark_bench.experiment.reference_grid import keep_grid
+from dspark_bench.experiment.reference_origin import measured_on
 from dspark_bench.experiment.reference_speed import (
     SWEEPS,
     keep_speeds,
@@ -45,10 +47,24 @@ def test_a_thinned_sweep_still_gives_its_tables(tiny_zoo: TinyZoo, tmp_path: Pat
     columns = pd.read_parquet(next(folder.glob("points/*/cycles.parquet"))).columns
     assert not [name for name in columns if name.startswith("t_") or name == "confidence"]
     found = after[key].metrics["summary"]["accepted_length"]
-    assert f"| semi_ar | 2 | jsonl | {found:.2f} [" in tables(after)
+    assert f"| semi_ar | 2 | jsonl | {found:.2f} [" in tables(after, "Measured there.")
     thin(folder, keeps_cycles=False)
     assert not list(folder.glob("points/*/*.parquet"))
     assert run_sweep(SweepRequest(tuple(overrides)), Console(file=io.StringIO()))
+
+
+def test_the_origin_names_every_machine_and_revision_once(tmp_path: Path) -> None:
+    made = {"num_cores": 2, "cpu_model": "Chip", "torch_threads": 1, "is_dirty": False}
+    others = [{"git_revision": "a" * 40}, {"git_revision": "a" * 40}]
+    others += [{"git_revision": None, "is_dirty": True, "torch_threads": 3}]
+    for number, other in enumerate(others):
+        point = tmp_path / "sweep" / "points" / str(number)
+        point.mkdir(parents=True)
+        (point / "environment.json").write_text(json.dumps(made | other), encoding="utf-8")
+    first, second = "1 thread, commit aaaaaaa", "3 threads, commit unknown, with changes"
+    expected = f"Measured on 2 cores of Chip, {first}; 2 cores of Chip, {second}."
+    assert measured_on(tmp_path / "sweep", tmp_path / "none") == expected
+    assert measured_on(tmp_path / "none") == ""
 
 
 def test_ratios_are_paired_over_every_domain() -> None:
@@ -71,7 +87,8 @@ def test_ratios_are_paired_over_every_domain() -> None:
         ("semi_ar", 15, "math"): point(3.0),
         ("parallel", 15, "math"): point(2.4),
     }
-    text = tables(points)
+    text = tables(points, "Measured there.")
+    assert "bootstrap over prompts. Measured there.\n" in text
     assert "| semi_ar / ar | 7 | 1.500 [1.500-1.500] | 1.100 [1.100-1.100] | 1.300 |" in text
     assert "| semi_ar / parallel | 15 | 1.250 [1.250-1.250] | - | - |" in text
     assert "semi_ar / parallel | 7" not in text
@@ -95,6 +112,7 @@ def test_each_drafter_stands_with_its_fastest_length_behind_the_winner(
     overrides = tiny_overrides(tiny_zoo, tmp_path, "gamma=2,3", "num_requests=8")
     run_sweep(SweepRequest(tuple(overrides)), Console(file=io.StringIO()))
     text = keep_speeds(tmp_path / "results", tmp_path)
+    assert measured_on(tmp_path / "results") in text
     assert (tmp_path / "speed.md").read_text() == text
     rows = pd.read_csv(tmp_path / "results" / "tiny" / "summary.csv").sort_values("speedup")
     shown = [line.split(" | ") for line in text.splitlines() if line.startswith("| jsonl")]
@@ -120,7 +138,7 @@ def test_slower_lengths_of_a_drafter_stand_behind_every_drafters_fastest() -> No
         Challenger(other, Interval(2.0 / (other.speedup.value or 1), None, None, 100), True, ())
         for other in others
     )
-    text = speed_text([Recommendation("code", winner, challengers, ())])
+    text = speed_text([Recommendation("code", winner, challengers, ())], "Measured there.")
     assert text.splitlines()[-4:] == [
         "| code | semi_ar | 4 | 2.00 [2.00-2.00] | 2.00 |  | 100 |",
         "| code | ar | 3 | 1.25 [1.25-1.25] | 2.00 | 1.600 | 100 |",
