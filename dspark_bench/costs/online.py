@@ -49,18 +49,13 @@ class _StepFactors:
     usual: dict[int, float] = field(default_factory=dict)
 
     @property
-    def base(self) -> float:
-        """On a step without drafts."""
-        return self.level
-
-    @property
     def added(self) -> float:
         """On what drafts add."""
         return _bounded(self.level * math.exp(self.log_shape))
 
     def follow(self, size: int, base_s: float, added_s: float, took_s: float) -> None:
         """A step of `size` requests and of these profiled parts took so long."""
-        surprise = _clipped(took_s / (self.base * base_s + self.added * added_s) - 1.0, self.clip)
+        surprise = _clipped(took_s / (self.level * base_s + self.added * added_s) - 1.0, self.clip)
         share = added_s / (base_s + added_s)
         usual = self.usual.get(size, share)
         self.usual[size] = usual + self.gain * (share - usual)
@@ -108,7 +103,7 @@ class OnlineCost:
         base, *times = self._profile.pass_s(num_requests, tokens, is_convex)
         absorb = self._draft_factor * self._profile.absorb_s(num_requests)
         added = self._step.added * (np.asarray(times) - base)
-        return np.asarray(self._step.base * base + added + absorb)
+        return np.asarray(self._step.level * base + added + absorb)
 
     def draft_s(self, num_requests: Floats, num_slots: int) -> Floats:
         """Proposing, seconds [n]."""
@@ -121,7 +116,7 @@ class OnlineCost:
     @property
     def factors(self) -> tuple[float, float, float]:
         """On the step without drafts, on what drafts add to it, on drafting; 1: as profiled."""
-        return self._step.base, self._step.added, self._draft_factor
+        return self._step.level, self._step.added, self._draft_factor
 
     def observe(self, records: Sequence[CycleRecord]) -> None:
         """Follow one cycle; cycles that read a prompt are left out."""

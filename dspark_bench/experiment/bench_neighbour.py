@@ -27,12 +27,12 @@ from dspark_bench.engine.engine import Engine
 from dspark_bench.experiment.bench_schedulers import (
     GAMMA,
     NEW_TOKENS,
-    TURN_TOKENS,
     Served,
     build_engine,
     ratio,
     served,
     throughput,
+    turn_tokens,
 )
 from dspark_bench.experiment.build import ModelCache, build_point, choose_threads
 from dspark_bench.experiment.build_scheduler import SchedulerParts, build_scheduler
@@ -99,13 +99,12 @@ def measure(
     learner, unmoved = engine("online", "quiet"), engine("profiled", "quiet")
     tables = {state: engine("profiled", state) for state in STATES}
     found: dict[str, dict[str, list[Served]]] = {s: {arm: [] for arm in ARMS} for s in STATES}
-    turn_tokens = TURN_TOKENS * concurrency
     for number in range(-1, rounds):
         for state in STATES:
             arms = dict(zip(ARMS, (learner, tables[state], unmoved), strict=True))
             runs = {arm: steps(engine, number) for arm, engine in arms.items()}
             with spinning(neighbours if state == "busy" else 0), garbage_kept():
-                results = interleave(runs, turn_tokens)
+                results = interleave(runs, turn_tokens(concurrency))
             if number >= 0:
                 for arm, result in results.items():
                     found[state][arm].append(served(after(result, adapting), concurrency))

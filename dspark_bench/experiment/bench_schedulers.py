@@ -110,6 +110,11 @@ def num_rounds(size: int, at_one: int) -> int:
     return max(LEAST_ROUNDS, round(at_one / math.sqrt(size)))
 
 
+def turn_tokens(size: int) -> int:
+    """Tokens that an arm emits before the next one takes its turn, with `size` requests at once."""
+    return max(LEAST_TURN_TOKENS, TURN_TOKENS * size)
+
+
 def measure(
     overrides: Sequence[str], schedulers: Sequence[str], rounds: int
 ) -> Mapping[str, list[Served]]:
@@ -133,7 +138,7 @@ def measure(
                 for arm, engine in arms.items()
             }
             with garbage_kept():
-                results = interleave(runs, max(LEAST_TURN_TOKENS, TURN_TOKENS * size))
+                results = interleave(runs, turn_tokens(size))
             if number >= 0:
                 for arm, result in results.items():
                     found[arm].append(served(result, size))

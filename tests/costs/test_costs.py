@@ -102,6 +102,18 @@ def test_online_learns_what_drafts_cost_beside_the_rest() -> None:
         assert cost.step_s(4, np.array([8, 12])) == pytest.approx(expected, rel=0.05)
 
 
+def test_a_shape_that_is_no_longer_seen_is_forgotten() -> None:
+    """Learned as three times dearer drafts; then one length only, over a machine as profiled."""
+    cost = OnlineCost(SURFACE)
+    drafting(cost, 3.0, 700)
+    learned = cost.factors[1] / cost.factors[0]
+    for _ in range(6000):
+        cost.observe(records(8.0, 0.8, [2, 2, 2, 2]))
+    base, added, _ = cost.factors
+    assert learned > 2.5 and added / base < 1.3
+    assert cost.step_s(4, np.array([12]))[0] == pytest.approx(8.1, rel=0.01)
+
+
 def test_noise_does_not_bend_what_online_learned() -> None:
     """Cycles that differ by 15 % for nothing: drafts stay within a third of their price."""
     cost, rng = OnlineCost(SURFACE), np.random.default_rng(0)
@@ -114,7 +126,7 @@ def test_noise_does_not_bend_what_online_learned() -> None:
 def test_a_size_that_the_profile_has_wrong_is_no_fault_of_the_drafts() -> None:
     """Single requests take twice the profile's time, four exactly it; drafts cost as profiled.
 
-    Two of them are half of a profiled step in either size, none at all nothing.
+    Each size keeps to one length, so nothing is seen of what drafts add.
     """
     cost = OnlineCost(SURFACE)
     for cycle in range(400):
