@@ -55,19 +55,19 @@ format: $(STAMP) ## Rewrite the code in the house format
 	$(BIN)/ruff check --fix .
 
 bench-engine: $(STAMP) ## Decoding against transformers' generate, and the engine's own share of a cycle
-	$(BIN)/python -m dspark_bench.experiment.bench_engine
+	$(BIN)/python -m dspark_bench.evidence.bench_engine
 
 bench-schedulers: $(STAMP) ## Schedulers against fixed draft lengths, at 1 to 64 requests at once
-	$(BIN)/python -m dspark_bench.experiment.bench_schedulers
+	$(BIN)/python -m dspark_bench.evidence.bench_schedulers
 
 bench-neighbour: $(STAMP) ## Whether cost=online follows a machine whose cores others take
-	$(BIN)/python -m dspark_bench.experiment.bench_neighbour
+	$(BIN)/python -m dspark_bench.evidence.bench_neighbour
 
 bench-calibration: $(STAMP) ## Do the zoo's confidences hold on its test prompts? (minutes)
-	$(BIN)/python -m dspark_bench.experiment.bench_calibration
+	$(BIN)/python -m dspark_bench.evidence.bench_calibration
 
 baseline: $(STAMP) ## Make the zoo's baseline for the gate again, into results/baseline
-	$(BIN)/python -m dspark_bench.experiment.baseline
+	$(BIN)/python -m dspark_bench.evidence.baseline
 
 gate: $(STAMP) ## The zoo's acceptance against results/baseline (a few minutes)
 	$(BIN)/dspark-bench sweep experiment=gate drafter=semi_ar gamma=4,8 \
@@ -76,16 +76,16 @@ gate: $(STAMP) ## The zoo's acceptance against results/baseline (a few minutes)
 		--markdown results/gate/gate.md --junit results/gate/gate.xml
 
 bench-gate: $(STAMP) ## How often the gate is wrong: false alarms, inconclusive, power (an hour)
-	$(BIN)/python -m dspark_bench.experiment.bench_gate
+	$(BIN)/python -m dspark_bench.evidence.bench_gate
 
 bench-faults: $(STAMP) ## What sweeps survive: kill -9, Ctrl-C, full disk, no memory and more (half an hour)
-	$(BIN)/python -m dspark_bench.experiment.bench_faults
+	$(BIN)/python -m dspark_bench.evidence.bench_faults
 
 bench-noise: $(STAMP) ## What timing differs by when nothing differs: A/A speed pairs (minutes)
-	$(BIN)/python -m dspark_bench.experiment.bench_noise
+	$(BIN)/python -m dspark_bench.evidence.bench_noise
 
 soak: $(STAMP) ## 5,000 requests in one process: nothing lost, every token counted, memory flat (minutes)
-	$(BIN)/python -m dspark_bench.experiment.soak
+	$(BIN)/python -m dspark_bench.evidence.soak
 
 bench-bad-input: $(STAMP) ## Every malformed input of tests/bad_input as a command, and a table of what came of it
 	$(BIN)/python -m tests.bad_input.run
@@ -96,19 +96,19 @@ calibrate-zoo: $(STAMP) ## Fit the calibration of every embedded drafter, sample
 	done; done
 
 train-zoo: $(STAMP) ## Train the embedded models again, into zoo-work/zoo (hours; resumes)
-	$(BIN)/python -m dspark_bench.experiment.train_zoo --work $(ZOO_WORK) --out $(ZOO_WORK)/zoo
+	$(BIN)/python -m dspark_bench.evidence.train_zoo --work $(ZOO_WORK) --out $(ZOO_WORK)/zoo
 
 figures: $(STAMP) ## Every figure and table of the committed results, the README's pictures among them
 	$(BIN)/dspark-bench plot results/reference/paper --out results/reference/figures --format png
 
 reference: $(STAMP) ## Measure the embedded drafters again, into results/reference (hours; resumes)
-	$(BIN)/python -m dspark_bench.experiment.reference --out results/reference
+	$(BIN)/python -m dspark_bench.evidence.reference --out results/reference
 
 predictability: $(STAMP) ## Which tokens the embedded drafters miss: agreement by the target's certainty (minutes)
-	$(BIN)/python -m dspark_bench.experiment.predictability --out results/reference/predictability.md
+	$(BIN)/python -m dspark_bench.evidence.predictability --out results/reference/predictability.md
 
 block-inputs: $(STAMP) ## What a block drafter would gain from what `ar` knows: trains four small ones (half an hour; resumes)
-	$(BIN)/python -m dspark_bench.experiment.block_inputs --work $(ZOO_WORK)/block-inputs --out results/reference/block_inputs.md
+	$(BIN)/python -m dspark_bench.evidence.block_inputs --work $(ZOO_WORK)/block-inputs --out results/reference/block_inputs.md
 
 clean: ## Remove .venv, caches and build products; results stay
 	rm -rf $(VENV) build dist *.egg-info multirun outputs

@@ -21,7 +21,7 @@ from dspark_bench.core.errors import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dspark_bench.experiment.sweep import SweepRequest
+    from dspark_bench.commands.sweep import SweepRequest
 
 app = typer.Typer(
     name="dspark-bench",
@@ -84,8 +84,8 @@ def sweep(
 
     +experiment=paper runs every exhibit of the DSpark paper, each into a folder of its own.
     """
-    from dspark_bench.experiment.hydra_flags import split_arguments
-    from dspark_bench.experiment.sweep_lists import read_sweep_list
+    from dspark_bench.config.hydra_flags import split_arguments
+    from dspark_bench.config.sweep_lists import read_sweep_list
 
     split = split_arguments(overrides or [])
     found = read_sweep_list(split.overrides, quick, config_dir)
@@ -94,8 +94,8 @@ def sweep(
         return
     if split.flags:
         raise UsageError(f"{split.flags[0]} shows one point, but {found.name} is a list of sweeps")
-    from dspark_bench.experiment.run_lists import run_sweep_list
-    from dspark_bench.experiment.sweep import SweepRequest
+    from dspark_bench.commands.sweep import SweepRequest
+    from dspark_bench.commands.sweep_list import run_sweep_list
 
     run_sweep_list(found, SweepRequest(split.overrides, config_dir, fresh), _wide_console())
 
@@ -111,7 +111,7 @@ def verify(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
     """Check that a drafter and a scheduler leave the target's output as it is."""
     from rich.console import Console
 
-    from dspark_bench.experiment.verify import run_verify
+    from dspark_bench.commands.verify import run_verify
 
     run_verify(_request(overrides or [], config_dir), Console())
 
@@ -121,7 +121,7 @@ def profile(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
     """Measure what a decode cycle costs here, by batch size and draft length."""
     from rich.console import Console
 
-    from dspark_bench.experiment.profile import run_profile
+    from dspark_bench.commands.profile import run_profile
 
     run_profile(_request(overrides or [], config_dir), Console())
 
@@ -131,7 +131,7 @@ def train(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
     """Train a drafter (drafter=NAME) or a target (target=zoo) into train.out=FOLDER."""
     from rich.console import Console
 
-    from dspark_bench.experiment.train import run_train
+    from dspark_bench.commands.train import run_train
 
     run_train(_request(overrides or [], config_dir), Console())
 
@@ -139,7 +139,7 @@ def train(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
 @app.command(context_settings=_PASS_THROUGH)
 def calibrate(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
     """Fit a drafter's confidences to what is accepted; show ECE and AUC before and after."""
-    from dspark_bench.experiment.calibrate import run_calibrate
+    from dspark_bench.commands.calibrate import run_calibrate
 
     run_calibrate(_request(overrides or [], config_dir), _wide_console())
 
@@ -248,7 +248,7 @@ def list_(config_dir: ConfigDir = None) -> None:
     """List every target, drafter, scheduler, calibrator, load and workload."""
     from rich.console import Console
 
-    from dspark_bench.experiment.listing import list_options, option_table
+    from dspark_bench.config.listing import list_options, option_table
 
     Console().print(option_table(list_options(config_dir)))
 
@@ -258,7 +258,7 @@ def doctor() -> None:
     """Show versions, device and threads, and what could spoil a measurement here."""
     from rich.console import Console
 
-    from dspark_bench.experiment.doctor import diagnose, diagnosis_table
+    from dspark_bench.commands.doctor import diagnose, diagnosis_table
 
     console = Console()
     diagnosis = diagnose()
@@ -268,8 +268,8 @@ def doctor() -> None:
 
 
 def _request(arguments: Sequence[str], config_dir: Path | None) -> "SweepRequest":
-    from dspark_bench.experiment.hydra_flags import split_arguments
-    from dspark_bench.experiment.sweep import SweepRequest
+    from dspark_bench.commands.sweep import SweepRequest
+    from dspark_bench.config.hydra_flags import split_arguments
 
     split = split_arguments(arguments)
     if split.flags:
@@ -280,9 +280,9 @@ def _request(arguments: Sequence[str], config_dir: Path | None) -> "SweepRequest
 def _run_points(
     arguments: Sequence[str], config_dir: Path | None, is_fresh: bool, is_single: bool
 ) -> None:
-    from dspark_bench.experiment.hydra_flags import Arguments, show, split_arguments
-    from dspark_bench.experiment.sweep import SweepRequest, run_sweep
-    from dspark_bench.experiment.sweep_lists import refuse_sweep_list, with_plain_group
+    from dspark_bench.commands.sweep import SweepRequest, run_sweep
+    from dspark_bench.config.hydra_flags import Arguments, show, split_arguments
+    from dspark_bench.config.sweep_lists import refuse_sweep_list, with_plain_group
 
     split = split_arguments(arguments)
     refuse_sweep_list(split.overrides, config_dir)

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from dspark_bench.experiment.gpu_reader import GpuSample
+from dspark_bench.machine.gpu_reader import GpuSample
 
 
 class FakeNvmlError(Exception):

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from dspark_bench import cli
-from dspark_bench.experiment import point_task as task_module
-from dspark_bench.experiment import sweep as sweep_module
+from dspark_bench.commands import point_task as task_module
+from dspark_bench.commands import sweep as sweep_module
 from tests.plots.folders import assert_from_summary
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo

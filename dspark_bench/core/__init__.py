@@ -1,1 +1,1 @@
-
+"""What every room may use: types, protocols, exact sampling, random streams, clocks, errors."""

@@ -1,0 +1,1 @@
+"""Plug-ins that say what a decode step costs, one file each."""

@@ -1,1 +1,1 @@
-
+"""Plug-ins that propose tokens, one file each."""

@@ -1,1 +1,1 @@
-
+"""Plug-ins that say when requests arrive, one file each."""

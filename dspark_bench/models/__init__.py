@@ -1,1 +1,1 @@
-
+"""The transformer over ragged batches: decoder, attention, KV cache, checkpoint files."""

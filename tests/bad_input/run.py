@@ -22,8 +22,8 @@ import torch
 
 import dspark_bench
 from dspark_bench.__main__ import main as dspark_bench_main
-from dspark_bench.experiment.processors import usable_cores
-from dspark_bench.experiment.robustness_file import ROBUSTNESS, replace_section, revision
+from dspark_bench.evidence.robustness_file import ROBUSTNESS, replace_section, revision
+from dspark_bench.machine.processors import usable_cores
 from tests.bad_input.case import (
     TIMEOUT_S,
     Case,

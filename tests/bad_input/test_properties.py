@@ -12,14 +12,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dspark_bench.config.config_files import check_yaml
+from dspark_bench.config.expand import expand
 from dspark_bench.core.errors import BenchError, error_line
 from dspark_bench.costs.surface_file import read_surface
-from dspark_bench.experiment.calibration_file import read_entries
-from dspark_bench.experiment.config_files import check_yaml
-from dspark_bench.experiment.expand import expand
 from dspark_bench.gate.baseline_file import read_baseline
 from dspark_bench.gate.points import read_points
 from dspark_bench.loads.trace_files import read_trace
+from dspark_bench.measure.calibration_file import read_entries
 from dspark_bench.models.checkpoint import read_tensors
 from dspark_bench.models.config import parse_model_config, read_json
 from dspark_bench.plots.figures import draw_all

@@ -7,18 +7,18 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from dspark_bench.config.compose import conf_dir
+from dspark_bench.config.point_config import ZOO
 from dspark_bench.core.protocols import Drafter
 from dspark_bench.core.types import Request
 from dspark_bench.drafters.ar import AutoregressiveDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine.exactness import same_outputs_check
-from dspark_bench.experiment.compose import conf_dir
-from dspark_bench.experiment.point_config import ZOO
-from dspark_bench.experiment.train_drafters import ARCHITECTURES
 from dspark_bench.models.attention import Span, plan_attention
 from dspark_bench.models.checkpoint import content_hash, read_tokenizer
 from dspark_bench.models.target import TargetModel
+from dspark_bench.training_runs.train_drafters import ARCHITECTURES
 from dspark_bench.workloads.zoo_prompts import DOMAINS, zoo_prompts
 from tests import tiny
 

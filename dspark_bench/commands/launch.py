@@ -1,0 +1,54 @@
+"""Hands a task to Hydra's multirun, which expands the overrides and calls the chosen launcher."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from dspark_bench.config.compose import VERSION_BASE, conf_dir, one_line_errors
+from dspark_bench.config.hydra_process import command_line, raised_errors
+from dspark_bench.config.schema import CONFIG_NAME, register_schema
+from dspark_bench.core.errors import UsageError
+from dspark_bench.store.failures import reason_of
+
+_LAUNCHER = "hydra/launcher="
+
+
+def launch(task: Callable[[DictConfig], str], overrides: Sequence[str]) -> str | None:
+    """Run `task` at every combination. Returns why points were left out, None if none were.
+
+    Raises UsageError if Hydra refuses to start. The task itself raises nothing, so what is returned
+    is of the launcher: a worker that was killed, or no room for its files.
+    """
+    register_schema()
+    main = hydra.main(
+        config_path=str(conf_dir()), config_name=CONFIG_NAME, version_base=VERSION_BASE
+    )
+    has_launcher = any(override.lstrip("+").startswith(_LAUNCHER) for override in overrides)
+    with command_line(["--multirun", *overrides]), raised_errors(), one_line_errors(runs_ours=True):
+        try:
+            main(task)()
+        except HydraException:
+            raise
+        except OSError as error:
+            return f"left no result: {reason_of(error)}"
+        except SystemExit as stop:
+            if stop.code not in (None, 0):
+                raise UsageError("Hydra could not start the sweep; its message is above") from stop
+        except Exception as error:
+            if not has_launcher:
+                raise
+            return f"left no result: {type(error).__name__}: {reason_of(error)}"
+    return None
+
+
+def remove_job_folders(folder: Path) -> None:
+    """Remove the empty folders that Hydra makes for its jobs; a launcher's own files stay.
+
+    Raises OSError where nothing may be removed.
+    """
+    for job in (folder / ".hydra").glob("[0-9]*"):
+        if job.is_dir() and not any(job.iterdir()):
+            job.rmdir()

@@ -1,0 +1,279 @@
+"""A sweep from its command line to its tables.
+
+Everything that a user can get wrong is found before anything runs. The points then go through
+Hydra's own multirun, so that its launchers work, each as a task that never raises.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from dspark_bench.commands.display import (
+    SweepDisplay,
+    divergence_lines,
+    gap_table,
+    result_table,
+    row_label,
+    serving_lines,
+)
+from dspark_bench.commands.interrupts import Interrupts
+from dspark_bench.commands.launch import launch, remove_job_folders
+from dspark_bench.commands.noise_lines import noise_lines
+from dspark_bench.commands.point_task import PlannedPoint, PointTask
+from dspark_bench.config.compose import (
+    compose_point,
+    hydra_session,
+    search_path_override,
+)
+from dspark_bench.config.expand import expand
+from dspark_bench.config.point_config import to_point_config
+from dspark_bench.config.sweep_lists import refuse_sweep_list, with_plain_group
+from dspark_bench.config.validate import check_overrides, check_point, check_writable
+from dspark_bench.core.errors import PointsFailedError, ResultsError, UsageError
+from dspark_bench.machine.environment import Environment, read_environment
+from dspark_bench.measure.build import try_light_parts
+from dspark_bench.measure.identity import HashCache, identify
+from dspark_bench.store.failures import reason_of
+from dspark_bench.store.folder_lock import folder_lock
+from dspark_bench.store.point_store import POINTS, PointStore, StoredPoint
+from dspark_bench.store.tables import (
+    FAILED,
+    STALE,
+    TIMING_INVALID,
+    Row,
+    SweepPlan,
+    read_plan,
+    table_rows,
+    write_tables,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRequest:
+    """A command line: overrides as typed, `--config-dir`, `--fresh`, and whether it is `run`."""
+
+    overrides: tuple[str, ...]
+    config_dir: Path | None = None
+    is_fresh: bool = False
+    is_single: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSweep:
+    """A sweep whose every point has been checked. overrides: typed ones with the search path."""
+
+    request: SweepRequest
+    overrides: tuple[str, ...]
+    plan: SweepPlan
+    points: tuple[PlannedPoint, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where it writes."""
+        return self.points[0].config.folder
+
+
+def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
+    """Measure every point that is not there yet; print and return the rows of this sweep.
+
+    Raises UsageError before anything runs, PointsFailedError at the end.
+    """
+    sweep = plan_request(request, HashCache())
+    check_writable(sweep.folder / POINTS)
+    with folder_lock(sweep.folder):
+        return run_planned(sweep, console)
+
+
+def plan_request(request: SweepRequest, hashes: HashCache) -> PlannedSweep:
+    """Check every point of a command line. Raises UsageError for the first mistake."""
+    overrides = (*request.overrides, *search_path_override(request.config_dir))
+    overrides = with_plain_group(overrides)
+    plan, points = plan_sweep(overrides, hashes)
+    if request.is_single and len(points) > 1:
+        keys = ", ".join(plan.swept_keys)
+        raise UsageError(f"run takes one point, but {keys} has several values; use sweep")
+    return PlannedSweep(request, overrides, plan, tuple(points))
+
+
+def run_planned(
+    sweep: PlannedSweep, console: Console, environment: Environment | None = None
+) -> list[Row]:
+    """Measure the points of a checked sweep that are not there yet; print and return its rows.
+
+    The caller holds the folder's lock. environment: as seen before the first of several sweeps,
+    whose own load would show in a later look; None to look now. Raises ResultsError if nothing can
+    be written, PointsFailedError at the end.
+    """
+    plan, folder, interrupts = sweep.plan, sweep.folder, Interrupts()
+    wanted = list(dict.fromkeys(point.identity.point_id for point in sweep.points))
+    with interrupts.listening():
+        with _writing_to(folder):
+            num_kept = _prepare(sweep, wanted)
+            notes = _damage(folder, wanted)
+            environment = environment or read_environment()
+            write_tables(folder, plan, environment)
+        for line in notes:
+            console.print(line, soft_wrap=True)
+        display = SweepDisplay(console, len(wanted) - num_kept)
+        task = PointTask(plan.name, display, environment, plan.swept_keys, interrupts)
+        lost = None
+        try:
+            if num_kept < len(wanted):
+                lost = launch(task, [*sweep.overrides, f"name={_quoted(plan.name)}"])
+        finally:
+            with interrupts.held():
+                display.close()
+                unwritten = _leave_tables(folder, plan, environment)
+    unstored = {point_id: task.unstored.get(point_id, lost) for point_id in wanted}
+    rows = _report(folder, plan, environment, num_kept, console, unstored)
+    if unwritten is not None:
+        raise ResultsError(f"cannot write the tables of {folder}: {unwritten}")
+    return rows
+
+
+def _prepare(sweep: PlannedSweep, wanted: Sequence[str]) -> int:
+    """Clear away what is half written or not wanted; returns how many points are there."""
+    store = PointStore(sweep.folder)
+    store.sweep_up()
+    if sweep.request.is_fresh:
+        store.forget(wanted)
+    return sum(store.is_finished(point_id) for point_id in wanted)
+
+
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(f"cannot write results to {folder}: {reason_of(error)}") from error
+
+
+def _leave_tables(folder: Path, plan: SweepPlan, environment: Environment) -> str | None:
+    """Why the folder could not be tidied and its tables written again; None if they could."""
+    try:
+        remove_job_folders(folder)
+        write_tables(folder, plan, environment)
+    except OSError as error:
+        return reason_of(error)
+    return None
+
+
+def _damage(folder: Path, wanted: Sequence[str]) -> list[str]:
+    """What cannot be read of earlier runs, and what becomes of it."""
+    lines = []
+    if (folder / "sweep.json").exists() and read_plan(folder) is None:
+        lines.append("sweep.json is damaged: it is written anew, without earlier command lines")
+    for point_id in PointStore(folder).damaged():
+        fate = "it is measured again" if point_id in wanted else "its own command measures it again"
+        lines.append(f"point {point_id} is damaged or incomplete: {fate}")
+    return lines
+
+
+def single_point(request: SweepRequest, verb: str) -> PlannedPoint:
+    """The one point that the overrides name. Raises UsageError if they name several."""
+    refuse_sweep_list(request.overrides, request.config_dir)
+    overrides = (*request.overrides, *search_path_override(request.config_dir))
+    plan, points = plan_sweep(with_plain_group(overrides), HashCache())
+    if len(points) > 1:
+        keys = ", ".join(plan.swept_keys)
+        raise UsageError(f"{verb} takes one point, but {keys} has several values")
+    return points[0]
+
+
+def plan_sweep(overrides: Sequence[str], hashes: HashCache) -> tuple[SweepPlan, list[PlannedPoint]]:
+    """Expand, compose, check and identify every point. Raises UsageError for the first mistake."""
+    check_overrides(overrides)
+    expansion = expand(overrides)
+    with hydra_session():
+        composed = [compose_point(point) for point in expansion.points]
+    points = []
+    for item in composed:
+        config = to_point_config(item, expansion.name)
+        check_point(config)
+        try_light_parts(config)
+        points.append(PlannedPoint(config, identify(config, hashes)))
+    ids = [point.identity.point_id for point in points]
+    typed = tuple(o for o in overrides if not o.startswith("hydra.searchpath"))
+    plan = SweepPlan(
+        expansion.name,
+        typed,
+        expansion.swept_keys,
+        tuple(zip(ids, expansion.points, strict=True)),
+    )
+    return plan, points
+
+
+def _quoted(name: str) -> str:
+    return "'" + name.replace("'", "\\'") + "'"
+
+
+def _report(
+    folder: Path,
+    plan: SweepPlan,
+    environment: Environment,
+    num_kept: int,
+    console: Console,
+    unstored: Mapping[str, str | None],
+) -> list[Row]:
+    """Print the table of this sweep's points. Raises if some of them failed.
+
+    unstored: why a point may have left nothing behind.
+    """
+    by_id = {row["point_id"]: row for row in table_rows(folder, plan, environment)}
+    wanted = list(dict.fromkeys(point_id for point_id, _ in plan.points))
+    mine = [by_id[point_id] for point_id in wanted if point_id in by_id]
+    console.print(result_table(mine, plan.swept_keys))
+    gaps = gap_table(mine, plan.swept_keys)
+    if gaps is not None:
+        console.print(gaps)
+    store = PointStore(folder)
+    for row in mine:
+        stored = store.load(row["point_id"])
+        found = {} if stored is None else stored.content.get("lossless", {})
+        label = row_label(row, plan.swept_keys)
+        for line in (*divergence_lines(label, found), *serving_lines(label, row)):
+            console.print(line, soft_wrap=True)
+    for line in noise_lines(mine, lambda row: row_label(row, plan.swept_keys)):
+        console.print(line, soft_wrap=True)
+    num_noisy = sum(row.get("is_noisy") is True for row in mine)
+    if num_noisy:
+        console.print(
+            f"{num_noisy} of {len(mine)} points were timed on a noisy machine; metrics.json says "
+            "what was seen"
+        )
+    if num_kept:
+        console.print(f"{num_kept} of {len(wanted)} points were there already")
+    stale = [row for row in mine if row["status"] == STALE]
+    if stale:
+        console.print(
+            f"{len(stale)} points come from other code or another machine (stale); "
+            "--fresh measures them again"
+        )
+    if any(row["status"] == TIMING_INVALID for row in mine):
+        console.print("timing_invalid: another timed run shared this machine")
+    if any(row.get("acceptance") == "replay" for row in mine):
+        console.print("replay: drafts were judged along recorded outputs; both arms emit those")
+    console.print(f"results: {folder}", soft_wrap=True)
+    store = PointStore(folder)
+    failed = [
+        point for row in mine if row["status"] == FAILED if (point := store.load(row["point_id"]))
+    ]
+    missing = {point_id: unstored[point_id] for point_id in wanted if point_id not in by_id}
+    _raise_for(failed, missing, len(wanted))
+    return mine
+
+
+def _raise_for(
+    failed: Sequence[StoredPoint], missing: Mapping[str, str | None], num_points: int
+) -> None:
+    if failed and len(failed) == num_points:
+        codes = {point.content.get("exit_code") for point in failed}
+        if codes == {UsageError.exit_code}:
+            raise UsageError(str(failed[0].content.get("message")))
+    named = [f"{point.point_id} ({point.content.get('message')})" for point in failed]
+    named += [f"{point_id} ({reason or 'never ran'})" for point_id, reason in missing.items()]
+    if named:
+        raise PointsFailedError(f"{len(named)} of {num_points} points failed: {'; '.join(named)}")

@@ -1,0 +1,1 @@
+"""Hydra: a command line becomes checked, typed points."""

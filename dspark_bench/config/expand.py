@@ -1,0 +1,84 @@
+"""From a command line to its points: the same split that Hydra's own sweeper makes.
+
+Done before anything runs, so that points can be counted, checked and named first.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+
+from dspark_bench.config.compose import one_line_errors
+from dspark_bench.core.errors import UsageError
+
+_MAX_NAME = 100
+_UNNAMED_KEYS = ("name", "results_dir")
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """points: the overrides of each; swept_keys: keys with more than one value; name: derived."""
+
+    points: tuple[tuple[str, ...], ...]
+    swept_keys: tuple[str, ...]
+    name: str
+
+
+def expand(overrides: Sequence[str]) -> Expansion:
+    """Every combination of the swept values. Raises UsageError for what Hydra cannot parse."""
+    parser = OverridesParser.create()
+    parsed = [_parse(parser, override) for override in overrides]
+    with one_line_errors():
+        points = BasicSweeper.split_arguments(parsed, None)[0]
+    swept = tuple(o.get_key_element().lstrip("+~") for o in parsed if o.is_sweep_override())
+    for key in set(swept) & set(_UNNAMED_KEYS):
+        raise UsageError(f"{key} has several values; valid: one, for all points")
+    if not points:
+        raise UsageError(f"{', '.join(swept)}: no value to sweep over; valid: key=a,b")
+    named = _explicit_name(parsed)
+    name = derived_name(overrides) if named is None else named
+    return Expansion(tuple(tuple(p) for p in points), swept, name)
+
+
+def _parse(parser: OverridesParser, text: str) -> Override:
+    """One override, which is named if it cannot be parsed or has nothing to sweep over."""
+    if not text.lstrip("+~").partition("=")[0].strip():
+        raise UsageError(f"{text!r} names no key; valid: key=value, +key=value, ~key")
+    with one_line_errors(repr(text)):
+        parsed = parser.parse_override(text)
+        if parsed.is_sweep_override() and isinstance(parsed.value(), Glob):
+            raise UsageError(f"{text!r}: glob is not supported; valid: key=a,b")
+        if parsed.is_sweep_override() and not any(True for _ in parsed.sweep_iterator()):
+            raise UsageError(f"{text!r} has no value; valid: key=a,b")
+    return parsed
+
+
+def derived_name(overrides: Sequence[str]) -> str:
+    """A folder name that the same overrides always give, in whatever order."""
+    own = sorted(o for o in overrides if not _is_unnamed(o))
+    if not own:
+        return "default"
+    text = "+".join(own)
+    plain = re.sub(r"[^\w.=+-]+", "-", text)
+    is_faithful = plain == text.replace(",", "-") and len(plain) <= _MAX_NAME
+    if is_faithful:
+        return plain
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{plain[:_MAX_NAME].strip('-')}-{digest}"
+
+
+def _explicit_name(parsed: Sequence[Override]) -> str | None:
+    for override in parsed:
+        if override.key_or_group == "name" and not override.is_sweep_override():
+            value = override.value()
+            return None if value is None else str(value)
+    return None
+
+
+def _is_unnamed(override: str) -> bool:
+    key = override.lstrip("+~").split("=", 1)[0]
+    return key in _UNNAMED_KEYS or key.startswith("hydra")

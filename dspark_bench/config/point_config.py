@@ -1,0 +1,147 @@
+"""One point's configuration as typed values, independent of Hydra from here on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from dspark_bench.config.compose import PACKAGE_DIR, Composed
+from dspark_bench.config.schema import (
+    EngineSettings,
+    MeasureSettings,
+    SloSettings,
+    TargetSettings,
+    TrainSettings,
+)
+from dspark_bench.core.errors import UsageError
+from dspark_bench.core.types import RunLimits, SamplingParams
+from dspark_bench.metrics.slo import Slo
+
+ZOO = PACKAGE_DIR / "zoo"
+NO_DRAFTER = "none"
+PLUGIN_GROUPS = (
+    *("drafter", "scheduler", "cost", "calibrator", "load", "lengths", "workload", "acceptance"),
+)
+_PLAIN_GROUPS: Final[dict[str, type]] = {
+    "target": TargetSettings,
+    "engine": EngineSettings,
+    "measure": MeasureSettings,
+    "slo": SloSettings,
+    "train": TrainSettings,
+}
+"""Groups that hold no plug-in, with the keys that they may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A plug-in as configured: the option's name, its class path, and its keyword arguments."""
+
+    name: str
+    class_path: str | None
+    arguments: dict[str, Any]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the class is this package's, not a user's."""
+        return self.class_path is not None and self.class_path.startswith(f"{PACKAGE_DIR.name}.")
+
+
+@dataclass(frozen=True, slots=True)
+class PointConfig:
+    """Everything that one point needs.
+
+    values: the plain configuration it was made from, without what only training reads.
+    """
+
+    gamma: int
+    sampling: SamplingParams
+    seed: int
+    max_new_tokens: int
+    num_requests: int
+    name: str
+    results_dir: Path
+    target_dir: Path
+    drafter: Component
+    scheduler: Component
+    cost: Component
+    calibrator: Component
+    load: Component
+    lengths: Component
+    workload: Component
+    acceptance: Component
+    engine: EngineSettings
+    measure: MeasureSettings
+    slo: Slo
+    values: dict[str, Any]
+    choices: dict[str, str | None]
+
+    @property
+    def limits(self) -> RunLimits:
+        """When a timed turn gives up on requests that wait."""
+        return RunLimits(self.measure.max_turn_s, self.measure.max_waiting)
+
+    @property
+    def folder(self) -> Path:
+        """The sweep's folder."""
+        return self.results_dir / self.name
+
+    @property
+    def has_drafter(self) -> bool:
+        """Whether this point speculates at all."""
+        return self.drafter.class_path is not None
+
+    @property
+    def drafter_dir(self) -> Path | None:
+        """Checkpoint folder of the drafter, where it has one."""
+        path = self.drafter.arguments.get("path")
+        return None if path is None else Path(str(path))
+
+
+def to_point_config(composed: Composed, name: str) -> PointConfig:
+    """Typed values of a composed configuration; a null path becomes the zoo's.
+
+    Raises UsageError for a key that no group has.
+    """
+    values = composed.values
+    for group, kind in _PLAIN_GROUPS.items():
+        _check_keys(group, values[group], kind)
+    components = {group: _component(group, composed) for group in PLUGIN_GROUPS}
+    return PointConfig(
+        gamma=values["gamma"],
+        sampling=SamplingParams(values["temperature"], values["top_k"], values["top_p"]),
+        seed=values["seed"],
+        max_new_tokens=values["max_new_tokens"],
+        num_requests=values["num_requests"],
+        name=name,
+        results_dir=Path(values["results_dir"]),
+        target_dir=_target_dir(values["target"]["path"]),
+        **components,
+        engine=EngineSettings(**values["engine"]),
+        measure=MeasureSettings(**values["measure"]),
+        slo=Slo(**values["slo"]),
+        values={key: value for key, value in values.items() if key != "train"},
+        choices=composed.choices,
+    )
+
+
+def _check_keys(group: str, values: Mapping[str, Any], kind: type) -> None:
+    known = [field.name for field in fields(kind)]
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        raise UsageError(f"{group} has no key {unknown[0]!r}; valid: {', '.join(known)}")
+
+
+def _target_dir(path: str | None) -> Path:
+    if path == "":
+        raise UsageError("target.path is ''; valid: a model's folder, or null for the zoo's")
+    return ZOO / "target" if path is None else Path(path)
+
+
+def _component(group: str, composed: Composed) -> Component:
+    settings = dict(composed.values[group])
+    name = str(composed.choices.get(group))
+    class_path = settings.pop("_target_", None)
+    if group == "drafter" and "path" in settings and settings["path"] is None:
+        embedded = ZOO / "drafters" / name
+        settings["path"] = str(embedded)
+    return Component(name, class_path, settings)

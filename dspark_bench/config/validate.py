@@ -1,0 +1,212 @@
+"""Checks of a point before anything runs: what is wrong, the value, and what is valid."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from dspark_bench.config.plugin_fit import find_class
+from dspark_bench.config.point_config import PLUGIN_GROUPS, Component, PointConfig
+from dspark_bench.config.schema import GROUPS
+from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
+from dspark_bench.models.checkpoint import check_readable, read_tokenizer, weight_files
+from dspark_bench.models.config import parse_model_config, read_json
+from dspark_bench.models.draft_config import (
+    check_fits_target,
+    read_draft_config,
+)
+
+_MAX_NAME_BYTES = 200
+_MAX_REPEATS = 10_000
+_MIN_TEMPERATURE = 0.001
+_MIN_TOP_P = 0.000_1
+"""Far below what samples otherwise than greedily; below the next, single precision ends."""
+DEVICES = ("auto", "cpu", "cuda")
+_HYDRA_FOLDERS = (
+    *("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.job.chdir"),
+    *("hydra.output_subdir", "hydra.mode", "hydra.runtime.output_dir"),
+)
+DTYPES = ("auto", "float32", "bfloat16")
+_PROBE_BYTES = 1 << 18
+
+
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Refuse overrides that would hand gamma to a plug-in behind the root's back, choose nothing
+    where something must be chosen, or move Hydra's folders out of the results.
+    """
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        group, _, rest = key.partition(".")
+        if group in GROUPS and rest == "gamma":
+            raise UsageError(f"{override}: gamma lives at the root; write gamma={value}")
+        if key in GROUPS and value.strip("'\"") in ("null", "") and not override.startswith("~"):
+            raise UsageError(f"{override!r} names no option; valid: a name (dspark-bench list)")
+        if key in GROUPS and value.startswith("["):
+            raise UsageError(f"{override!r} names several options; valid: one, or {key}=a,b")
+        if key in _HYDRA_FOLDERS:
+            raise UsageError(f"{override}: results_dir= and name= say where results go")
+
+
+def check_point(point: PointConfig) -> None:
+    """Check numbers, plug-ins, and checkpoints. Raises UsageError."""
+    _check_name(point.name)
+    if not str(point.values["results_dir"]).strip():
+        raise UsageError(f"results_dir is {point.values['results_dir']!r}; valid: a folder")
+    _check_numbers(point)
+    _check_bounds(point)
+    _check_engine(point)
+    for group in PLUGIN_GROUPS:
+        _check_component(group, getattr(point, group))
+    _check_target(point.target_dir)
+    if point.drafter_dir is not None:
+        _check_drafter(point, point.drafter_dir)
+
+
+def _check_name(name: str) -> None:
+    """A name is one folder below results_dir."""
+    is_plain = name.isprintable() and not set("/\\") & set(name)
+    if not is_plain or name in ("", ".", "..") or len(name.encode()) > _MAX_NAME_BYTES:
+        raise UsageError(
+            f"name is {name!r}; valid: a folder's name of up to {_MAX_NAME_BYTES} bytes without "
+            "/, \\ or control characters"
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """Raise ResultsError if `folder` cannot be made and written to; leaves it existing.
+
+    A full disk takes an empty file, so a point's worth of bytes is written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=folder, prefix=".aside-probe-") as file:
+            file.write(bytes(_PROBE_BYTES))
+            file.flush()
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write results to {folder}: {error.strerror or error}; "
+            "name a writable folder with results_dir="
+        ) from error
+
+
+def _check_numbers(point: PointConfig) -> None:
+    values = {**point.values, **{f"measure.{k}": v for k, v in point.values["measure"].items()}}
+    at_least = {
+        "gamma": 1,
+        "seed": 0,
+        "top_k": 0,
+        "max_new_tokens": 1,
+        "num_requests": 1,
+        "measure.repeats": 1,
+        "measure.warmup_requests": 0,
+        "measure.calibration_requests": 0,
+        "measure.calibration_concurrency": 1,
+        "measure.agreement_requests": 0,
+    }
+    for key, minimum in at_least.items():
+        if values[key] < minimum:
+            hint = "; no speculation is drafter=none" if key == "gamma" else ""
+            raise UsageError(f"{key} is {values[key]}; valid: {minimum} or more{hint}")
+    if values["measure.repeats"] > _MAX_REPEATS:
+        raise UsageError(
+            f"measure.repeats is {values['measure.repeats']}; valid: 1 to {_MAX_REPEATS}"
+        )
+    sampling = point.sampling
+    is_known = math.isfinite(sampling.temperature)
+    if not (is_known and (sampling.temperature == 0 or sampling.temperature >= _MIN_TEMPERATURE)):
+        raise UsageError(
+            f"temperature is {sampling.temperature}; valid: 0 (greedy), {_MIN_TEMPERATURE} or more"
+        )
+    if not _MIN_TOP_P <= sampling.top_p <= 1:
+        raise UsageError(f"top_p is {sampling.top_p}; valid: {_MIN_TOP_P} to 1")
+
+
+def _check_bounds(point: PointConfig) -> None:
+    """Seconds and counts that may be absent."""
+    longest = point.measure.max_turn_s
+    if longest is not None and not (math.isfinite(longest) and longest > 0):
+        raise UsageError(f"measure.max_turn_s is {longest}; valid: above 0 seconds, or null")
+    limit = point.measure.time_limit_s
+    if limit is not None and not (math.isfinite(limit) and limit > 0):
+        raise UsageError(f"measure.time_limit_s is {limit}; valid: above 0 seconds, or null")
+    queue = point.measure.max_waiting
+    if queue is not None and queue < 0:
+        raise UsageError(f"measure.max_waiting is {queue}; valid: 0 or more, or null")
+    for key, bound in (("ttft_s", point.slo.ttft_s), ("tpot_s", point.slo.tpot_s)):
+        if bound is not None and not (math.isfinite(bound) and bound >= 0):
+            raise UsageError(f"slo.{key} is {bound}; valid: 0 or more seconds, or null")
+
+
+def _check_engine(point: PointConfig) -> None:
+    engine = point.engine
+    if engine.device not in DEVICES:
+        raise UsageError(f"engine.device is {engine.device!r}; valid: {', '.join(DEVICES)}")
+    if engine.dtype not in DTYPES:
+        raise UsageError(f"engine.dtype is {engine.dtype!r}; valid: {', '.join(DTYPES)}")
+    num_cores = os.cpu_count() or 1
+    if engine.threads is not None and not 1 <= engine.threads <= num_cores:
+        raise UsageError(f"engine.threads is {engine.threads}; valid here: 1 to {num_cores}")
+
+
+def _check_component(group: str, component: Component) -> None:
+    if "gamma" in component.arguments:
+        value = component.arguments["gamma"]
+        raise UsageError(f"{group}.gamma={value}: gamma lives at the root; write gamma={value}")
+    if component.class_path is None:
+        if group != "drafter":
+            raise UsageError(f"{group}={component.name} names no class; give its YAML a _target_")
+        return
+    if not isinstance(component.class_path, str) or not component.class_path:
+        raise UsageError(
+            f"{group}={component.name}: _target_ is {component.class_path!r}; "
+            "valid: package.module.Class"
+        )
+    try:
+        find_class(component.class_path)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
+        raise UsageError(
+            f"{group}={component.name}: cannot import {component.class_path} ({reason}); "
+            "is it on PYTHONPATH?"
+        ) from error
+
+
+def _check_target(directory: Path) -> None:
+    if not directory.is_dir():
+        raise CheckpointError(f"no checkpoint directory at {directory}")
+    source = directory / "config.json"
+    parse_model_config(read_json(source), str(source))
+    read_tokenizer(directory)
+    _check_weights(directory)
+
+
+def _check_drafter(point: PointConfig, directory: Path) -> None:
+    """A file-level look; a user's class, with a format of its own, judges when it is built."""
+    if not point.drafter.is_own:
+        if not directory.exists():
+            raise CheckpointError(f"drafter.path is {directory}: no such file or folder")
+        return
+    if not directory.is_dir():
+        raise CheckpointError(f"no checkpoint directory at {directory}")
+    _check_weights(directory)
+    ours: Any = find_class(str(point.drafter.class_path))
+    config = read_draft_config(directory, ours.READS)
+    source = point.target_dir / "config.json"
+    check_fits_target(config, parse_model_config(read_json(source), str(source)), directory)
+    check_gamma(point, config.max_gamma)
+
+
+def check_gamma(point: PointConfig, max_gamma: int) -> None:
+    """Raise UsageError for a draft longer than the drafter was trained for."""
+    if point.gamma > max_gamma:
+        raise UsageError(
+            f"gamma is {point.gamma}; valid for drafter={point.drafter.name}: 1 to {max_gamma} "
+            "(what its checkpoint was trained for)"
+        )
+
+
+def _check_weights(directory: Path) -> None:
+    for path in weight_files(directory):
+        check_readable(path)

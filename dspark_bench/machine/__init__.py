@@ -1,0 +1,1 @@
+"""What a measurement runs on: versions, processors, GPU telemetry, what else the machine did."""

@@ -1,0 +1,137 @@
+"""From a configuration to live objects, and the memory of what is expensive to build.
+
+Points of one sweep usually share their target; drafters are kept for the point at hand only.
+"""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from tokenizers import Tokenizer
+
+from dspark_bench.config.component import build_component
+from dspark_bench.config.point_config import PointConfig
+from dspark_bench.config.validate import check_gamma
+from dspark_bench.core.calibration import StoredCalibration
+from dspark_bench.core.clock import Clock, device_clock
+from dspark_bench.core.errors import UsageError
+from dspark_bench.core.protocols import Acceptance, Drafter, Load
+from dspark_bench.machine.processors import usable_cores
+from dspark_bench.measure.build_prompts import Prompts, build_prompts
+from dspark_bench.measure.build_scheduler import (
+    EXAMPLE_SURFACE,
+    SchedulerParts,
+    build_calibrator,
+    build_scheduler,
+)
+from dspark_bench.models.checkpoint import naming, read_tokenizer
+from dspark_bench.models.target import TargetModel
+
+MAX_CONCURRENCY: Final = 65_536
+"""Every request that runs has a row of the caches, so more is a slip of the keyboard."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointObjects:
+    """What one point runs with."""
+
+    target: TargetModel
+    drafter: Drafter | None
+    acceptance: Acceptance
+    load: Load
+    prompts: Prompts
+    tokenizer: Tokenizer
+    clock: Clock
+
+
+class ModelCache:
+    """The last target, so that a sweep's points need not read it again."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, str, str] | None = None
+        self._target: TargetModel | None = None
+
+    def target(self, directory: Path, dtype: torch.dtype, device: torch.device) -> TargetModel:
+        """The target at `directory`; forgets the one before."""
+        key = (str(directory.resolve()), str(dtype), str(device))
+        if self._target is None or key != self._key:
+            self._target = None
+            self._target, self._key = TargetModel.load(directory, dtype, device), key
+        return self._target
+
+
+def build_point(
+    point: PointConfig, cache: ModelCache, stored: StoredCalibration | None = None
+) -> PointObjects:
+    """Build everything. Raises UsageError for what does not fit together.
+
+    stored: the calibration that belongs to these models (`calibration_file.find_calibration`).
+    """
+    device = choose_device(point)
+    target = cache.target(point.target_dir, choose_dtype(point, device), device)
+    drafter = build_drafter(point, target)
+    return PointObjects(
+        target=target,
+        drafter=drafter,
+        acceptance=build_acceptance(point),
+        load=build_component("load", point.load),
+        prompts=build_prompts(point, target.config),
+        tokenizer=read_tokenizer(point.target_dir),
+        clock=device_clock(device),
+    )
+
+
+def try_light_parts(point: PointConfig) -> None:
+    """Build what takes no time, so that its mistakes are found first. Raises UsageError."""
+    choose_device(point)
+    for group in ("lengths", "acceptance"):
+        build_component(group, getattr(point, group))
+    load: Load = build_component("load", point.load)
+    if load.max_concurrency > MAX_CONCURRENCY:
+        raise UsageError(
+            f"load={point.load.name} serves {load.max_concurrency} requests at once; "
+            f"valid: up to {MAX_CONCURRENCY}"
+        )
+    build_calibrator(point, None)
+    scheduler = build_scheduler(point, SchedulerParts(EXAMPLE_SURFACE))
+    if scheduler.spec.is_selective and not point.has_drafter:
+        raise UsageError(f"scheduler={point.scheduler.name} needs a drafter; drafter is none")
+
+
+def build_drafter(point: PointConfig, target: TargetModel) -> Drafter | None:
+    """The drafter, or None for `drafter=none`. Raises UsageError if gamma is too long for it."""
+    if not point.has_drafter:
+        return None
+    with naming(point.drafter_dir) if point.drafter_dir is not None else nullcontext():
+        drafter: Drafter = build_component("drafter", point.drafter, {"target": target})
+    check_gamma(point, drafter.spec.max_gamma)
+    return drafter
+
+
+def build_acceptance(point: PointConfig) -> Acceptance:
+    """The rule that decides which drafts stand."""
+    acceptance: Acceptance = build_component("acceptance", point.acceptance)
+    return acceptance
+
+
+def choose_device(point: PointConfig) -> torch.device:
+    """The device asked for. Raises UsageError if it is absent."""
+    has_cuda = torch.cuda.is_available()
+    if point.engine.device == "cuda" and not has_cuda:
+        raise UsageError("engine.device is 'cuda' but torch sees no GPU; valid here: auto, cpu")
+    use_cuda = has_cuda and point.engine.device != "cpu"
+    return torch.device("cuda", 0) if use_cuda else torch.device("cpu")
+
+
+def choose_dtype(point: PointConfig, device: torch.device) -> torch.dtype:
+    """`auto`: float32 on a CPU, bfloat16 on a GPU."""
+    if point.engine.dtype == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    return torch.float32 if point.engine.dtype == "float32" else torch.bfloat16
+
+
+def choose_threads(point: PointConfig) -> int:
+    """CPU threads of torch: with every core in use, one busy neighbour spoils a measurement."""
+    return point.engine.threads or max(1, usable_cores() - 1)

@@ -1,0 +1,67 @@
+"""Columns of summary.csv that no record holds: what a point's models, prompts and machine are."""
+
+import resource
+import sys
+from typing import Any
+
+import torch
+
+from dspark_bench.config.point_config import PointConfig
+from dspark_bench.measure.build import PointObjects
+from dspark_bench.measure.identity import Identity
+from dspark_bench.measure.verification import verification_path
+from dspark_bench.models.config import read_json
+
+
+def point_facts(point: PointConfig, objects: PointObjects, identity: Identity) -> dict[str, Any]:
+    """Identity and settings of a row of summary.csv."""
+    drafter = objects.drafter
+    return {
+        "target_hash": identity.target_hash,
+        "drafter_hash": identity.drafter_hash,
+        "prompts_hash": identity.prompts_hash,
+        "dtype": str(objects.target.dtype).removeprefix("torch."),
+        "device": objects.target.device.type,
+        "threads": torch.get_num_threads(),
+        "concurrency": objects.load.max_concurrency,
+        "rate": point.load.arguments.get("rate"),
+        "gamma_trained": None if drafter is None else drafter.spec.max_gamma,
+        "train_seed": _train_seed(point),
+        **_drafter_shape(point),
+        "verification": verification_path(point, identity).name,
+        "num_target_weight_bytes": objects.target.num_weight_bytes,
+    }
+
+
+def _train_seed(point: PointConfig) -> int | None:
+    """Seed that the drafter was trained with, where its manifest says so."""
+    path = None if point.drafter_dir is None else point.drafter_dir / "manifest.json"
+    if path is None or not path.is_file():
+        return None
+    seed = read_json(path).get("seed")
+    return seed if isinstance(seed, int) else None
+
+
+def _drafter_shape(point: PointConfig) -> dict[str, Any]:
+    """Class, decoder layers and head of a drafter whose checkpoint has a `config.json`."""
+    component = point.drafter
+    known: dict[str, Any] = {"drafter_class": None, "drafter_layers": None, "drafter_head": None}
+    if component.class_path is None:
+        return known
+    known["drafter_class"] = component.class_path.split(".")[-2]
+    path = None if point.drafter_dir is None else point.drafter_dir / "config.json"
+    if path is None or not path.is_file():
+        return known
+    content = read_json(path)
+    layers = content.get("draft_num_hidden_layers") or content.get("num_hidden_layers")
+    has_head = bool(content.get("markov_rank"))
+    return known | {
+        "drafter_layers": layers if isinstance(layers, int) else None,
+        "drafter_head": (content.get("markov_head_type") or "vanilla") if has_head else None,
+    }
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

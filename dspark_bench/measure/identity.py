@@ -1,0 +1,118 @@
+"""What determines a point's result, as a hash: the same point has the same id in every sweep."""
+
+import hashlib
+import inspect
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dspark_bench.config.plugin_fit import find_class
+from dspark_bench.config.point_config import PLUGIN_GROUPS, Component, PointConfig
+from dspark_bench.measure.build_prompts import build_prompts
+from dspark_bench.measure.calibration_file import FILE_NAME, find_calibration
+from dspark_bench.models.checkpoint import content_hash
+from dspark_bench.workloads.requests import requests_hash
+
+SCHEMA_VERSION = 1
+_LEFT_OUT = ("name", "results_dir")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Hashes of 16 hex digits; drafter_hash is empty for a drafter without files.
+
+    prompts_hash: of the run's requests alone; plugin_hashes: of the source files of a user's own
+    classes, empty where the class is ours.
+    """
+
+    point_id: str
+    target_hash: str
+    drafter_hash: str
+    prompts_hash: str
+    plugin_hashes: tuple[str, ...] = ()
+
+
+class HashCache:
+    """Hashes of checkpoints, each read once."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[Path, str] = {}
+
+    def checkpoint(self, directory: Path) -> str:
+        """Content hash of a checkpoint."""
+        key = directory.resolve()
+        if key not in self._hashes:
+            self._hashes[key] = content_hash(directory)
+        return self._hashes[key]
+
+    def drafter(self, point: PointConfig) -> str:
+        """Hash of the drafter's files; a user's class may have any, in any format."""
+        path = point.drafter_dir
+        if path is None:
+            return ""
+        if point.drafter.is_own:
+            return self.checkpoint(path)
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        files = [file for file in files if file.name != FILE_NAME]
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(file.read_bytes())
+        return digest.hexdigest()[:16]
+
+
+def identify(point: PointConfig, hashes: HashCache) -> Identity:
+    """Identity of a checked point. Reads checkpoints and prompts, but builds no model."""
+    target = hashes.checkpoint(point.target_dir)
+    drafter = hashes.drafter(point)
+    prompts = build_prompts(point)
+    prompts_hash = requests_hash(prompts.requests)
+    found = find_calibration(point, target, drafter)
+    plugins = tuple(getattr(point, group) for group in PLUGIN_GROUPS if group != "workload")
+    plugin_hashes = tuple(_source_hash(component) for component in plugins)
+    determinants = {
+        "schema": SCHEMA_VERSION,
+        "values": _without_paths(point),
+        "target": target,
+        "drafter": drafter,
+        "prompts": prompts_hash,
+        "calibration_prompts": requests_hash(prompts.calibration),
+        "plugins": plugin_hashes,
+        "calibration": None if found.stored is None else found.stored.temperatures,
+    }
+    text = json.dumps(determinants, sort_keys=True, default=str)
+    point_id = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Identity(point_id, target, drafter, prompts_hash, plugin_hashes)
+
+
+def _without_paths(point: PointConfig) -> dict[str, Any]:
+    """The configuration without names, places, and gamma where nothing is drafted.
+
+    A trace and a cost file count by their content; a time limit changes no result within it.
+    """
+    kept = {key: value for key, value in point.values.items() if key not in _LEFT_OUT}
+    kept["measure"] = {k: v for k, v in kept["measure"].items() if k != "time_limit_s"}
+    for group in ("target", "drafter", "workload", "calibrator", "acceptance"):
+        kept[group] = {k: v for k, v in kept[group].items() if k != "path"}
+    for group in ("load", "lengths", "cost"):
+        path = kept[group].get("path")
+        if isinstance(path, str) and Path(path).is_file():
+            kept[group] = kept[group] | {"path": _file_hash(Path(path))}
+    if not point.has_drafter:
+        kept["gamma"] = None
+    return kept
+
+
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _source_hash(component: Component) -> str:
+    """Hash of a user's own source file: editing a plug-in makes another point."""
+    path = component.class_path
+    if path is None or component.is_own:
+        return ""
+    try:
+        return _file_hash(Path(inspect.getfile(find_class(path))))
+    except (OSError, TypeError):
+        return ""

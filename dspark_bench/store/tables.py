@@ -1,0 +1,192 @@
+"""`sweep.json` and `summary.csv`, rebuilt from the point folders whenever one is added."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dspark_bench.machine.environment import Environment
+from dspark_bench.measure.identity import SCHEMA_VERSION
+from dspark_bench.measure.verification import VERDICTS, find_verification
+from dspark_bench.store.point_store import (
+    PointStore,
+    StoredPoint,
+    read_json,
+    replace_text,
+    write_json,
+)
+
+COLUMNS: Final = (
+    *("point_id", "drafter", "gamma", "scheduler", "load", "concurrency", "rate", "workload"),
+    *("temperature", "seed", "n_requests", "n_cycles", "accepted_length", "acceptance_rate"),
+    *("alpha", "draft_cost_ratio", "speedup", "speedup_ci_low", "speedup_ci_high"),
+    *("speedup_basis", "speedup_theory", "speedup_model", "throughput_tok_s", "baseline_tok_s"),
+    *("baseline_floor_ratio", "tok_s_per_user", "ttft_p50_s", "ttft_p99_s", "tpot_p50_s"),
+    *("tpot_p99_s", "verify_budget", "verified_waste", "lossless", "lossless_evidence", "status"),
+    *("target_hash", "drafter_hash", "prompts_hash", "dtype", "device", "gamma_trained"),
+    *("train_seed", "prompt_tokens_p50", "acceptance"),
+)
+_KEYS = ("drafter", "scheduler", "load", "workload", "acceptance", "gamma", "temperature", "seed")
+_SAME = ("drafter", "load", "workload", "gamma", "temperature", "seed", "concurrency", "rate")
+_ORACLE = "oracle"
+PENDING, FINISHED, FAILED = "pending", "finished", "failed"
+STALE, TIMING_INVALID = "stale", "timing_invalid"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlan:
+    """A sweep as asked for: the overrides, the swept keys, and each point's id and overrides."""
+
+    name: str
+    overrides: tuple[str, ...]
+    swept_keys: tuple[str, ...]
+    points: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> list[Row]:
+    """Rebuild both tables; returns the rows. Points of earlier plans in the folder are kept.
+
+    Raises OSError if they cannot be written; each stays as it was, then.
+    """
+    before = read_plan(folder) or {}
+    swept = _swept_keys(before, plan)
+    rows = table_rows(folder, plan, environment)
+    write_csv(folder / "summary.csv", rows, swept)
+    states = {row["point_id"]: row["status"] for row in rows}
+    points = {entry["point_id"]: entry["overrides"] for entry in before.get("points", [])}
+    points |= {point_id: list(overrides) for point_id, overrides in plan.points}
+    write_json(
+        folder / "sweep.json",
+        {
+            "schema_version": SCHEMA_VERSION,
+            "name": plan.name,
+            "overrides": list(plan.overrides),
+            "commands": _commands(before, plan),
+            "swept_keys": swept,
+            "git_revision": environment.git_revision,
+            "is_dirty": environment.is_dirty,
+            "code_hash": environment.code_hash,
+            "machine_id": environment.machine_id,
+            "points": [
+                {
+                    "point_id": point_id,
+                    "overrides": overrides,
+                    "status": states.get(point_id, PENDING),
+                }
+                for point_id, overrides in points.items()
+            ],
+        },
+    )
+    return rows
+
+
+def table_rows(folder: Path, plan: SweepPlan, environment: Environment) -> list[Row]:
+    """A row per stored point."""
+    swept = _swept_keys(read_plan(folder) or {}, plan)
+    stored = PointStore(folder).load_all()
+    rows = [point_row(point, swept, environment, folder.parent / VERDICTS) for point in stored]
+    return with_regret(rows, swept)
+
+
+def _swept_keys(before: dict[str, Any], plan: SweepPlan) -> list[str]:
+    return list(dict.fromkeys([*before.get("swept_keys", []), *plan.swept_keys]))
+
+
+def read_plan(folder: Path) -> dict[str, Any] | None:
+    """What sweep.json says; None if it is not there or damaged."""
+    content = read_json(folder / "sweep.json")
+    if content is None:
+        return None
+    points, keys = content.get("points", []), content.get("swept_keys", [])
+    commands = content.get("commands", [])
+    is_sound = (
+        _is_list(points, dict)
+        and all(isinstance(p.get("point_id"), str) and "overrides" in p for p in points)
+        and _is_list(keys, str)
+        and _is_list(commands, list)
+    )
+    return content if is_sound else None
+
+
+def _is_list(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
+
+
+def _commands(before: dict[str, Any], plan: SweepPlan) -> list[list[str]]:
+    """Overrides of every command line that has written here, each once, in order."""
+    earlier = before.get("commands", [before["overrides"]] if "overrides" in before else [])
+    mine = list(plan.overrides)
+    return earlier if mine in earlier else [*earlier, mine]
+
+
+def point_row(
+    stored: StoredPoint, swept_keys: Sequence[str], environment: Environment, verdicts: Path
+) -> Row:
+    """One row of summary.csv. A verdict that `verify` has reached since then counts."""
+    content = stored.content
+    keys, facts = content["point"]["keys"], content.get("facts", {})
+    row: Row = {"point_id": stored.point_id}
+    row |= {key: keys.get(key) for key in _KEYS}
+    row |= {key: keys.get(key) for key in swept_keys}
+    row |= facts | content.get("summary", {})
+    if row.get("lossless") is None and row.get("lossless_evidence") == "untested":
+        row["lossless"] = find_verification(verdicts / str(facts.get("verification")))
+    row["status"] = _status(stored, facts, environment)
+    if not stored.is_finished:
+        row["error"] = content.get("message")
+    return row
+
+
+def with_regret(rows: Sequence[Row], swept_keys: Sequence[str]) -> list[Row]:
+    """Rows with `scheduler_regret`: the share of the oracle's throughput that a scheduler misses.
+
+    Only where the folder holds a point that differs from the row in its scheduler alone and has
+    `scheduler=oracle`.
+    """
+    keys = [key for key in (*_SAME, *swept_keys) if not key.startswith(("scheduler", "cost"))]
+
+    def place(row: Row) -> tuple[str, ...]:
+        return tuple(str(row.get(key)) for key in keys)
+
+    best = {
+        place(row): row["throughput_tok_s"]
+        for row in rows
+        if row["scheduler"] == _ORACLE and row.get("throughput_tok_s")
+    }
+    return [
+        row | {"scheduler_regret": 1 - row["throughput_tok_s"] / best[place(row)]}
+        if row.get("throughput_tok_s") and place(row) in best
+        else row
+        for row in rows
+    ]
+
+
+def write_csv(path: Path, rows: Sequence[Row], swept_keys: Sequence[str]) -> None:
+    """The contract's columns first, then swept keys, then everything else."""
+    others = dict.fromkeys(key for row in rows for key in row)
+    columns = list(dict.fromkeys([*COLUMNS, *swept_keys, *others]))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([{key: _cell(value) for key, value in row.items()} for row in rows])
+    replace_text(path, text.getvalue())
+
+
+def _status(stored: StoredPoint, facts: dict[str, Any], environment: Environment) -> str:
+    if not stored.is_finished:
+        return FAILED
+    here = (environment.code_hash, environment.machine_id)
+    there = (stored.environment.get("code_hash"), stored.environment.get("machine_id"))
+    if here != there:
+        return STALE
+    return TIMING_INVALID if facts.get("timing_invalid") else FINISHED
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else value

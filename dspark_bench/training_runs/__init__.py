@@ -1,0 +1,1 @@
+"""Runs of training: from a target and a corpus to checkpoints on disk."""

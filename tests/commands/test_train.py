@@ -1,0 +1,125 @@
+"""`train drafter=...` as typed, on a tiny target and a tiny corpus: the result drafts."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+from dspark_bench import cli
+from dspark_bench.models.target import TargetModel
+from dspark_bench.training.corpus import CorpusConfig, word_problem_documents
+from dspark_bench.training.documents import Corpus, Document
+from dspark_bench.training.prepared import PreparedData, write_prepared
+from dspark_bench.training.tokenizer import EOS_TOKEN_ID, load_tokenizer, save_tokenizer
+from dspark_bench.training_runs import train_drafters
+from dspark_bench.training_runs.responses import ResponsePlan, load_or_generate
+
+VOCAB = 320
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    config = CorpusConfig(num_word_problems=200)
+    texts = {
+        "code": "def f_{0}(x):\n    return x + {0}\n\n" * 9,
+        "prose": "It has {0} parts. " * 40,
+    }
+    written = [
+        Document(text.format(i), domain, "package", f"{domain}_{i}.py")  # type: ignore[arg-type]
+        for domain, text in texts.items()
+        for i in range(200)
+    ]
+    prepared = PreparedData(tmp_path_factory.mktemp("work") / "data")
+    corpus = Corpus((*word_problem_documents(config), *written), (), "0" * 64)
+    write_prepared(prepared, corpus, config, VOCAB)
+    return prepared
+
+
+@pytest.fixture(scope="module")
+def target_dir(data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("target")
+    config = Qwen3Config(
+        vocab_size=VOCAB,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=6,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        tie_word_embeddings=True,
+        max_position_embeddings=512,
+        eos_token_id=EOS_TOKEN_ID,
+    )
+    Qwen3ForCausalLM(config).save_pretrained(path)
+    save_tokenizer(load_tokenizer(data.tokenizer_folder), path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_drafters, "DEFAULT_RESPONSES", ResponsePlan(8, 12, 4), raising=True)
+    monkeypatch.setattr(train_drafters, "EVALUATION_BATCHES", 1)
+
+
+def test_a_trained_drafter_can_be_swept(
+    data: PreparedData, target_dir: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    keys = [f"train.work={data.folder.parent}", f"train.out={out}", "train.steps=2"]
+    trained = cli.execute(
+        ["train", "drafter=semi_ar", "drafter.head=rnn", f"target.path={target_dir}", *keys]
+    )
+    assert trained == 0
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("".join(f'{{"prompt": "It has {i} parts"}}\n' for i in range(12)))
+    swept = cli.execute(
+        [
+            "run",
+            f"target.path={target_dir}",
+            "drafter=semi_ar",
+            f"drafter.path={out / 'semi_ar_rnn'}",
+            "workload=jsonl",
+            f"workload.path={prompts}",
+            f"results_dir={tmp_path / 'results'}",
+            "name=trained",
+            "num_requests=2",
+            "max_new_tokens=8",
+            "measure.repeats=1",
+            "engine.threads=1",
+        ]
+    )
+    assert swept == 0
+
+
+def test_responses_are_the_targets_own_and_survive_an_interruption(
+    data: PreparedData, target_dir: Path, tmp_path: Path
+) -> None:
+    plan = ResponsePlan(6, 10, 3)
+    device = torch.device("cpu")
+
+    def make(folder: Path) -> list[int]:
+        packed = load_or_generate(target_dir, data, folder, plan, device, lambda *_: None)
+        assert packed.starts.size == 6
+        return packed.tokens.tolist()
+
+    once = make(tmp_path / "a")
+    assert make(tmp_path / "a") == once == make(tmp_path / "b")
+    target = TargetModel.load(target_dir, torch.float32, device)
+    assert max(once) < target.config.vocab_size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train.out=somewhere"], "train needs drafter=NAME or target=zoo"),
+        (["drafter=none", "train.out=somewhere"], "drafter is 'none'; trainable: parallel"),
+        (["drafter=ar"], "train.out is not given"),
+    ],
+)
+def test_unfit_requests_are_explained(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.execute(["train", *arguments]) == 2
+    assert message in capsys.readouterr().err
