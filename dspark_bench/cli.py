@@ -33,6 +33,7 @@ app = typer.Typer(
 # Typer brings its own copy of click; this is that copy's UsageError.
 _BadCommandLine: type[Exception] = typer.BadParameter.__mro__[1]
 _PIPE_WIDTH = 160
+_READING_WIDTH = 80
 _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 Overrides = Annotated[
@@ -48,6 +49,10 @@ ConfigDir = Annotated[
     typer.Option(help="Folder with YAML groups of your own (drafter/mine.yaml)."),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Measure finished points again.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Show the points and the time they will take; run nothing."),
+]
 
 
 def _show_version(is_wanted: bool) -> None:
@@ -76,6 +81,7 @@ def sweep(
     overrides: Overrides = None,
     config_dir: ConfigDir = None,
     fresh: Fresh = False,
+    dry_run: DryRun = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="The small size of an experiment that has sizes.")
     ] = False,
@@ -90,20 +96,26 @@ def sweep(
     split = split_arguments(overrides or [])
     found = read_sweep_list(split.overrides, quick, config_dir)
     if found is None:
-        _run_points(overrides or [], config_dir, fresh, is_single=False)
+        _run_points(overrides or [], config_dir, fresh, dry_run, is_single=False)
         return
     if split.flags:
         raise UsageError(f"{split.flags[0]} shows one point, but {found.name} is a list of sweeps")
     from dspark_bench.commands.sweep import SweepRequest
-    from dspark_bench.commands.sweep_list import run_sweep_list
+    from dspark_bench.commands.sweep_list import dry_run_sweep_list, run_sweep_list
 
-    run_sweep_list(found, SweepRequest(split.overrides, config_dir, fresh), _wide_console())
+    act = dry_run_sweep_list if dry_run else run_sweep_list
+    act(found, SweepRequest(split.overrides, config_dir, fresh), _wide_console())
 
 
 @app.command(context_settings=_PASS_THROUGH)
-def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh = False) -> None:
+def run(
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+    fresh: Fresh = False,
+    dry_run: DryRun = False,
+) -> None:
     """Run one point."""
-    _run_points(overrides or [], config_dir, fresh, is_single=True)
+    _run_points(overrides or [], config_dir, fresh, dry_run, is_single=True)
 
 
 @app.command(context_settings=_PASS_THROUGH)
@@ -244,13 +256,20 @@ def check(
 
 
 @app.command(name="list")
-def list_(config_dir: ConfigDir = None) -> None:
-    """List every target, drafter, scheduler, calibrator, load and workload."""
-    from rich.console import Console
+def list_(
+    group: Annotated[
+        str | None, typer.Argument(help="A group, such as drafter: a line per option.")
+    ] = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Show every group with its options' names, or what each option of one GROUP is."""
+    from dspark_bench.config.listing import list_options, option_table, overview
 
-    from dspark_bench.config.listing import list_options, option_table
-
-    Console().print(option_table(list_options(config_dir)))
+    options, console = list_options(config_dir, group), _wide_console()
+    if group is None:
+        typer.echo(overview(options, min(console.width, _READING_WIDTH)))
+    else:
+        console.print(option_table(options), highlight=False)
 
 
 @app.command()
@@ -278,8 +297,13 @@ def _request(arguments: Sequence[str], config_dir: Path | None) -> "SweepRequest
 
 
 def _run_points(
-    arguments: Sequence[str], config_dir: Path | None, is_fresh: bool, is_single: bool
+    arguments: Sequence[str],
+    config_dir: Path | None,
+    is_fresh: bool,
+    is_dry_run: bool,
+    is_single: bool,
 ) -> None:
+    from dspark_bench.commands.dry_run import dry_run_sweep
     from dspark_bench.commands.sweep import SweepRequest, run_sweep
     from dspark_bench.config.hydra_flags import Arguments, show, split_arguments
     from dspark_bench.config.sweep_lists import refuse_sweep_list, with_plain_group
@@ -290,7 +314,8 @@ def _run_points(
     if split.flags:
         show(Arguments(overrides, split.flags), config_dir)
         return
-    run_sweep(SweepRequest(overrides, config_dir, is_fresh, is_single), _wide_console())
+    act = dry_run_sweep if is_dry_run else run_sweep
+    act(SweepRequest(overrides, config_dir, is_fresh, is_single), _wide_console())
 
 
 def _wide_console() -> "Console":

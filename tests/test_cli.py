@@ -122,7 +122,7 @@ def test_cfg_shows_the_configuration_and_runs_nothing(
 
 def test_list_and_doctor_answer(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.execute(["list"]) == 0
-    assert "drafter=semi_ar" in capsys.readouterr().out
+    assert "semi_ar_depth1" in capsys.readouterr().out
     assert cli.execute(["doctor"]) == 0
     assert "torch" in capsys.readouterr().out
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dspark_bench.commands.dry_run import dry_run
 from dspark_bench.commands.sweep import PlannedSweep, SweepRequest, plan_request, run_planned
 from dspark_bench.config.expand import expand
 from dspark_bench.config.sweep_lists import SweepList
@@ -58,6 +59,13 @@ def run_sweep_list(found: SweepList, request: SweepRequest, console: Console) ->
             check_writable(folder / POINTS)
             locks.enter_context(folder_lock(folder))
         _run_parts(found, parts, request, console)
+
+
+def dry_run_sweep_list(found: SweepList, request: SweepRequest, console: Console) -> None:
+    """Print every exhibit's points and the time they will take. Raises UsageError."""
+    parts = plan_sweep_list(found, request)
+    root = parts[0].folder.parents[1] if found.is_suite else parts[0].folder.parent
+    dry_run([part.sweep for part in parts], request.is_fresh, root, console)
 
 
 def _run_parts(

@@ -1,8 +1,10 @@
 """`dspark-bench list`: every option of every group, from the comments of its YAML file.
 
-Reads text only: nothing is imported, so a plug-in that cannot be imported is still listed.
+Reads comments only: no option is composed and nothing is imported, so that a plug-in that cannot be
+imported, or a file that is no YAML, is still listed.
 """
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,23 +12,11 @@ from pathlib import Path
 from rich.table import Table
 
 from dspark_bench.config.compose import conf_dir
+from dspark_bench.config.schema import GROUPS
+from dspark_bench.config.wording import did_you_mean
 from dspark_bench.core.errors import UsageError
 
-LISTED_GROUPS = (
-    "target",
-    "drafter",
-    "scheduler",
-    "cost",
-    "calibrator",
-    "load",
-    "lengths",
-    "workload",
-    "acceptance",
-    "engine",
-    "measure",
-    "slo",
-    "experiment",
-)
+_HINT = "dspark-bench list GROUP says what each option is; GROUP=OPTION chooses it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +28,54 @@ class Option:
     summary: str
 
 
-def list_options(config_dir: Path | None = None) -> list[Option]:
-    """Shipped options, then those of `--config-dir`."""
+def list_options(config_dir: Path | None = None, group: str | None = None) -> list[Option]:
+    """Shipped options, then those of `--config-dir`; of one group or of all.
+
+    Raises UsageError for a group or a folder that does not exist.
+    """
+    if group is not None and group not in GROUPS:
+        hint = did_you_mean(group, GROUPS)
+        raise UsageError(f"there is no group {group!r}{hint}; valid: {', '.join(GROUPS)}")
     folders = [conf_dir()]
     if config_dir is not None:
         if not config_dir.is_dir():
             raise UsageError(f"--config-dir {config_dir}: no such folder")
         folders.append(config_dir)
     return [
-        Option(group, path.stem, _summary(path))
-        for group in LISTED_GROUPS
+        Option(name, path.stem, _summary(path))
+        for name in (GROUPS if group is None else (group,))
         for folder in folders
-        for path in sorted((folder / group).glob("*.yaml"))
+        for path in sorted((folder / name).glob("*.yaml"))
     ]
 
 
-def option_table(options: Sequence[Option]) -> Table:
-    """One line per option."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("group", "option", "what it is"):
-        table.add_column(name)
+def overview(options: Sequence[Option], width: int) -> str:
+    """Each group with its options' names, no line wider than `width` characters."""
+    by_group: dict[str, list[str]] = {}
     for option in options:
-        table.add_row(option.group, f"{option.group}={option.name}", option.summary)
+        by_group.setdefault(option.group, []).append(option.name)
+    column = max(len(group) for group in by_group) + 2
+    lines = [
+        textwrap.fill(
+            ", ".join(dict.fromkeys(names)),
+            width,
+            initial_indent=group.ljust(column),
+            subsequent_indent=" " * column,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for group, names in by_group.items()
+    ]
+    return "\n".join([*lines, "", _HINT])
+
+
+def option_table(options: Sequence[Option]) -> Table:
+    """One line per option: how it is written, and what it is."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for option in options:
+        table.add_row(f"{option.group}={option.name}", option.summary)
     return table
 
 
@@ -68,7 +84,7 @@ def _summary(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+        return f"(cannot be read: {error})"
     for line in text.splitlines():
         if not line.startswith("#"):
             break

@@ -6,7 +6,8 @@ import tomllib
 from pathlib import Path
 
 from dspark_bench.config.compose import conf_dir
-from dspark_bench.config.listing import LISTED_GROUPS, list_options
+from dspark_bench.config.listing import list_options
+from dspark_bench.config.schema import GROUPS
 from dspark_bench.machine.environment import PACKAGES, read_environment
 
 
@@ -21,7 +22,7 @@ def test_environment_is_plain_json_without_paths_or_host_names() -> None:
 
 def test_every_option_has_a_line_and_opens_with_its_command() -> None:
     options = list_options()
-    assert {option.group for option in options} == set(LISTED_GROUPS)
+    assert {option.group for option in options} == set(GROUPS)
     assert all(option.summary for option in options)
     for option in options:
         lines = (conf_dir() / option.group / f"{option.name}.yaml").read_text().splitlines()

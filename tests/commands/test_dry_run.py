@@ -1,0 +1,103 @@
+"""A dry run: what it says of the points, how long it expects them to take, no trace left."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dspark_bench import cli
+from dspark_bench.commands.dry_run import distinct_settings, duration
+from dspark_bench.commands.estimate import Estimate, Measured, estimate
+from dspark_bench.commands.sweep import plan_sweep
+from dspark_bench.config.point_config import PointConfig
+from dspark_bench.measure.identity import HashCache
+from tests.sweeps import tiny_overrides
+from tests.tiny_models import TinyZoo
+
+
+def _files(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_points_states_and_time_and_nothing_written(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = tiny_overrides(tiny_zoo, tmp_path)
+    before = _files(tmp_path)
+    assert cli.execute(["sweep", *overrides, "gamma=2,4", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 points: 0 finished, 2 to measure" in shown
+    assert f"no estimate: no point below {tmp_path / 'results'} was measured" in shown
+    assert _files(tmp_path) == before
+
+    assert cli.execute(["run", *overrides, "gamma=2"]) == 0
+    before = _files(tmp_path)
+    capsys.readouterr()
+    assert cli.execute(["sweep", *overrides, "gamma=2,4", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    lines = [" ".join(line.split()[1:]) for line in shown.splitlines()]
+    assert "finished gamma=2" in lines and "to measure gamma=4" in lines
+    assert "2 points: 1 finished, 1 to measure" in shown
+    assert "(from 1 points measured on this machine" in shown
+    assert cli.execute(["run", *overrides, "gamma=2", "--dry-run"]) == 0
+    assert "nothing to measure" in capsys.readouterr().out
+    assert cli.execute(["run", *overrides, "gamma=2", "--dry-run", "--fresh"]) == 0
+    assert "1 points: 0 finished, 1 to measure" in capsys.readouterr().out
+    assert _files(tmp_path) == before
+
+
+def test_a_mistake_is_found_as_in_a_real_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.execute(["sweep", "gamma=2,99", "--dry-run"]) == 2
+    assert "gamma is 99" in capsys.readouterr().err
+
+
+def test_a_list_of_sweeps_counts_shared_points_once(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "one.yaml").write_text('full: {gamma: "2,3"}\n')
+    (folder / "two.yaml").write_text('full: {gamma: "3,4"}\n')
+    (folder / "both.yaml").write_text("experiments: [one, two]\n")
+    typed = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("name")]
+    command = ["+experiment=both", "--config-dir", str(folder.parent), "--dry-run"]
+    assert cli.execute(["sweep", *typed, *command]) == 0
+    shown = capsys.readouterr().out
+    assert "4 points: 0 finished, 3 to measure (1 stand in a second folder" in shown
+    assert str(tmp_path / "results" / "both" / "two") in shown
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_setting_is_what_not_every_point_has() -> None:
+    points = [("a=1", "b=2", "c=3"), ("a=1", "b=4", "c=3"), ("a=1", "b=2")]
+    assert distinct_settings(points) == ["b=2 c=3", "b=4 c=3", "b=2"]
+    assert distinct_settings([("a=1",)]) == [""]
+    assert distinct_settings([]) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (89, "89 s"), (100, "2 min"), (12000, "3 h 20 min")]
+)
+def test_durations_read_as_a_person_would_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.fixture(scope="module")
+def point() -> PointConfig:
+    """10 requests of 20 tokens, twice: 400 tokens."""
+    overrides = ["num_requests=10", "max_new_tokens=20", "measure.repeats=2"]
+    return plan_sweep(overrides, HashCache())[1][0].config
+
+
+def test_the_estimate_scales_with_the_work_of_the_nearest_points(point: PointConfig) -> None:
+    alike = ("semi_ar", "fixed", "closed", "1", "None")
+    here = Measured(wall_s=6.0, work=200, alike=alike, is_near=True)
+    slow = replace(here, wall_s=60.0)
+    far = replace(slow, is_near=False)
+    other = replace(slow, alike=("ar", "fixed", "closed", "1", "None"))
+    assert estimate([point], [here]) == Estimate(12.0, 1)
+    assert estimate([point, point], [here, far, other]) == Estimate(24.0, 3)
+    assert estimate([point], [far]) == Estimate(120.0, 1)
+    assert estimate([point], [here, slow, slow]) == Estimate(120.0, 3)
+    assert estimate([point], []) is None
+    assert estimate([], [here]) is None
