@@ -11,7 +11,7 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 .PHONY: help venv sweep plot test test-slow check format train-zoo calibrate-zoo reference clean
 .PHONY: predictability block-inputs
 .PHONY: paper paper-quick figures baseline gate bench-gate
-.PHONY: bench-bad-input bench-faults bench-noise soak
+.PHONY: bench-bad-input bench-faults bench-mutants bench-noise soak
 .PHONY: bench-engine bench-schedulers bench-neighbour bench-calibration
 
 help: ## List the targets
@@ -80,6 +80,9 @@ bench-gate: $(STAMP) ## How often the gate is wrong: false alarms, inconclusive,
 
 bench-faults: $(STAMP) ## What sweeps survive: kill -9, Ctrl-C, full disk, no memory and more (half an hour)
 	$(BIN)/python -m dspark_bench.evidence.bench_faults
+
+bench-mutants: $(STAMP) ## Which of the planted bugs the tests notice (an hour at most; resumes)
+	$(BIN)/python -m dspark_bench.evidence.bench_mutants
 
 bench-noise: $(STAMP) ## What timing differs by when nothing differs: A/A speed pairs (minutes)
 	$(BIN)/python -m dspark_bench.evidence.bench_noise

@@ -1,0 +1,137 @@
+"""Which planted bugs the tests notice: `make bench-mutants`.
+
+    python -m dspark_bench.evidence.bench_mutants [--only costs,store] [--room-tests]
+
+Single edits (`mutants/edits/`) are planted one at a time in a copy of the tree and met by the tests
+of their room, then by the rest of the fast suite, up to the first failure. Without an edit the same
+tests must pass, which is looked at first. Interrupted, it goes on where it was, as long as neither
+code nor tests have changed. Exits 1 if fewer than nine in ten are noticed, if some were not tried,
+or if the text of one is no longer where it was.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from dspark_bench.core.errors import RegressionError
+from dspark_bench.evidence.mutants.edits import Edit, read_edits
+from dspark_bench.evidence.mutants.record import Record
+from dspark_bench.evidence.mutants.report import noticed, progress, rooms_of, section
+from dspark_bench.evidence.mutants.tree import REPOSITORY, ScratchTree, code_hash
+from dspark_bench.evidence.mutants.trial import Outcome, first_failure, test_files, try_edit
+from dspark_bench.evidence.robustness_file import ROBUSTNESS, choose, replace_section, revision
+from dspark_bench.machine.processors import usable_cores
+
+WANTED_SHARE: Final = 0.9
+
+
+def main(
+    only: Annotated[str, typer.Option(help="Comma list of rooms, such as costs,store.")] = "",
+    minutes: Annotated[float, typer.Option(help="No edit is begun after so many.")] = 55.0,
+    jobs: Annotated[int, typer.Option(help="Edits at a time; 0: one per core.")] = 0,
+    has_rest: Annotated[
+        bool, typer.Option("--all-tests/--room-tests", help="Whether other rooms' tests are run.")
+    ] = True,
+    work: Annotated[Path | None, typer.Option(help="Folder for copies and outcomes.")] = None,
+    out: Annotated[Path, typer.Option(help="File whose section is replaced.")] = ROBUSTNESS,
+) -> None:
+    """Plant, test, print, and write the section."""
+    console, measured = Console(width=160), revision()
+    edits = read_edits()
+    rooms = choose(only, rooms_of(edits))
+    edits = tuple(edit for edit in edits if edit.room in rooms)
+    folder = work or Path(tempfile.gettempdir()) / f"dspark-bench-mutants-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    extent = "all" if has_rest else "room"
+    record = Record(folder / f"{code_hash(REPOSITORY)}-{extent}.json")
+    until_s = time.monotonic() + 60 * minutes
+    trees = [
+        ScratchTree(REPOSITORY, folder / f"tree-{place}") for place in range(jobs or usable_cores())
+    ]
+    bench = _Bench(trees, record, console, has_rest)
+    bench.check_control(edits)
+    bench.try_all(edits, until_s)
+    outcomes = {edit: record.find(edit) for edit in edits}
+    spent_s = sum(outcome.seconds for outcome in outcomes.values() if outcome)
+    text = section(outcomes, measured, spent_s / 60, has_rest)
+    if not only:
+        replace_section(out, text)
+    console.print(text, markup=False, soft_wrap=True)
+    is_complete = all(o is not None and o.verdict != "moved" for o in outcomes.values())
+    if not is_complete or noticed(outcomes) < WANTED_SHARE * len(outcomes):
+        raise typer.Exit(RegressionError.exit_code)
+
+
+class _Bench:
+    """Several scratch trees at work, each with one edit at a time."""
+
+    def __init__(
+        self, trees: Sequence[ScratchTree], record: Record, console: Console, has_rest: bool
+    ) -> None:
+        self._free: SimpleQueue[ScratchTree] = SimpleQueue()
+        for tree in trees:
+            self._free.put(tree)
+        self._num_jobs = len(trees)
+        self._record, self._console, self._has_rest = record, console, has_rest
+
+    def check_control(self, edits: Sequence[Edit]) -> None:
+        """Raise RegressionError where tests fail without any edit: they would notice everything."""
+        examples = {edit.room: edit for edit in edits}
+        tree = self._free.get()
+        for room, edit in examples.items():
+            own, _ = test_files(edit, tree.folder)
+            self._check_passing(room, tree, own)
+        if self._has_rest and edits:
+            own, rest = test_files(edits[0], tree.folder)
+            known = tuple(f"tests/{room}/" for room in examples)
+            self._check_passing("", tree, [n for n in (*own, *rest) if not n.startswith(known)])
+        self._free.put(tree)
+
+    def _check_passing(self, room: str, tree: ScratchTree, files: Sequence[str]) -> None:
+        if self._record.has_control(room) or not files:
+            return
+        failed = first_failure(tree.folder, files)
+        if failed is not None:
+            raise RegressionError(f"{failed} fails without any edit; valid: a suite that passes")
+        self._record.keep_control(room)
+        self._console.print(f"without an edit: {room or 'all other'} tests pass", highlight=False)
+
+    def try_all(self, edits: Sequence[Edit], until_s: float) -> None:
+        """Try what has not been tried, as long as there is time."""
+        left = [edit for edit in edits if self._record.find(edit) is None]
+        done = len(edits) - len(left)
+        with ThreadPoolExecutor(self._num_jobs) as pool:
+            running = {pool.submit(self._try, edit, until_s): edit for edit in left}
+            for future in as_completed(running):
+                outcome = future.result()
+                if outcome is not None:
+                    done += 1
+                    self._record.keep(running[future], outcome)
+                    line = progress(running[future], outcome, done, len(edits))
+                    self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _try(self, edit: Edit, until_s: float) -> Outcome | None:
+        if time.monotonic() > until_s:
+            return None
+        tree = self._free.get()
+        try:
+            if not edit.fits(tree.folder):
+                return Outcome("moved", "", 0.0)
+            edit.plant(tree.folder)
+            return try_edit(edit, tree.folder, self._has_rest)
+        finally:
+            if (tree.folder / edit.file).is_file():
+                tree.restore(edit.file)
+            self._free.put(tree)
+
+
+if __name__ == "__main__":
+    typer.run(main)

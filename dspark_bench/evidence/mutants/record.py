@@ -1,0 +1,44 @@
+"""Outcomes that are kept while the bench runs, so that it goes on where it was interrupted."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dspark_bench.evidence.mutants.edits import Edit
+from dspark_bench.evidence.mutants.trial import Outcome
+
+_CONTROL = "control"
+
+
+class Record:
+    """Outcomes by edit, in one file per state of the code and extent of the tests."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, dict[str, Any]] = {}
+        if path.is_file():
+            self._known = json.loads(path.read_text(encoding="utf-8"))
+
+    def find(self, edit: Edit) -> Outcome | None:
+        """What became of an edit; None if it has not been tried."""
+        found = self._known.get(edit.key)
+        return None if found is None else Outcome(**found)
+
+    def keep(self, edit: Edit, outcome: Outcome) -> None:
+        """Write an outcome down."""
+        self._write(edit.key, asdict(outcome))
+
+    def has_control(self, room: str) -> bool:
+        """Whether the tests of a room (empty: all the others) pass without an edit."""
+        return f"{_CONTROL} {room}" in self._known
+
+    def keep_control(self, room: str) -> None:
+        """Write down that they pass."""
+        self._write(f"{_CONTROL} {room}", {})
+
+    def _write(self, key: str, content: dict[str, Any]) -> None:
+        self._known[key] = content
+        aside = self._path.with_suffix(".aside")
+        aside.write_text(json.dumps(self._known, indent=1) + "\n", encoding="utf-8")
+        aside.replace(self._path)

@@ -1,0 +1,107 @@
+"""One planted edit against the tests: those of its room first, then the rest of the fast suite."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from dspark_bench.evidence.mutants.edits import Edit
+
+LIMIT_S: Final = 1800.0
+"""Seconds after which tests that do not come to an end have noticed something."""
+SKIPPED: Final = "tests/evidence/mutants"
+"""Tests of the list itself, which fail on every edit that it holds."""
+
+Verdict = Literal["room", "rest", "survived", "moved"]
+"""Noticed by the tests of its room, or by others; not at all; or its text is no longer there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an edit. test: the first that failed, empty if none did."""
+
+    verdict: Verdict
+    test: str
+    seconds: float
+
+
+def try_edit(edit: Edit, tree: Path, has_rest: bool) -> Outcome:
+    """Run the tests of a tree in which the edit is planted, up to the first that fails.
+
+    has_rest: also those of other rooms; without them, an edit that its room overlooks survives.
+    """
+    started_s = time.monotonic()
+    room, rest = test_files(edit, tree)
+    for name, files in (("room", room), ("rest", rest if has_rest else ())):
+        failed = first_failure(tree, files) if files else None
+        if failed is not None:
+            verdict: Verdict = "room" if name == "room" else "rest"
+            return Outcome(verdict, failed, time.monotonic() - started_s)
+    return Outcome("survived", "", time.monotonic() - started_s)
+
+
+def test_files(edit: Edit, tree: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Test files of the edit's room and all others, those that name its module first."""
+    files = [str(path.relative_to(tree)) for path in sorted(tree.glob("tests/**/test_*.py"))]
+    files = [name for name in files if not name.startswith(SKIPPED)]
+
+    def is_apart(name: str) -> bool:
+        """Whether it is about something else, by what it imports."""
+        return edit.module not in (tree / name).read_text(encoding="utf-8")
+
+    files.sort(key=lambda name: (is_apart(name), name))
+    own = f"tests/{edit.room}/"
+    room = tuple(name for name in files if name.startswith(own))
+    return room, tuple(name for name in files if not name.startswith(own))
+
+
+def first_failure(tree: Path, files: Sequence[str], limit_s: float = LIMIT_S) -> str | None:
+    """Name of the first test that fails; None if all pass. Raises RuntimeError if none was run."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no"]
+    environment = os.environ | {"PYTHONPATH": str(tree), "OMP_WAIT_POLICY": "PASSIVE"}
+    process = subprocess.Popen(
+        [*command, "-p", "no:cacheprovider", *files],
+        cwd=tree,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        return f"no end within {limit_s:.0f} s"
+    finally:
+        _end(process)
+    return read_output(output, process.returncode)
+
+
+def read_output(output: str, exit_code: int) -> str | None:
+    """The test that pytest's output names as failed; None if all passed.
+
+    Raises RuntimeError if pytest did not get to running tests.
+    """
+    if exit_code in (0, 5):  # 5: every test of these files is one of the slow ones
+        return None
+    for line in output.splitlines():
+        word, _, rest = line.partition(" ")
+        if word in ("FAILED", "ERROR"):
+            return rest.partition(" - ")[0]
+    if exit_code in (1, 2) or exit_code < 0 or exit_code > 5:
+        return f"pytest ended with {exit_code}"
+    raise RuntimeError(f"pytest could not run: {output[-500:]}")
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End the tests and whatever they have started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+    process.wait()
