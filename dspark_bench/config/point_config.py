@@ -91,6 +91,11 @@ class PointConfig:
         return self.drafter.class_path is not None
 
     @property
+    def has_prompt_file(self) -> bool:
+        """Whether the prompts are a user's, from a file."""
+        return "path" in self.workload.arguments
+
+    @property
     def drafter_dir(self) -> Path | None:
         """Checkpoint folder of the drafter, where it has one."""
         path = self.drafter.arguments.get("path")

@@ -1,10 +1,8 @@
-"""A point's prompts as requests: chosen, tokenised, each with its output length."""
+"""A point's prompts as requests: chosen, fitted to the target, tokenised, each with its length."""
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-from tokenizers import Tokenizer
 
 from dspark_bench.config.component import build_component
 from dspark_bench.config.point_config import PointConfig
@@ -12,37 +10,45 @@ from dspark_bench.core.types import Request
 from dspark_bench.loads.lengths.plan import LengthPlan, Lengths
 from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.config import ModelConfig, parse_model_config, read_json
-from dspark_bench.workloads.chat import ChatRenderer, chat_renderer
-from dspark_bench.workloads.prompt import Prompt, Workload
-from dspark_bench.workloads.requests import RequestLimits, build_requests
+from dspark_bench.workloads.chat import chat_renderer
+from dspark_bench.workloads.fitting import Fitting, Source, fit_line, fit_prompts
+from dspark_bench.workloads.prompt import NO_TEMPLATE, Prompt, Split, Workload
+from dspark_bench.workloads.requests import RequestLimits, RequestMaker
 
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """The run's requests, those set apart for calibration, and notes."""
+    """The run's requests, those set apart for calibration, and notes.
+
+    num_too_long: prompts of the run that the target had no room for and that were left out or cut.
+    """
 
     requests: tuple[Request, ...]
     calibration: tuple[Request, ...]
     notes: tuple[str, ...]
+    num_too_long: int = 0
 
 
 def build_prompts(point: PointConfig, config: ModelConfig | None = None) -> Prompts:
     """Choose and tokenise the prompts. Cheap: reads no weights."""
-    maker = _RequestMaker.of(point, config)
+    maker = _PromptMaker.of(point, config)
     workload = maker.workload
+    test = maker.fit(maker.test_source(), point.num_requests)
     num_aside = min(point.measure.calibration_requests, workload.num_available("calibration"))
-    test = workload.prompts("test", point.num_requests, point.seed)
-    aside = workload.prompts("calibration", num_aside, point.seed)
+    aside = maker.fit(maker.source("calibration"), num_aside, is_all_needed=False)
     lengths: Lengths = build_component("lengths", point.lengths)
     plan = lengths.plan(point.num_requests, point.max_new_tokens)
-    requests = _with_lengths(maker.make(test), plan)
-    calibration = _with_lengths(maker.make(aside, first_id=len(requests)), plan)
-    notes = workload.notes + plan.notes
+    requests = _with_lengths(maker.requests.requests(test.prompts), plan)
+    made = maker.requests.requests(aside.prompts, first_id=len(requests))
+    calibration = _with_lengths(made, plan)
+    notes = (*maker.notes(test, aside), *plan.notes)
     if point.load.name == "trace" and point.lengths.name != "trace":
         notes += ("the trace's token counts are not used; lengths=trace takes its output lengths",)
-    if num_aside < point.measure.calibration_requests:
-        notes += (f"the workload holds {num_aside} calibration prompts, fewer than asked for",)
-    return Prompts(tuple(requests), tuple(calibration), notes)
+    if len(calibration) < point.measure.calibration_requests:
+        notes += (
+            f"the workload holds {len(calibration)} calibration prompts, fewer than asked for",
+        )
+    return Prompts(tuple(requests), tuple(calibration), notes, test.num_too_long)
 
 
 def _with_lengths(requests: Sequence[Request], plan: LengthPlan) -> list[Request]:
@@ -62,23 +68,23 @@ def build_calibration_requests(
     num_wanted: how many, None for all there are up to num_most. Raises WorkloadError if there are
     fewer than wanted.
     """
-    maker = _RequestMaker.of(point, config)
-    if num_wanted is None:
-        num_wanted = min(num_most, maker.workload.num_available("calibration"))
-    return tuple(maker.make(maker.workload.prompts("calibration", num_wanted, point.seed)))
+    maker = _PromptMaker.of(point, config)
+    source = maker.source("calibration")
+    num = min(num_most, source.available) if num_wanted is None else num_wanted
+    fitting = maker.fit(source, num, is_all_needed=num_wanted is not None)
+    return tuple(maker.requests.requests(fitting.prompts))
 
 
 @dataclass(frozen=True, slots=True)
-class _RequestMaker:
+class _PromptMaker:
     """A point's workload, and what its prompts are tokenised with."""
 
+    point: PointConfig
     workload: Workload
-    tokenizer: Tokenizer
-    renderer: ChatRenderer
-    limits: RequestLimits
+    requests: RequestMaker
 
     @classmethod
-    def of(cls, point: PointConfig, config: ModelConfig | None) -> "_RequestMaker":
+    def of(cls, point: PointConfig, config: ModelConfig | None) -> "_PromptMaker":
         source = point.target_dir / "config.json"
         shape = config or parse_model_config(read_json(source), str(source))
         limits = RequestLimits(
@@ -86,8 +92,73 @@ class _RequestMaker:
         )
         workload: Workload = build_component("workload", point.workload)
         renderer = chat_renderer(workload.chat_format, point.target_dir)
-        return cls(workload, read_tokenizer(point.target_dir), renderer, limits)
+        maker = RequestMaker(renderer, read_tokenizer(point.target_dir), limits)
+        return cls(point, workload, maker)
 
-    def make(self, prompts: Sequence[Prompt], first_id: int = 0) -> list[Request]:
-        """Requests with ids from `first_id`."""
-        return build_requests(prompts, self.renderer, self.tokenizer, self.limits, first_id)
+    def source(self, split: Split) -> Source:
+        """One split in the order of the seed."""
+
+        def draw(num: int) -> list[Prompt]:
+            return self.workload.prompts(split, num, self.point.seed)
+
+        return Source(draw, self.workload.num_available(split), self._name())
+
+    def test_source(self) -> Source:
+        """Prompts to run; of a file from which nothing is set aside, the other split comes last.
+
+        The embedded calibration prompts stay aside: the shipped calibrations were fitted on them.
+        """
+        test, aside = self.source("test"), self.source("calibration")
+        if self.point.measure.calibration_requests > 0 or not self.point.has_prompt_file:
+            return test
+
+        def draw(num: int) -> list[Prompt]:
+            num_test = min(num, test.available)
+            return test.draw(num_test) + aside.draw(num - num_test)
+
+        return Source(draw, test.available + aside.available, test.name)
+
+    def fit(self, source: Source, num_wanted: int, is_all_needed: bool = True) -> Fitting:
+        """Prompts that the target has room for. is_all_needed: fewer are an error."""
+        rule = self.workload.chat_format.too_long
+        return fit_prompts(source, num_wanted, rule, self.requests, is_all_needed)
+
+    def notes(self, test: Fitting, aside: Fitting) -> tuple[str, ...]:
+        """What a reader of the results must know about the prompts."""
+        rule = self.workload.chat_format.too_long
+        notes = [
+            *self.workload.notes,
+            fit_line(test, rule, "test"),
+            fit_line(aside, rule, "calibration"),
+            self._template_note(test.prompts),
+        ]
+        known = {prompt.id for prompt in test.prompts}
+        set_aside = self.source("calibration")
+        if self.test_source().available > self.workload.num_available("test"):
+            held = {prompt.id for prompt in set_aside.draw(set_aside.available)}
+            if num := len(known & held):
+                notes.append(
+                    f"{num} of the run's prompts are of those set aside, since "
+                    "measure.calibration_requests=0; a calibration fitted on this file knows them"
+                )
+        return tuple(note for note in notes if note is not None)
+
+    def _template_note(self, prompts: Sequence[Prompt]) -> str | None:
+        """Whether a template that a user may expect was not applied."""
+        num_chats = sum(bool(prompt.messages) for prompt in prompts)
+        num_plain = len(prompts) - num_chats
+        if self.requests.renderer.has_template and num_plain:
+            return (
+                f"{num_plain} of {len(prompts)} prompts are plain text, sent without the chat "
+                "template; messages or turns get it"
+            )
+        if num_chats and self.workload.chat_format.template != NO_TEMPLATE:
+            return (
+                f"{num_chats} of {len(prompts)} prompts are chats, sent as plain text: the target "
+                "has no chat template (workload.chat_template=FILE gives one)"
+            )
+        return None
+
+    def _name(self) -> str:
+        path = self.point.workload.arguments.get("path")
+        return str(path) if path is not None else f"workload={self.point.workload.name}"

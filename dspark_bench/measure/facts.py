@@ -20,6 +20,7 @@ def point_facts(point: PointConfig, objects: PointObjects, identity: Identity) -
         "target_hash": identity.target_hash,
         "drafter_hash": identity.drafter_hash,
         "prompts_hash": identity.prompts_hash,
+        "n_prompts_too_long": objects.prompts.num_too_long,
         "dtype": str(objects.target.dtype).removeprefix("torch."),
         "device": objects.target.device.type,
         "threads": torch.get_num_threads(),

@@ -80,6 +80,9 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
         "plugins": plugin_hashes,
         "calibration": None if found.stored is None else found.stored.temperatures,
     }
+    domains = [request.domain for request in prompts.requests]
+    if point.has_prompt_file and len(set(domains)) > 1:  # a file's may be named otherwise tomorrow
+        determinants["domains"] = domains
     text = json.dumps(determinants, sort_keys=True, default=str)
     point_id = hashlib.sha256(text.encode()).hexdigest()[:16]
     return Identity(point_id, target, drafter, prompts_hash, plugin_hashes)
@@ -88,12 +91,14 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
 def _without_paths(point: PointConfig) -> dict[str, Any]:
     """The configuration without names, places, and gamma where nothing is drafted.
 
-    A trace and a cost file count by their content; a time limit changes no result within it.
+    A trace and a cost file count by their content, and so does what `workload.too_long` makes of
+    the prompts; a time limit changes no result within it.
     """
     kept = {key: value for key, value in point.values.items() if key not in _LEFT_OUT}
     kept["measure"] = {k: v for k, v in kept["measure"].items() if k != "time_limit_s"}
     for group in ("target", "drafter", "workload", "calibrator", "acceptance"):
         kept[group] = {k: v for k, v in kept[group].items() if k != "path"}
+    kept["workload"] = {k: v for k, v in kept["workload"].items() if k != "too_long"}
     for group in ("load", "lengths", "cost"):
         path = kept[group].get("path")
         if isinstance(path, str) and Path(path).is_file():

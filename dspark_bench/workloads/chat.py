@@ -1,7 +1,7 @@
 """Chat messages to text, by the target's own Jinja template or a user's file."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,8 +9,8 @@ from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from dspark_bench.core.errors import WorkloadError
-from dspark_bench.core.json_text import load_json
-from dspark_bench.workloads.prompt import AUTO_TEMPLATE, NO_TEMPLATE, ChatFormat, Prompt
+from dspark_bench.core.json_text import load_json, parse_json
+from dspark_bench.workloads.prompt import AUTO_TEMPLATE, NO_TEMPLATE, ChatFormat, Message, Prompt
 
 MAX_LOOPS: Final = 1_000_000
 
@@ -34,20 +34,36 @@ class ChatRenderer:
         except TemplateError as error:
             raise WorkloadError(f"the chat template does not compile: {error}") from error
 
+    @property
+    def has_template(self) -> bool:
+        """Whether messages go through a template."""
+        return self._template is not None
+
     def is_templated(self, prompt: Prompt) -> bool:
         """Whether the template, not the tokenizer, adds the special tokens of `prompt`."""
         return self._template is not None and bool(prompt.messages)
 
     def render(self, prompt: Prompt) -> str:
-        """Text of one prompt. Raises WorkloadError if the template refuses it."""
+        """Text of one prompt.
+
+        Raises WorkloadError if the template refuses it, or if it has calls or functions that only a
+        template can write and there is none.
+        """
         if self._template is None or not self.is_templated(prompt):
+            if prompt.tools or any(message.more for message in prompt.messages):
+                raise WorkloadError(
+                    f"prompt {prompt.id!r} has calls of tools, or names, that only a chat template "
+                    "can write; valid without one: messages of role and content alone"
+                )
             return prompt.text
+        tools = {"tools": parse_json(prompt.tools)} if prompt.tools else {}
         try:
             return self._template.render(
-                messages=[asdict(message) for message in prompt.messages],
+                messages=[_fields(message) for message in prompt.messages],
                 add_generation_prompt=True,
                 enable_thinking=self._has_thinking,
                 range=_bounded_range(),
+                **tools,
                 **self._special_tokens,
             )
         except Exception as error:  # a template is foreign code and may raise anything
@@ -111,6 +127,17 @@ def _token_text(key: str, token: Any) -> str:
     if not isinstance(text, str):
         raise WorkloadError(f"tokenizer_config.json: {key} is {token!r}; valid: text")
     return text
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    """A message as templates read it; the arguments of calls as objects, which they expect."""
+    more = parse_json(message.more) if message.more else {}
+    for call in more.get("tool_calls", ()):
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict) and isinstance(function.get("arguments"), str):
+            with suppress(ValueError):
+                function["arguments"] = parse_json(function["arguments"])
+    return {"role": message.role, "content": message.content, **more}
 
 
 def _bounded_range() -> Callable[..., range]:

@@ -1,16 +1,16 @@
 """`math`, `code`, `prose`: the embedded held-out prompts of one domain."""
 
-from dspark_bench.workloads.prompt import NO_TEMPLATE, ChatFormat, Prompt, Split
+from dspark_bench.workloads.prompt import NO_TEMPLATE, ChatFormat, Prompt, Split, check_too_long
 from dspark_bench.workloads.zoo_prompts import chosen_zoo_prompts, zoo_prompts
 
 
 class DomainWorkload:
     """Prompts of one domain; the calibration split shares no document with the test split."""
 
-    chat_format = ChatFormat(NO_TEMPLATE)
     notes: tuple[str, ...] = ()
 
-    def __init__(self, domain: str) -> None:
+    def __init__(self, domain: str, too_long: str = "error") -> None:
+        self.chat_format = ChatFormat(NO_TEMPLATE, too_long=check_too_long(too_long))
         self._domain = domain
         zoo_prompts(domain, "test")
 

@@ -1,65 +1,84 @@
-"""`jsonl`: prompts from a user's file, one JSON object per line.
+"""`jsonl`: prompts from a user's file: JSON lines, an array, a table, or lines of text.
 
-A line holds one of `prompt` (text), `messages` (role and content each, the last from the user) or
-`turns` (texts, of which only the first is sent: later ones answer words that nobody has said).
-Optional: `id` and `domain`. A fifth of the lines, chosen by hash, is set aside for calibration.
+Which keys hold a prompt: `layouts`. Of a conversation only the opening is sent: later turns answer
+words that nobody has said. Optional keys: `id`; `domain`, `category` or `task`. A fifth of the
+prompts, chosen by hash, is set aside for calibration.
 """
 
 import hashlib
-import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dspark_bench.core.errors import WorkloadError
-from dspark_bench.core.json_text import parse_json, read_text
+from dspark_bench.core.json_entries import Entry
+from dspark_bench.workloads.layouts import (
+    LayoutError,
+    NoOpeningError,
+    Reading,
+    domain_of,
+    read_entry,
+)
 from dspark_bench.workloads.prompt import (
     AUTO_TEMPLATE,
     ChatFormat,
-    Message,
     Prompt,
     Split,
+    check_too_long,
     choose,
-    require,
 )
+from dspark_bench.workloads.prompt_files import read_prompt_file
 
 CALIBRATION_SHARE = 5
-_KINDS = ("prompt", "messages", "turns")
+_MOST_KEYS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    prompt: Prompt
-    num_unsent_turns: int
+class _File:
+    """A file's prompts in its order, and what a reader must know about them."""
+
+    prompts: tuple[Prompt, ...]
+    notes: tuple[str, ...]
 
 
 class JsonlWorkload:
     """A user's file. Raises WorkloadError naming file and line."""
 
     def __init__(
-        self, path: str | None, chat_template: str = AUTO_TEMPLATE, thinking: bool = False
+        self,
+        path: str | None,
+        chat_template: str = AUTO_TEMPLATE,
+        thinking: bool = False,
+        too_long: str = "error",
     ) -> None:
         if path is None:
             raise WorkloadError("workload=jsonl needs workload.path=FILE (one JSON object a line)")
+        self.chat_format = ChatFormat(chat_template, thinking, check_too_long(too_long))
         self._path = Path(path)
-        self._lines = _read(self._path)
-        self.chat_format = ChatFormat(chat_template, thinking)
-        by_hash = sorted(self._lines, key=lambda line: _digest(line.prompt))
+        self._file = _read(self._path)
+        by_hash = sorted(self._file.prompts, key=_digest)
         num_aside = len(by_hash) // CALIBRATION_SHARE
-        self._aside = {line.prompt.id for line in by_hash[:num_aside]}
+        self._aside = {prompt.id for prompt in by_hash[:num_aside]}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The calibration split, and turns that are not sent."""
-        aside = f"{len(self._aside)} of {len(self._lines)} prompts are set aside for calibration"
-        num_cut = sum(line.num_unsent_turns > 0 for line in self._lines)
-        turns = (f"{num_cut} prompts have further turns, which are not sent",) if num_cut else ()
-        return (aside, *turns)
+        """The calibration split, and what of the file is not sent."""
+        num_all = len(self._file.prompts)
+        aside = f"{len(self._aside)} of {num_all} prompts are set aside for calibration"
+        return (aside, *self._file.notes)
 
     def prompts(self, split: Split, num_prompts: int, seed: int) -> list[Prompt]:
         """See `Workload.prompts`."""
         held = self._split(split)
-        require(num_prompts, len(held), str(self._path), split)
+        if num_prompts > len(held):
+            other = len(self._file.prompts) - len(held)
+            more = ""
+            if split == "test" and other:
+                more = f" ({other} more with measure.calibration_requests=0)"
+            raise WorkloadError(
+                f"{num_prompts} {split} prompts wanted from {self._path}; valid: 1 to "
+                f"{len(held)}{more}"
+            )
         return choose(held, [prompt.id for prompt in held], num_prompts, seed)
 
     def num_available(self, split: Split) -> int:
@@ -68,72 +87,57 @@ class JsonlWorkload:
 
     def _split(self, split: Split) -> list[Prompt]:
         is_aside = split == "calibration"
-        return [n.prompt for n in self._lines if (n.prompt.id in self._aside) == is_aside]
+        return [p for p in self._file.prompts if (p.id in self._aside) == is_aside]
 
 
 def _digest(prompt: Prompt) -> bytes:
     return hashlib.sha256(f"{prompt.text}/{prompt.messages}/{prompt.id}".encode()).digest()
 
 
-def _read(path: Path) -> list[_Line]:
-    try:
-        texts = read_text(path, "utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WorkloadError(f"cannot read prompts {path}: {error}") from error
-    lines = [
-        _parse(text, f"{path}:{number}", number)
-        for number, text in enumerate(texts, start=1)
-        if text.strip()
-    ]
-    if not lines:
-        raise WorkloadError(f"{path} holds no prompt; valid: one JSON object per line")
-    seen: set[str] = set()
-    for line in lines:
-        if line.prompt.id in seen:
-            raise WorkloadError(f"{path}: two prompts have the id {line.prompt.id!r}")
-        seen.add(line.prompt.id)
-    return lines
+def _read(path: Path) -> _File:
+    file = read_prompt_file(path)
+    prompts: dict[str, Prompt] = {}
+    num_unsent, without_opening = 0, []
+    unread: Counter[str] = Counter()
+    for entry in file.entries:
+        where = f"{path}{entry.where}"
+        try:
+            reading = read_entry(entry.value)
+        except NoOpeningError:
+            without_opening.append(where)
+            continue
+        except LayoutError as error:
+            raise WorkloadError(f"{where}: {error}") from error
+        prompt = _prompt(entry, reading)
+        if prompt.id in prompts:
+            raise WorkloadError(f"{path}: two prompts have the id {prompt.id!r}")
+        prompts[prompt.id] = prompt
+        num_unsent += reading.num_unsent_turns > 0
+        unread.update(reading.unread)
+    if not prompts:
+        why = ": no conversation begins with a user's words" if without_opening else ""
+        raise WorkloadError(f"{path} holds no prompt{why}; valid: one JSON object per line")
+    notes = [*file.notes]
+    if num_unsent:
+        notes.append(f"{num_unsent} prompts have further turns, which are not sent")
+    if without_opening:
+        notes.append(
+            f"{len(without_opening)} of {len(file.entries)} conversations do not begin with a "
+            f"user's words and are left out (the first: {without_opening[0]})"
+        )
+    if unread:
+        notes.append(f"keys of {path.name} that are not read: {_listed(unread)}")
+    return _File(tuple(prompts.values()), tuple(notes))
 
 
-def _parse(text: str, where: str, number: int) -> _Line:
-    try:
-        entry = parse_json(text)
-    except ValueError as error:
-        raise WorkloadError(f"{where}: not valid JSON: {error}") from error
-    if not isinstance(entry, dict):
-        raise WorkloadError(f"{where}: a {type(entry).__name__}; valid: a JSON object")
-    if "\\ud" in text.lower() and not _is_whole(json.dumps(entry, ensure_ascii=False)):
-        raise WorkloadError(f"{where}: holds half of a surrogate pair; valid: whole characters")
-    kinds = [kind for kind in _KINDS if kind in entry]
-    if len(kinds) != 1:
-        found = ", ".join(entry) or "nothing"
-        raise WorkloadError(f"{where}: has the keys {found}; valid: one of {', '.join(_KINDS)}")
-    name, domain = str(entry.get("id", number)), str(entry.get("domain", "user"))
-    value = entry[kinds[0]]
-    if kinds[0] == "prompt":
-        return _Line(Prompt(name, domain, _text(value, where)), 0)
-    if not isinstance(value, list) or not value:
-        raise WorkloadError(f"{where}: {kinds[0]} is {value!r}; valid: a list with an element")
-    if kinds[0] == "turns":
-        first = Message("user", _text(value[0], where))
-        return _Line(Prompt(name, domain, first.content, (first,)), len(value) - 1)
-    messages = tuple(_message(item, where) for item in value)
-    if messages[-1].role != "user":
-        raise WorkloadError(f"{where}: the last message is from {messages[-1].role!r}; valid: user")
-    return _Line(Prompt(name, domain, "\n\n".join(m.content for m in messages), messages), 0)
+def _prompt(entry: Entry, reading: Reading) -> Prompt:
+    fields = entry.value
+    name = next((fields[k] for k in ("id", "custom_id") if fields.get(k) is not None), entry.number)
+    domain = domain_of(fields) or "user"
+    return Prompt(str(name), domain, reading.text, reading.messages, reading.tools)
 
 
-def _message(item: Any, where: str) -> Message:
-    if not isinstance(item, dict) or "role" not in item or "content" not in item:
-        raise WorkloadError(f"{where}: message {item!r}; valid: an object with role and content")
-    return Message(str(item["role"]), _text(item["content"], where))
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise WorkloadError(f"{where}: {value!r} is no prompt; valid: a string that is not empty")
-    return value
-
-
-def _is_whole(text: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+def _listed(names: Counter[str]) -> str:
+    shown = list(names)[:_MOST_KEYS]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,6 +1,14 @@
 """`mixed`: equal thirds of math, code and prose, interleaved by a fixed seed."""
 
-from dspark_bench.workloads.prompt import NO_TEMPLATE, ChatFormat, Prompt, Split, choose, require
+from dspark_bench.workloads.prompt import (
+    NO_TEMPLATE,
+    ChatFormat,
+    Prompt,
+    Split,
+    check_too_long,
+    choose,
+    require,
+)
 from dspark_bench.workloads.zoo_prompts import DOMAINS, chosen_zoo_prompts, zoo_prompts
 
 _INTERLEAVE_SEED = 0
@@ -13,8 +21,10 @@ class MixedWorkload:
     any number of prompts is mixed evenly.
     """
 
-    chat_format = ChatFormat(NO_TEMPLATE)
     notes: tuple[str, ...] = ()
+
+    def __init__(self, too_long: str = "error") -> None:
+        self.chat_format = ChatFormat(NO_TEMPLATE, too_long=check_too_long(too_long))
 
     def prompts(self, split: Split, num_prompts: int, seed: int) -> list[Prompt]:
         """See `Workload.prompts`."""

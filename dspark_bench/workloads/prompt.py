@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar, cast, get_args
 
 from dspark_bench.core.errors import WorkloadError
 
 Split = Literal["test", "calibration"]
+TooLong = Literal["error", "skip", "cut"]
+"""Of a prompt that is too long: refuse the run, take the next one, or keep its end."""
 Item = TypeVar("Item")
 
 AUTO_TEMPLATE = "auto"
@@ -16,28 +18,37 @@ NO_TEMPLATE = "none"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a chat."""
+    """One message of a chat. more: JSON of its other keys (calls of tools), or empty."""
 
     role: str
     content: str
+    more: str = field(default="", repr=False)  # what is set aside by hash stays what it was
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One prompt: plain `text`, or `messages` that a chat template turns into text."""
+    """One prompt: plain `text`, or `messages` that a chat template turns into text.
+
+    tools: JSON of the functions that the template is told of, or empty.
+    """
 
     id: str
     domain: str
     text: str
     messages: tuple[Message, ...] = ()
+    tools: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatFormat:
-    """How messages become text: `auto` (the target's template), `none`, or a Jinja file."""
+    """How messages become text: `auto` (the target's template), `none`, or a Jinja file.
+
+    too_long: what becomes of a prompt that the target has no room for.
+    """
 
     template: str = AUTO_TEMPLATE
     has_thinking: bool = False
+    too_long: TooLong = "error"
 
 
 class Workload(Protocol):
@@ -63,6 +74,14 @@ class Workload(Protocol):
     def num_available(self, split: Split) -> int:
         """How many prompts a split holds."""
         ...
+
+
+def check_too_long(value: str) -> TooLong:
+    """The rule that `workload.too_long` names. Raises WorkloadError for another word."""
+    for rule in get_args(TooLong):
+        if value == rule:
+            return cast(TooLong, rule)
+    raise WorkloadError(f"workload.too_long is {value!r}; valid: {', '.join(get_args(TooLong))}")
 
 
 def choose(items: Sequence[Item], keys: Sequence[str], num_chosen: int, seed: int) -> list[Item]:

@@ -24,28 +24,72 @@ class RequestLimits:
     max_positions: int
     vocab_size: int
 
+    @property
+    def room(self) -> int:
+        """Tokens that a prompt may have."""
+        return self.max_positions - self.max_new_tokens - self.num_spare
 
-def build_requests(
-    prompts: Sequence[Prompt],
-    renderer: ChatRenderer,
-    tokenizer: Tokenizer,
-    limits: RequestLimits,
-    first_id: int = 0,
-) -> list[Request]:
-    """Requests with ids from `first_id`, in order.
 
-    Raises WorkloadError for a prompt that is empty, too long, or has tokens the target lacks.
-    """
-    requests = []
-    for number, prompt in enumerate(prompts):
-        has_own_tokens = renderer.is_templated(prompt)
-        encoded = tokenizer.encode(renderer.render(prompt), add_special_tokens=not has_own_tokens)
-        tokens = tuple(encoded.ids)
-        _check(prompt, tokens, limits)
-        requests.append(
-            Request(first_id + number, prompt.id, prompt.domain, tokens, limits.max_new_tokens)
+@dataclass(frozen=True, slots=True)
+class RequestMaker:
+    """Renders and tokenises prompts for one target."""
+
+    renderer: ChatRenderer
+    tokenizer: Tokenizer
+    limits: RequestLimits
+
+    def tokens(self, prompt: Prompt) -> tuple[int, ...]:
+        """What the target is given. Raises WorkloadError if it is empty, or not the target's."""
+        has_own_tokens = self.renderer.is_templated(prompt)
+        encoded = self.tokenizer.encode(
+            self.renderer.render(prompt), add_special_tokens=not has_own_tokens
         )
-    return requests
+        tokens = tuple(encoded.ids)
+        _check_tokens(prompt, tokens, self.limits)
+        return tokens
+
+    def requests(self, prompts: Sequence[Prompt], first_id: int = 0) -> list[Request]:
+        """Requests with ids from `first_id`, in order, each of the most new tokens.
+
+        Raises WorkloadError for a prompt that is empty, too long, or has tokens the target lacks.
+        """
+        requests = []
+        for number, prompt in enumerate(prompts):
+            tokens = self.tokens(prompt)
+            check_room(self.limits)
+            if len(tokens) > self.limits.room:
+                raise WorkloadError(
+                    f"prompt {prompt.id!r} has {too_many(len(tokens), self.limits)}"
+                )
+            requests.append(
+                Request(
+                    first_id + number,
+                    prompt.id,
+                    prompt.domain,
+                    tokens,
+                    self.limits.max_new_tokens,
+                )
+            )
+        return requests
+
+
+def too_many(num_tokens: int, limits: RequestLimits) -> str:
+    """`1200 tokens; valid: up to 1000 (...)`."""
+    return (
+        f"{num_tokens} tokens; valid: up to {limits.room} ({limits.max_positions} positions of "
+        f"the target - {limits.max_new_tokens} new - {limits.num_spare} for drafts)"
+    )
+
+
+def check_room(limits: RequestLimits) -> None:
+    """Raise WorkloadError if answers and drafts leave no place for any prompt."""
+    if limits.room < 1:
+        most = limits.max_positions - limits.num_spare - 1
+        raise WorkloadError(
+            f"max_new_tokens is {limits.max_new_tokens}; valid for this target: 1 to "
+            f"{max(0, most)} ({limits.max_positions} positions - {limits.num_spare} for drafts - "
+            "a prompt)"
+        )
 
 
 def requests_hash(requests: Iterable[Request]) -> str:
@@ -58,25 +102,11 @@ def requests_hash(requests: Iterable[Request]) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
-def _check(prompt: Prompt, tokens: tuple[int, ...], limits: RequestLimits) -> None:
+def _check_tokens(prompt: Prompt, tokens: tuple[int, ...], limits: RequestLimits) -> None:
     if not tokens:
         raise WorkloadError(f"prompt {prompt.id!r} has no tokens; valid: 1 or more")
     if max(tokens) >= limits.vocab_size:
         raise WorkloadError(
             f"prompt {prompt.id!r} has token {max(tokens)}; the target's vocabulary ends at "
             f"{limits.vocab_size - 1}: its tokenizer.json does not fit its weights"
-        )
-    room = limits.max_positions - limits.max_new_tokens - limits.num_spare
-    if room < 1:
-        most = limits.max_positions - limits.num_spare - 1
-        raise WorkloadError(
-            f"max_new_tokens is {limits.max_new_tokens}; valid for this target: 1 to "
-            f"{max(0, most)} ({limits.max_positions} positions - {limits.num_spare} for drafts - "
-            "a prompt)"
-        )
-    if len(tokens) > room:
-        raise WorkloadError(
-            f"prompt {prompt.id!r} has {len(tokens)} tokens; valid: up to {room} "
-            f"({limits.max_positions} positions of the target - {limits.max_new_tokens} new - "
-            f"{limits.num_spare} for drafts)"
         )

@@ -1,5 +1,6 @@
 """Prompts, traces, step costs, calibrations and recorded outputs."""
 
+import gzip
 import json
 from typing import Any
 
@@ -13,7 +14,17 @@ _PROMPTS: dict[str, tuple[str | bytes, str]] = {
     "cut off": ('{"prompt": "a"}\n{"prompt": "b', "prompts.jsonl:2: not valid JSON"),
     "nested without end": (DEEP, "prompts.jsonl:1: not valid JSON"),
     "a number of 5,000 digits": ('{"prompt": ' + "9" * 5000 + "}", "prompts.jsonl:1"),
-    "a list": ('["a"]', "prompts.jsonl:1: a list"),
+    "a list": ('["a"]', "prompts.jsonl[1]: a str"),
+    "lists": ('["a"]\n["b"]', "prompts.jsonl:1: a list"),
+    "an array cut off": ('[{"prompt": "a"},\n{"prompt": "b"', "prompts.jsonl:2: not valid JSON"),
+    "half of a packed file": (gzip.compress(b'{"prompt": "a"}')[:-9], "it cannot be unpacked"),
+    "a zip archive": (b"PK\x03\x04 and more", "it is a zip archive"),
+    "half of a Parquet file": (b"PAR1 and no more", "cannot read prompts prompts.jsonl"),
+    "a picture": (
+        '{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]}',
+        "a part of a message is 'image_url'; valid: parts of type text",
+    ),
+    "choices that are not read": ('{"question": "a", "choices": ["b"]}', "'choices' belongs"),
     "a word": ('"a"', "prompts.jsonl:1: a str"),
     "null": ("null", "prompts.jsonl:1"),
     "an empty object": ("{}", "has the keys nothing"),
@@ -36,8 +47,8 @@ _PROMPTS: dict[str, tuple[str | bytes, str]] = {
     ),
     "one id twice": ('{"id": 1, "prompt": "a"}\n{"id": "1", "prompt": "b"}', "the id '1'"),
     "not UTF-8": (b'{"prompt": "caf\xe9"}', "prompts.jsonl"),
-    "UTF-16": ('{"prompt": "a"}'.encode("utf-16"), "prompts.jsonl"),
-    "null bytes": (b"\x00" * 500, "prompts.jsonl:1"),
+    "UTF-16 without a mark": ('{"prompt": "a"}'.encode("utf-16-le"), "it holds null bytes"),
+    "null bytes": (b"\x00" * 500, "it holds null bytes"),
     "half a character": ('{"prompt": "\\ud800"}', "half of a surrogate pair"),
     "half a character in an id": ('{"id": "\\udfff", "prompt": "a"}', "half of a surrogate pair"),
     "half a character in a role": (
@@ -46,7 +57,7 @@ _PROMPTS: dict[str, tuple[str | bytes, str]] = {
     ),
     "too long for the target": (
         "\n".join(json.dumps({"prompt": f"word {n} " * 300}) for n in range(4)),
-        "tokens; valid: up to",
+        "4 of 4 prompts of prompts.jsonl are too long: workload.too_long=skip leaves them out",
     ),
     "a megabyte in one prompt": (
         "\n".join(json.dumps({"prompt": f"{n} " * 250_000}) for n in range(4)),

@@ -63,6 +63,7 @@ _NUMBERS = {
     "target.path=''": "target.path is ''",
     "target.path=[a]": "target.path",
     "drafter.head=wide": "drafter.head is 'wide'",
+    "workload.too_long=clip": "workload.too_long is 'clip'; valid: error, skip, cut",
     "workload.thinking=perhaps": "workload.thinking is 'perhaps'",
     "workload.chat_template=3": "workload.chat_template is",
     "workload.chat_template=nowhere.jinja": "workload.chat_template is 'nowhere.jinja'",

@@ -47,7 +47,7 @@ def test_a_fifth_is_set_aside_and_the_notes_say_so(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("{", "not valid JSON"),
-        ("[1]", "valid: a JSON object"),
+        ("[1]", "a list; valid: a JSON object"),
         ({"text": "x"}, "valid: one of prompt, messages, turns"),
         ({"prompt": "x", "turns": ["y"]}, "has the keys prompt, turns; valid: one of"),
         ({"prompt": 3}, "a string that is not empty"),
@@ -67,7 +67,7 @@ def test_errors_name_file_and_line(tmp_path: Path, line: Any, message: str) -> N
 def test_missing_file_empty_file_and_no_path(tmp_path: Path) -> None:
     with pytest.raises(WorkloadError, match="cannot read prompts"):
         JsonlWorkload(str(tmp_path / "absent.jsonl"))
-    with pytest.raises(WorkloadError, match="holds no prompt"):
+    with pytest.raises(WorkloadError, match="holds no prompt; valid: JSON, one object a line"):
         JsonlWorkload(_write(tmp_path / "empty.jsonl", ""))
     with pytest.raises(WorkloadError, match=r"workload\.path=FILE"):
         JsonlWorkload(None)
@@ -91,3 +91,43 @@ def test_half_a_surrogate_pair_is_named_with_its_line(tmp_path: Path) -> None:
     path.write_text('{"prompt": "fine"}\n{"prompt": "a \\ud800"}\n')
     with pytest.raises(WorkloadError, match=r"p\.jsonl:2: holds half of a surrogate pair"):
         JsonlWorkload(str(path)).prompts("test", 1, seed=0)
+
+
+def test_of_one_fifth_more_the_refusal_says_how_to_use_it(tmp_path: Path) -> None:
+    path = _write(tmp_path / "p.jsonl", *({"prompt": f"word {n}"} for n in range(6)))
+    with pytest.raises(WorkloadError, match=r"valid: 1 to 5 \(1 more with measure.calibration_req"):
+        JsonlWorkload(path).prompts("test", 6, seed=0)
+
+
+def test_category_and_task_are_domains(tmp_path: Path) -> None:
+    entries = (
+        {"prompt": "a", "category": "writing"},
+        {"prompt": "b", "task": "summary"},
+        {"prompt": "c", "domain": "math", "category": "x"},
+        {"prompt": "d", "category": ["no", "text"]},
+        {"prompt": "e", "category": "no label but a text " * 9},
+    )
+    workload = JsonlWorkload(_write(tmp_path / "p.jsonl", *entries))
+    found = [*workload.prompts("test", 4, seed=0), *workload.prompts("calibration", 1, seed=0)]
+    domains = {prompt.text: prompt.domain for prompt in found}
+    assert domains == {"a": "writing", "b": "summary", "c": "math", "d": "user", "e": "user"}
+
+
+def test_conversations_without_an_opening_are_left_out_and_counted(tmp_path: Path) -> None:
+    said = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Yes"}]
+    entries = ({"conversations": c} for c in (said, said[1:], [], said * 2))
+    workload = JsonlWorkload(_write(tmp_path / "p.jsonl", *entries))
+    assert {p.id for p in workload.prompts("test", 2, seed=0)} == {"1", "4"}
+    assert workload.num_available("test") == 2
+    assert "1 prompts have further turns, which are not sent" in workload.notes
+    assert any(n.startswith("2 of 4 conversations do not begin") for n in workload.notes)
+    lost = _write(tmp_path / "q.jsonl", {"conversations": []})
+    with pytest.raises(WorkloadError, match="no conversation begins with a user's words"):
+        JsonlWorkload(lost)
+
+
+def test_what_is_set_aside_stays_the_same(tmp_path: Path) -> None:
+    """The split is drawn by a hash over these prompts, whatever fields a message gains."""
+    entries = [{"turns": [f"word {n}"]} for n in range(10)]
+    workload = JsonlWorkload(_write(tmp_path / "p.jsonl", *entries))
+    assert sorted(p.id for p in workload.prompts("calibration", 2, seed=0)) == ["10", "7"]

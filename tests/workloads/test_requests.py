@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from dspark_bench.core.errors import WorkloadError
-from dspark_bench.workloads.chat import chat_renderer
+from dspark_bench.core.types import Request
+from dspark_bench.workloads.chat import ChatRenderer, chat_renderer
 from dspark_bench.workloads.prompt import ChatFormat, Message, Prompt
-from dspark_bench.workloads.requests import RequestLimits, build_requests, requests_hash
+from dspark_bench.workloads.requests import RequestLimits, RequestMaker, requests_hash
 from tests.tiny_models import tiny_tokenizer
 
 _LIMITS = RequestLimits(max_new_tokens=8, num_spare=5, max_positions=64, vocab_size=320)
@@ -19,6 +21,16 @@ _TEMPLATE = (
 )
 _PLAIN = Prompt("a", "user", "one word")
 _CHAT = Prompt("b", "user", "Hello", (Message("user", "Hello"),))
+
+
+def build_requests(
+    prompts: list[Prompt],
+    renderer: ChatRenderer,
+    tokenizer: Tokenizer,
+    limits: RequestLimits,
+    first_id: int = 0,
+) -> list[Request]:
+    return RequestMaker(renderer, tokenizer, limits).requests(prompts, first_id)
 
 
 def _target(folder: Path, template: str | None) -> Path:
@@ -86,3 +98,24 @@ def test_hash_depends_on_tokens_and_not_on_the_length_asked_for(tmp_path: Path) 
     )
     other = build_requests([_CHAT], renderer, tiny_tokenizer(), _LIMITS)
     assert requests_hash(first) == requests_hash(longer) != requests_hash(other)
+
+
+_TOOLS = (
+    "{% for t in tools %}[{{ t.name }}]{% endfor %}{% for m in messages %}<{{ m.role }}>"
+    "{{ m.content }}{% for c in m.tool_calls %}{{ c.function.arguments.x }}{% endfor %}"
+    "{{ m.tool_call_id }}{% endfor %}"
+)
+
+
+def test_calls_of_tools_reach_the_template_and_are_refused_without(tmp_path: Path) -> None:
+    call = '{"tool_calls": [{"function": {"name": "f", "arguments": "{\\"x\\": 7}"}}]}'
+    answer = Message("tool", "3", '{"tool_call_id": "c1"}')
+    messages = (Message("user", "Hi"), Message("assistant", "", call), answer)
+    prompt = Prompt("t", "user", "Hi", messages, '[{"name": "f"}]')
+    renderer = chat_renderer(ChatFormat("auto"), _target(tmp_path, _TOOLS))
+    assert renderer.render(prompt) == "[f]<user>Hi<assistant>7<tool>3c1"
+    plain = chat_renderer(ChatFormat("none"), tmp_path)
+    with pytest.raises(WorkloadError, match="prompt 't' has calls of tools"):
+        plain.render(prompt)
+    with pytest.raises(WorkloadError, match="only a chat template"):
+        plain.render(replace(prompt, messages=messages[:1]))
