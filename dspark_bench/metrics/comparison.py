@@ -1,6 +1,6 @@
 """Two points on the same prompts: ratios of accepted lengths and of speedups, paired by prompt."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,13 @@ from dspark_bench.metrics.frames import (
     decode_cycles,
     measured,
 )
-from dspark_bench.metrics.intervals import NUM_RESAMPLES, PERCENTILES, Interval
-from dspark_bench.metrics.sums import FloatArray
+from dspark_bench.metrics.intervals import Interval
+from dspark_bench.metrics.leads import PAIR_SIGNS, ArmSums
+from dspark_bench.metrics.log_ratio import SPEED_SIGNS, ratio_interval
+from dspark_bench.metrics.sums import FloatArray, Pooling, collect_sums
 
 _COLUMNS = ["cycles", "accepted"]
+_SPEEDS = ["tokens", "time_s", "baseline_tokens", "baseline_time_s"]
 _REQUEST_KEY = [*TURN_KEY, "request_id"]
 
 
@@ -28,17 +31,15 @@ def accepted_by_prompt(cycles: pd.DataFrame, requests: pd.DataFrame) -> pd.DataF
     return grouped.set_axis(_COLUMNS, axis=1).astype(np.float64)
 
 
-def accepted_length_ratio(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Interval:
-    """tau of `first` over tau of `second`, 95 % bootstrap over prompts; n is their number.
+def accepted_length_ratio(first: pd.DataFrame, second: pd.DataFrame) -> Interval:
+    """tau of `first` over tau of `second`, 95 % by `log_ratio`; n is the number of prompts.
 
     Both are results of `accepted_by_prompt`. Raises ResultsError if their prompts differ.
     """
-    return _pooled_ratio(_tau, first, second, seed)
-
-
-def _tau(sums: FloatArray) -> FloatArray:
-    """1 + sum(a)/R from [..., (R, sum(a))]."""
-    return np.asarray(1 + sums[..., 1] / sums[..., 0])
+    tables = [
+        np.stack([rows[:, 0] + rows[:, 1], rows[:, 0]], axis=1) for rows in _paired(first, second)
+    ]  # tau = 1 + sum(a)/R = (R + sum(a))/R
+    return ratio_interval(np.concatenate(tables, axis=1), SPEED_SIGNS)
 
 
 def speed_by_prompt(cycles: pd.DataFrame, requests: pd.DataFrame) -> pd.DataFrame:
@@ -60,30 +61,53 @@ def speed_by_prompt(cycles: pd.DataFrame, requests: pd.DataFrame) -> pd.DataFram
     return pd.concat(parts, axis=1).astype(np.float64)
 
 
-def speedup_ratio(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Interval:
-    """S of `first` over S of `second`, 95 % bootstrap over prompts; n is their number.
+def speed_by_round(
+    cycles: pd.DataFrame, requests: pd.DataFrame, concurrency: int, is_closed: bool = True
+) -> pd.DataFrame:
+    """The same where requests share a batch: one row per A-B block, over the steady part.
 
-    Both are results of `speed_by_prompt`. Raises ResultsError if their prompts differ.
+    An open loop's rows hold the tokens after the first and the seconds those took, as its S does.
+    Raises KeyError if the records hold no times.
     """
-    return _pooled_ratio(_speedup, first, second, seed)
+    sums = collect_sums(cycles, requests, Pooling(0, max(concurrency, 2), is_closed))
+    closed = (sums.tokens, sums.time_s, sums.baseline_tokens, sums.baseline_time_s)
+    decode = (sums.decode_tokens, sums.decode_s, sums.baseline_decode_tokens)
+    parts = closed if is_closed else (*decode, sums.baseline_decode_s)
+    return pd.DataFrame(np.stack(parts, axis=1), columns=_SPEEDS)
 
 
-def _speedup(sums: FloatArray) -> FloatArray:
-    """S from [..., (tokens, time_s, baseline_tokens, baseline_time_s)]."""
-    tokens, time_s, baseline_tokens, baseline_time_s = np.moveaxis(sums, -1, 0)
-    return np.asarray(tokens / time_s / (baseline_tokens / baseline_time_s))
+def speedup_ratio(first: pd.DataFrame, second: pd.DataFrame) -> Interval:
+    """S of `first` over S of `second`, 95 % by `log_ratio`; n is the number of prompts.
+
+    Both are results of `speed_by_prompt`. Raises ResultsError if their prompts differ. For two
+    points that were not chosen by their speed; `find_leads` is for those that were.
+    """
+    return ratio_interval(np.concatenate(_paired(first, second), axis=1), PAIR_SIGNS)
 
 
-def _paired(
-    first: pd.DataFrame, second: pd.DataFrame, seed: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Both frames [prompts, columns] in one order, and how often each resample drew each prompt."""
+def arm_sums(speeds: Mapping[str, pd.DataFrame]) -> ArmSums:
+    """Several points for `find_leads`, by label, each a result of `speed_by_prompt` (or each of
+    `speed_by_round`). Raises ResultsError if their units differ, or if one has no time.
+    """
+    frames = list(speeds.values())
+    for frame in frames[1:]:
+        _check_same_units(frames[0], frame)
+    table = np.stack([frame.sort_index()[_SPEEDS].to_numpy(np.float64) for frame in frames])
+    try:
+        return ArmSums(tuple(speeds), table)
+    except ValueError as error:
+        raise ResultsError(f"leads: {error}") from error
+
+
+def _paired(first: pd.DataFrame, second: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+    """Both frames [prompts, columns] in one order."""
+    _check_same_units(first, second)
+    return first.sort_index().to_numpy(), second.sort_index().to_numpy()
+
+
+def _check_same_units(first: pd.DataFrame, second: pd.DataFrame) -> None:
     if set(first.index) != set(second.index):
         raise ResultsError("the two points ran different prompts; only equal ones can be paired")
-    ours, theirs = first.sort_index().to_numpy(), second.sort_index().to_numpy()
-    shares = np.full(len(ours), 1 / len(ours))
-    draws = np.random.default_rng(seed).multinomial(len(ours), shares, NUM_RESAMPLES)
-    return ours, theirs, draws.astype(np.float64)
 
 
 def _with_prompts(cycles: pd.DataFrame, requests: pd.DataFrame) -> pd.DataFrame:
@@ -93,16 +117,3 @@ def _with_prompts(cycles: pd.DataFrame, requests: pd.DataFrame) -> pd.DataFrame:
     if known["prompt_id"].isna().any():
         raise ResultsError("a cycle belongs to no request")
     return known
-
-
-def _pooled_ratio(
-    of: Callable[[FloatArray], FloatArray], first: pd.DataFrame, second: pd.DataFrame, seed: int
-) -> Interval:
-    """`of` the sums over prompts of `first`, over the same of `second`; prompts are drawn in pairs.
-
-    of: from sums [..., columns] to [...].
-    """
-    ours, theirs, draws = _paired(first, second, seed)
-    value = float(of(ours.sum(0)) / of(theirs.sum(0)))
-    low, high = np.percentile(of(draws @ ours) / of(draws @ theirs), PERCENTILES)
-    return Interval(value, float(low), float(high), len(ours))

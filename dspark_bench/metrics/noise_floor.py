@@ -13,7 +13,7 @@ import pandas as pd
 
 from dspark_bench.metrics.frames import BASELINE, batch_cycles, measured, served
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.metrics.student import two_sided_95
+from dspark_bench.metrics.log_ratio import log_ratio_interval
 from dspark_bench.metrics.sums import FloatArray, Pooling, steady_cycles
 
 MIN_PAIRS = 3
@@ -79,22 +79,6 @@ def noise_floor(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling) 
         found = f"not measured: {len(pairs)} {what}, {MIN_PAIRS} needed ({_advice(more)})"
         return NoiseFloor(Interval(None, None, None, len(pairs)), found)
     return NoiseFloor(log_ratio_interval(pairs), f"{len(pairs)} {what}")
-
-
-def log_ratio_interval(pairs: FloatArray) -> Interval:
-    """Ratio of two pooled speeds with Student's 95 % interval of its logarithm.
-
-    pairs [U, 4]: tokens and seconds of the first side, then of the second. The standard error is
-    the linearised one; with few pairs a bootstrap would be too narrow.
-    """
-    num_pairs = len(pairs)
-    totals = pairs.sum(axis=0)
-    log_ratio = np.log(totals[0] / totals[1]) - np.log(totals[2] / totals[3])
-    influence = (pairs / totals) @ np.array([1.0, -1.0, -1.0, 1.0])
-    error = np.sqrt(num_pairs / (num_pairs - 1) * np.sum(influence**2))
-    spread = two_sided_95(num_pairs - 1) * error
-    low, high = np.exp(log_ratio - spread), np.exp(log_ratio + spread)
-    return Interval(float(np.exp(log_ratio)), float(low), float(high), num_pairs)
 
 
 def within_floor(interval: Interval, floor: float | None) -> bool:

@@ -1,51 +1,47 @@
-"""The 95 % interval of S and what it rests on: never a number without saying how sure it is.
-
-Bootstrap over units; with fewer than `FEW_UNITS` Student's interval of log S, since resampling
-three blocks covers the truth in about three of four cases and not in 95 of 100.
-"""
+"""The 95 % interval of S and what it rests on: never a number without saying how sure it is."""
 
 import numpy as np
 
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.metrics.noise_floor import log_ratio_interval
+from dspark_bench.metrics.log_ratio import MIN_UNITS, log_ratio_interval
 from dspark_bench.metrics.sums import FloatArray, Pooling, Sums
 
-FEW_UNITS = 8
+FEW_UNITS = MIN_UNITS
+"""Fewer units than this have an interval, but carry no verdict."""
 _PROMPTS, _BLOCKS = "prompts", "A-B blocks"
 
 
-def speedup_interval(found: Interval, sums: Sums, pooling: Pooling) -> tuple[Interval, str]:
+def speedup_interval(found: float | None, sums: Sums, pooling: Pooling) -> tuple[Interval, str]:
     """S with its interval, and `speedup_interval_basis`: units and method, or why there is none.
 
-    found: S with the bootstrap's interval; sums: those it was made of, by unit.
+    found: S; sums: those it was made of, by unit.
     """
     unit = _PROMPTS if pooling.is_by_prompt else _BLOCKS
-    if found.value is None:
-        return found, f"no S: {_missing(pooling)}"
     table = _speeds(sums, pooling)
-    if found.low is not None and len(table) >= FEW_UNITS:
-        return found, f"{len(table)} {unit}, bootstrap"
-    few = _student(found, table)
-    if few.low is None:
-        return few, f"no interval: {len(table)} {unit}; {_key(pooling)}={FEW_UNITS} gives one"
-    return few, f"{len(table)} {unit}, Student's t; {_key(pooling)}={FEW_UNITS} narrows it"
+    if found is None:
+        return Interval(None, None, None, len(table)), f"no S: {_missing(pooling)}"
+    interval = _around(found, table)
+    counted = f"{len(table)} {unit if len(table) != 1 else unit.removesuffix('s')}"
+    if interval.low is None:
+        why = "one holds all there is" if len(table) > 1 else "nothing to compare it with"
+        return interval, f"no interval: {counted}, {why}; {_key(pooling)}={FEW_UNITS} gives one"
+    if len(table) < FEW_UNITS:
+        few = f"too few for a verdict ({_key(pooling)}={FEW_UNITS} or more)"
+        return interval, f"{counted}, Student's t; {few}"
+    return interval, f"{counted}, Student's t"
 
 
-def latency_interval(found: Interval, sums: Sums) -> Interval:
+def latency_interval(found: float | None, sums: Sums) -> Interval:
     """The same for `speedup_e2e`, whose sides are requests over seconds of latency."""
     parts = (sums.requests, sums.e2e_s, sums.baseline_requests, sums.baseline_e2e_s)
-    table = _units(np.stack(parts, axis=1))
-    return found if len(table) >= FEW_UNITS else _student(found, table)
+    return _around(found, _units(np.stack(parts, axis=1)))
 
 
-def _student(found: Interval, table: FloatArray) -> Interval:
+def _around(found: float | None, table: FloatArray) -> Interval:
     """Around the value that was found; without ends if nothing scatters or nothing is known."""
-    if found.value is None or len(table) < 2 or not table.sum(axis=0).all():
-        return Interval(found.value, None, None, found.n)
-    student = log_ratio_interval(table)
-    assert student.low is not None and student.high is not None
-    low, high = min(student.low, found.value), max(student.high, found.value)
-    return Interval(found.value, low, high, found.n)
+    if found is None or len(table) < 2 or not table.sum(axis=0).all():
+        return Interval(found, None, None, len(table))
+    return log_ratio_interval(table)
 
 
 def _speeds(sums: Sums, pooling: Pooling) -> FloatArray:

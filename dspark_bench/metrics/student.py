@@ -1,32 +1,76 @@
-"""Student's t at 95 %, for intervals that rest on few units."""
+"""Student's t for any share and any degrees of freedom, whole or not; its two tails."""
 
 import math
+from functools import lru_cache
+from statistics import NormalDist
 
-_SHARE = 0.95
-_FAR = 60
+import numpy as np
+
+from dspark_bench.metrics.units import FloatArray
+
+_HALVINGS = 80
+_MOST_TERMS = 400
+_KNOTS = 512
+_TINY = 1e-300
 
 
-def two_sided_95(degrees: int) -> float:
-    """t with P(|T| <= t) = 0.95, by bisection. degrees: 1 or more."""
-    low, high = 0.0, 20.0
-    for _ in range(_FAR):
+def two_sided(share: float, degrees: float) -> float:
+    """t with P(|T| <= t) = share, by bisection. share: in (0, 1); degrees: 1 or more."""
+    low, high = 0.0, 1.0  # of x = degrees / (degrees + t^2), which falls as t grows
+    for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if _central_share(middle, degrees) < _SHARE:
+        if _incomplete_beta(middle, degrees / 2, 0.5) < 1 - share:
             low = middle
         else:
             high = middle
-    return (low + high) / 2
+    x = (low + high) / 2
+    return math.sqrt(degrees * (1 - x) / x)
 
 
-def _central_share(t: float, degrees: int) -> float:
-    """P(|T| <= t): the finite series for whole degrees (Abramowitz and Stegun 26.7.3, 26.7.4)."""
-    angle = math.atan2(t, math.sqrt(degrees))
-    cosine = math.cos(angle)
-    is_odd = degrees % 2 == 1
-    term = cosine if is_odd else 1.0
-    total = term if degrees > 1 else 0.0
-    for k in range(2 if is_odd else 1, degrees - 1, 2):
-        term *= cosine * cosine * k / (k + 1)
-        total += term
-    share = math.sin(angle) * total
-    return 2 / math.pi * (angle + share) if is_odd else share
+def two_sided_95(degrees: float) -> float:
+    """t with P(|T| <= t) = 0.95. degrees: 1 or more."""
+    return two_sided(0.95, degrees)
+
+
+def two_sided_many(share: float, degrees: FloatArray) -> FloatArray:
+    """`two_sided` of many degrees [...], each 1 or more, interpolated (relative error 1e-4)."""
+    inverse, logs = _table(share)
+    return np.exp(np.interp(1 / degrees, inverse, logs))
+
+
+def both_tails(t: float, degrees: float) -> float:
+    """P(|T| >= |t|): the two-sided p-value. degrees: 1 or more."""
+    if math.isinf(t):
+        return 0.0
+    return _incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
+
+
+@lru_cache(maxsize=64)
+def _table(share: float) -> tuple[FloatArray, FloatArray]:
+    """1 / degrees from 0 (the normal) to 1, and log t there: smooth in between."""
+    inverse = np.linspace(0, 1, _KNOTS + 1)
+    normal = NormalDist().inv_cdf((1 + share) / 2)
+    known = [normal, *(two_sided(share, 1 / one) for one in inverse[1:])]
+    return inverse, np.log(known)
+
+
+def _incomplete_beta(x: float, a: float, b: float) -> float:
+    """Regularised incomplete beta function I_x(a, b) by its continued fraction (DLMF 8.17.22)."""
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    if x > (a + 1) / (a + b + 2):
+        return 1 - _incomplete_beta(1 - x, b, a)
+    logs = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    front = math.exp(logs + a * math.log(x) + b * math.log1p(-x)) / a
+    c, d = 1.0, 1 / max(1 - (a + b) * x / (a + 1), _TINY)
+    found = d
+    for m in range(1, _MOST_TERMS):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for term in (even, odd):
+            d = 1 / (1 + term * d)
+            c = 1 + term / c
+            found *= c * d
+        if abs(c * d - 1) < 1e-14:
+            break
+    return front * found

@@ -137,9 +137,9 @@ def summarise(
         for name, formula in headline_formulas(context.gamma, context.slo, speedup).items()
     }
     headline["speedup"], interval_basis = speedup_interval(
-        headline["speedup"], sums, context.pooling
+        headline["speedup"].value, sums, context.pooling
     )
-    headline["speedup_e2e"] = latency_interval(headline["speedup_e2e"], sums)
+    headline["speedup_e2e"] = latency_interval(headline["speedup_e2e"].value, sums)
     labelled, _, _ = label_units(measured(cycles), measured(requests), context.pooling.is_by_prompt)
     trials = trial_cycles(decode_cycles(labelled), context.is_selective)
     total = bootstrap.total

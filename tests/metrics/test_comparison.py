@@ -8,9 +8,12 @@ import pytest
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.comparison import (
     accepted_length_ratio,
+    arm_sums,
     speed_by_prompt,
+    speed_by_round,
     speedup_ratio,
 )
+from tests.metrics.records import cycle, request
 from tests.report.folders import write_times
 
 
@@ -24,9 +27,8 @@ def test_ratio_of_pooled_accepted_lengths() -> None:
     found = accepted_length_ratio(first, second)
     assert found.value == pytest.approx((1 + 40 / 40) / (1 + 20 / 60))
     assert found.n == 2 and found.low is not None and found.high is not None
-    only_a, only_b = 3 / 1.5, (1 + 20 / 30) / 1.25
-    assert found.low == pytest.approx(min(only_a, only_b))
-    assert found.high == pytest.approx(max(only_a, only_b))
+    # a prompt left out each time: two of the same size have Student's t of one degree
+    assert found.low < found.value < found.high
 
 
 def test_pairing_removes_what_prompts_share() -> None:
@@ -56,3 +58,34 @@ def test_speed_is_paired_by_prompt_over_both_arms(tmp_path: Path) -> None:
         speedup_ratio(first, second.drop("p"))
     with pytest.raises(ResultsError, match="shared a batch"):
         speed_by_prompt(cycles.assign(batch_size=2), requests)
+
+
+def test_several_points_become_arms_in_one_order_of_prompts(tmp_path: Path) -> None:
+    write_times(tmp_path, {"p": (2.0, 5.0), "q": (4.0, 5.0)})
+    cycles = pd.read_parquet(tmp_path / "cycles.parquet")
+    first = speed_by_prompt(cycles, pd.read_parquet(tmp_path / "requests.parquet"))
+    arms = arm_sums({"fast": first, "slow": first.assign(time_s=9.0).iloc[::-1]})
+    assert arms.labels == ("fast", "slow")
+    assert arms.table[:, :, 1].tolist() == [[2.0, 4.0], [9.0, 9.0]]
+    with pytest.raises(ResultsError, match="different prompts"):
+        arm_sums({"fast": first, "slow": first.drop("p")})
+    with pytest.raises(ResultsError, match="no time"):
+        arm_sums({"fast": first.assign(time_s=0.0)})
+
+
+def test_rounds_are_units_where_requests_share_a_batch() -> None:
+    """One row per A-B block; cycles below the full batch are ramp-up or drain."""
+    rows = [
+        cycle(arm=arm, repeat=block, block=block, cycle=n, batch_size=size, t_verify_s=taken_s)
+        for block in range(2)
+        for arm, taken_s in (("baseline", 3.0), ("speculative", 1.0 + block))
+        for n, size in enumerate((2, 1))
+    ]
+    requests = [
+        request(arm=arm, repeat=block, block=block)
+        for block in range(2)
+        for arm in ("baseline", "speculative")
+    ]
+    found = speed_by_round(pd.DataFrame(rows), pd.DataFrame(requests), concurrency=2)
+    assert list(found.columns) == ["tokens", "time_s", "baseline_tokens", "baseline_time_s"]
+    assert sorted(found["time_s"]) == [1.0, 2.0] and found["baseline_time_s"].tolist() == [3.0, 3.0]

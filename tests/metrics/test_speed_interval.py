@@ -1,15 +1,15 @@
 """Every S has an interval, or says why not."""
 
-import math
-
+import numpy as np
 import pandas as pd
 import pytest
 
+from dspark_bench.metrics.log_ratio import log_ratio_interval
 from dspark_bench.metrics.summary import SummaryContext, summarise
 from tests.metrics.records import both_arms, cycle, request
 
-_HIGH = 2.0 * math.exp(4.302653 * math.sqrt(3 / 2 * 2 / 225))
-"""S of 2 from three blocks of 0.5, 0.4 and 0.6 s: influences 0, 1/15 and -1/15, t of 2 degrees."""
+_HIGH = log_ratio_interval(np.array([[2, time_s, 2, 1] for time_s in (0.5, 0.4, 0.6)])).high
+"""The upper end of S = 2 from three blocks of 0.5, 0.4 and 0.6 s."""
 
 
 def _blocks(speculative_s: list[float], concurrency: int = 2) -> pd.DataFrame:
@@ -36,13 +36,13 @@ def test_few_blocks_have_students_interval() -> None:
     row = _row(_blocks([0.5, 0.4, 0.6]), concurrency=2)
     assert row["speedup"] == pytest.approx(2.0)
     assert row["speedup_ci_high"] == pytest.approx(_HIGH)
-    basis = "3 A-B blocks, Student's t; measure.repeats=8 narrows it"
+    basis = "3 A-B blocks, Student's t; too few for a verdict (measure.repeats=6 or more)"
     assert row["speedup_interval_basis"] == basis
 
 
-def test_many_blocks_have_the_bootstrap() -> None:
+def test_many_blocks_have_it_too() -> None:
     row = _row(_blocks([0.5, 0.4, 0.6] * 4), concurrency=2)
-    assert row["speedup_interval_basis"] == "12 A-B blocks, bootstrap"
+    assert row["speedup_interval_basis"] == "12 A-B blocks, Student's t"
 
 
 def test_one_unit_says_why_there_is_no_interval() -> None:
@@ -50,7 +50,9 @@ def test_one_unit_says_why_there_is_no_interval() -> None:
     frame = pd.DataFrame([row | {"cycle": n} for n, row in enumerate(rows)])
     row = summarise(frame, both_arms(), SummaryContext(gamma=4)).as_row()
     assert (row["speedup"], row["speedup_ci_low"]) == (2.0, None)
-    assert row["speedup_interval_basis"] == "no interval: 1 prompts; num_requests=8 gives one"
+    assert row["speedup_interval_basis"] == (
+        "no interval: 1 prompt, nothing to compare it with; num_requests=6 gives one"
+    )
 
 
 def test_no_steady_part_says_what_would_give_one() -> None:
