@@ -98,12 +98,11 @@ def test_one_unit_that_is_everything_gives_no_verdict() -> None:
     assert found.beaten == () and found.reason is not None and "holds all" in found.reason
 
 
-@pytest.mark.parametrize("num_arms", [2, 6])
-def test_equal_arms_are_seldom_beaten(num_arms: int) -> None:
-    """Judged one lead at a time, more than 5 % (2 arms) or a third (6 arms) of these would be."""
-    sets = [_arms((1.0,) * num_arms, 12, 0.1, seed) for seed in range(300)]
-    beaten = sum(bool(find_leads(arms, num_draws=199).beaten) for arms in sets)
-    assert beaten <= 300 * 0.05 + 2 * 3.8
+def test_equal_arms_are_seldom_beaten() -> None:
+    """Judged one lead at a time, somebody would be in a third of these."""
+    sets = [_arms((1.0,) * 6, 12, 0.1, seed) for seed in range(120)]
+    beaten = sum(bool(find_leads(arms, num_draws=99).beaten) for arms in sets)
+    assert beaten <= 120 * 0.05 + 2 * 2.4
 
 
 def test_the_randomisation_takes_the_largest_of_all_pairs() -> None:
