@@ -4,6 +4,7 @@ import ast
 import csv
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,6 +184,16 @@ def test_the_readmes_plugin_is_the_one_of_the_page(examples: dict[str, Path]) ->
     for most, expected in ((8, [0, 0]), (9, [4, 4])):
         for made in bodies:
             assert made(most).plan_draft(Context()) == expected  # type: ignore[operator]
+
+
+def test_the_floors_are_those_that_are_enforced() -> None:
+    page = next(page for page in PAGES if page.name == "docs/architecture.md")
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (layers,) = (c for c in contracts["tool"]["importlinter"]["contracts"] if "layers" in c)
+    floors = [set(re.findall(r"\w+", layer)) for layer in layers["layers"]]
+    cells = [re.findall(r"`dspark_bench/(\w+)(?:\.py)?`", cell) for cell in page.table_cells()]
+    shown = [set(cell) for cell in cells if cell and cell != ["zoo"]]
+    assert shown == floors
 
 
 def test_every_make_target_is_listed() -> None:
