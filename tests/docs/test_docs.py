@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dspark_bench import cli
+from dspark_bench.config.schema import GROUPS
 from dspark_bench.core import errors
 from dspark_bench.store.tables import COLUMNS
 from tests.docs.commands import Checker, commands, make_targets, overrides
@@ -194,6 +195,15 @@ def test_the_floors_are_those_that_are_enforced() -> None:
     cells = [re.findall(r"`dspark_bench/(\w+)(?:\.py)?`", cell) for cell in page.table_cells()]
     shown = [set(cell) for cell in cells if cell and cell != ["zoo"]]
     assert shown == floors
+
+
+def test_every_option_is_named() -> None:
+    text = "".join(page.text for page in PAGES)
+    options = [path for group in GROUPS for path in (ROOT / "conf" / group).glob("*.yaml")]
+    named = re.compile(r"\w+=([\w,]+)")
+    known = {name for found in named.findall(text) for name in found.split(",")}
+    known |= set(re.findall(r"`(\w+)`", text)) | {"default"}
+    assert [path.stem for path in options if path.stem not in known] == []
 
 
 def test_every_make_target_is_listed() -> None:
