@@ -12,6 +12,7 @@ from dspark_bench.core.types import (
     CycleRecord,
     DraftBatch,
     DrafterSpec,
+    Findings,
     PlanContext,
     Proposal,
     Recorded,
@@ -53,7 +54,10 @@ class Scheduler(Protocol):
         ...
 
     def plan_draft(self, context: PlanContext) -> list[int]:
-        """Draft length of each request, 0..gamma, from earlier cycles only."""
+        """Draft length of each request, 0..gamma, from earlier cycles only.
+
+        Asked in every decode cycle, the explored ones too, where the answer is not followed.
+        """
         ...
 
     def plan_verify(
@@ -153,14 +157,8 @@ class Decision(Protocol):
         """Accepted lengths, refusals and bonus tokens."""
         ...
 
-    @property
-    def expected_acceptance(self) -> Tensor | None:
-        """[B, K]: sum of min(target, draft) at each verified slot; None when greedy."""
-        ...
-
-    @property
-    def margins(self) -> Tensor | None:
-        """[B, K+1]: gap between the two largest target logits per row; greedy only."""
+    def findings(self) -> Findings:
+        """For the records. The engine asks once, off the clock, before the next cycle."""
         ...
 
 

@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     DRAFT = 0
     ACCEPT = 1
     EMIT = 2
+    EXPLORE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,12 @@ def split_noise(rows: Floats, num_slots: int) -> CycleNoise:
     return CycleNoise(
         rows[:, :num_slots], rows[:, num_slots : 2 * num_slots], rows[:, 2 * num_slots]
     )
+
+
+def keyed_place(block: int, num_places: int) -> int:
+    """One of `num_places` places, from 0, drawn for this block: no seed, no request has a say."""
+    stream = _finalise_int((Purpose.EXPLORE + 1) * _GOLDEN)
+    return _finalise_int(stream ^ ((block + 1) * _GOLDEN)) % num_places
 
 
 def _uniform(keys: UInt64s, cycles: UInt64s, num_slots: int) -> Floats:

@@ -108,6 +108,19 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Findings:
+    """What a cycle shows beside its verdict: for the records alone, so it takes none of its time.
+
+    expected_acceptance [D, K]: sum over the vocabulary of min(target, draft) at each verified slot,
+    0 elsewhere, None when greedy; margins [B, K+1]: gap between the two largest target logits per
+    row, greedy only.
+    """
+
+    expected_acceptance: Tensor | None = None
+    margins: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """What is on record behind the anchors of one cycle.
 
@@ -138,8 +151,9 @@ class SchedulerSpec:
     is_non_anticipating: verifying position k never depends on the tokens at k or later;
     is_selective: verify lengths depend on confidences, so acceptance is a selected sample;
     needs_confidence: it cannot work with a drafter that has no confidence head;
-    exploration_period: every so many cycles the engine drafts and verifies gamma tokens for every
-    request, whatever it would choose, and marks them `full_width`; 0: never;
+    exploration_period: in one of so many decode cycles, counted over all runs of an engine, it
+    drafts and verifies gamma tokens for every request, whatever the scheduler would choose, and
+    marks them `full_width`; 0: never;
     needs_hindsight: it is told the accepted lengths before it chooses (an upper bound, never
     lossless).
     """

@@ -3,7 +3,7 @@
 Draws no random numbers of its own and keeps no state; `core.sampling` holds the rules.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,16 +19,19 @@ from dspark_bench.core.sampling import (
     token_probs,
     verified_places,
 )
-from dspark_bench.core.types import Proposal, Recorded, SamplingParams
+from dspark_bench.core.types import Findings, Proposal, Recorded, SamplingParams
 
 
 @dataclass(frozen=True, slots=True)
 class ExactDecision:
-    """See `core.protocols.Decision`. D of the B requests (the first ones) had drafts."""
+    """See `core.protocols.Decision`. find: what `findings` answers with; by default nothing."""
 
     verdict: Verdict
-    expected_acceptance: Tensor | None
-    margins: Tensor | None
+    find: Callable[[], Findings] = Findings
+
+    def findings(self) -> Findings:
+        """Computed now, from tensors of this cycle."""
+        return self.find()
 
 
 class ExactAcceptance:
@@ -55,7 +58,7 @@ class ExactAcceptance:
         emit = torch.from_numpy(noise.emit).to(logits.device)
         probs = token_probs(logits, sampling)
         if proposal is None:
-            return ExactDecision(bonus_only(sample(probs, emit).tolist()), None, None)
+            return ExactDecision(bonus_only(sample(probs, emit).tolist()))
         assert proposal.probs is not None
         num_drafted = proposal.token_ids.shape[0]
         lens = verify_lens[:num_drafted]
@@ -67,7 +70,7 @@ class ExactAcceptance:
         verdict = drafted
         if num_drafted < len(verify_lens):
             verdict = join(drafted, bonus_only(sample(probs[split:], emit[num_drafted:]).tolist()))
-        return ExactDecision(verdict, expected_overlaps(probs, proposal, lens), None)
+        return ExactDecision(verdict, lambda: Findings(expected_overlaps(probs, proposal, lens)))
 
 
 def expected_overlaps(probs: Tensor, proposal: Proposal, verify_lens: Sequence[int]) -> Tensor:
@@ -80,23 +83,33 @@ def expected_overlaps(probs: Tensor, proposal: Proposal, verify_lens: Sequence[i
     return table
 
 
+def greedy_margins(logits: Tensor, num_slots: int, verify_lens: Sequence[int]) -> Tensor:
+    """Gap between the two largest logits [B, K+1]; rows past a request's verify length repeat its
+    last. logits [N, V]: each request's 1 + verify_len rows, at most num_slots + 1.
+    """
+    top = logits.topk(2, dim=-1).values
+    return _per_request(top[:, 0] - top[:, 1], verify_lens, num_slots)
+
+
 def _decide_greedy(
     logits: Tensor, proposal: Proposal | None, verify_lens: Sequence[int]
 ) -> ExactDecision:
-    top, tokens = logits.topk(2, dim=-1)
-    margins, best = top[:, 0] - top[:, 1], tokens[:, 0]
+    best = logits.argmax(-1)
+    num_slots = 0 if proposal is None else proposal.token_ids.shape[1]
+    verdict = _judge_greedy(best, proposal, verify_lens)
+    return ExactDecision(
+        verdict, lambda: Findings(margins=greedy_margins(logits, num_slots, verify_lens))
+    )
+
+
+def _judge_greedy(best: Tensor, proposal: Proposal | None, verify_lens: Sequence[int]) -> Verdict:
     if proposal is None:
-        return ExactDecision(bonus_only(best.tolist()), None, margins.unsqueeze(1))
+        return bonus_only(best.tolist())
     num_drafted, num_slots = proposal.token_ids.shape
     first = verify_lens[:num_drafted]
     table = _per_request(best, first, num_slots)
     drafted = reject_greedy(table.tolist(), proposal.token_ids.tolist(), first)
-    split = sum(verify_lens) + num_drafted
-    verdict = join(drafted, bonus_only(best[split:].tolist()))
-    padded = torch.zeros(len(verify_lens), num_slots + 1, device=logits.device)
-    padded[:num_drafted] = _per_request(margins, first, num_slots)
-    padded[num_drafted:, 0] = margins[split:]
-    return ExactDecision(verdict, None, padded)
+    return join(drafted, bonus_only(best[sum(first) + num_drafted :].tolist()))
 
 
 def _per_request(flat: Tensor, verify_lens: Sequence[int], num_slots: int) -> Tensor:

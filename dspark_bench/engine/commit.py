@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dspark_bench.core.protocols import Decision
-from dspark_bench.core.types import ContextUpdate, CycleRecord, Proposal, RequestRecord
+from dspark_bench.core.sampling import Verdict
+from dspark_bench.core.types import ContextUpdate, CycleRecord, Findings, Proposal, RequestRecord
 from dspark_bench.engine.batch import VerifyBatch
 from dspark_bench.engine.state import ActiveRequest
 from dspark_bench.engine.timing import StageTimer
@@ -47,13 +47,19 @@ class CycleFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftNotes:
+    """What records say of the drafts [D][K]; empty where there is no such figure."""
+
+    confidence: list[list[float]]
+    expected_acceptance: list[list[float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
-    """Outcomes of one cycle, the verify lengths that were planned, and the draft statistics."""
+    """Outcomes of one cycle, and the verify lengths that were planned."""
 
     outcomes: tuple[Outcome, ...]
     planned_lens: tuple[int, ...]
-    confidence: list[list[float]]
-    expected_acceptance: list[list[float]]
     num_tokens: int
 
     @property
@@ -98,6 +104,18 @@ class Commit:
             features=features[chosen[0]],
         )
 
+    def note(self, proposal: Proposal | None, findings: Findings) -> DraftNotes:
+        """Read what is for the records alone: off the clock. Appends margins to the states."""
+        if findings.margins is not None:
+            for outcome, margins in zip(self.outcomes, findings.margins.tolist(), strict=True):
+                outcome.state.margins.extend(margins[: len(outcome.emitted)])
+        confidence = None if proposal is None else proposal.confidence
+        expected = findings.expected_acceptance
+        return DraftNotes(
+            [] if confidence is None else confidence.tolist(),
+            [] if expected is None else expected.tolist(),
+        )
+
     def retire(self, now_s: float) -> list[RequestRecord]:
         """Stamp first tokens, and the records of the requests that ended."""
         records = []
@@ -108,7 +126,7 @@ class Commit:
                 records.append(outcome.state.finish(outcome.reason, now_s))
         return records
 
-    def records(self, facts: CycleFacts, timer: StageTimer) -> list[CycleRecord]:
+    def records(self, facts: CycleFacts, notes: DraftNotes, timer: StageTimer) -> list[CycleRecord]:
         """One record per request; closes the cycle's timing."""
         started_s = timer.cycle_started_s
         times = timer.close()
@@ -116,7 +134,6 @@ class Commit:
         records = []
         for place, outcome in enumerate(self.outcomes):
             length = outcome.verify_len
-            has_draft = place < len(self.confidence) or place < len(self.expected_acceptance)
             records.append(
                 CycleRecord(
                     cycle=facts.cycle,
@@ -140,8 +157,8 @@ class Commit:
                     t_verify_s=times.verify,
                     t_accept_s=times.accept,
                     t_engine_s=times.engine,
-                    confidence=_head(self.confidence, place, facts.draft_lens[place], has_draft),
-                    expected_acceptance=_head(self.expected_acceptance, place, length, has_draft),
+                    confidence=_head(notes.confidence, place, facts.draft_lens[place]),
+                    expected_acceptance=_head(notes.expected_acceptance, place, length),
                 )
             )
         return records
@@ -152,13 +169,11 @@ def commit_cycle(
     batch: VerifyBatch,
     proposal: Proposal | None,
     verify_lens: Sequence[int],
-    decision: Decision,
+    verdict: Verdict,
     eos_token_ids: tuple[int, ...],
 ) -> Commit:
     """Apply a verdict: emit tokens and advance every request. Mutates `states`."""
-    verdict = decision.verdict
     drafts = [] if proposal is None else proposal.token_ids.tolist()
-    margins = None if decision.margins is None else decision.margins.tolist()
     outcomes = []
     for place, state in enumerate(states):
         prefix = drafts[place][: verdict.num_accepted[place]] if place < len(drafts) else []
@@ -170,17 +185,8 @@ def commit_cycle(
             batch.query_lens[place],
             eos_token_ids,
         )
-        if margins is not None:
-            state.margins.extend(margins[place][: len(outcome.emitted)])
         outcomes.append(outcome)
-    confidence = None if proposal is None else proposal.confidence
-    return Commit(
-        tuple(outcomes),
-        tuple(verify_lens),
-        [] if confidence is None else confidence.tolist(),
-        [] if decision.expected_acceptance is None else decision.expected_acceptance.tolist(),
-        batch.plan.num_tokens,
-    )
+    return Commit(tuple(outcomes), tuple(verify_lens), batch.plan.num_tokens)
 
 
 def _outcome(
@@ -221,7 +227,5 @@ def _outcome(
     )
 
 
-def _head(table: list[list[float]], place: int, length: int, has_draft: bool) -> tuple[float, ...]:
-    if not has_draft or place >= len(table):
-        return ()
-    return tuple(table[place][:length])
+def _head(table: list[list[float]], place: int, length: int) -> tuple[float, ...]:
+    return tuple(table[place][:length]) if place < len(table) else ()

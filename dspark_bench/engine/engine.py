@@ -29,6 +29,7 @@ from dspark_bench.core.types import (
 from dspark_bench.engine.batch import VerifyBatch, build_verify_batch
 from dspark_bench.engine.batcher import Batcher
 from dspark_bench.engine.commit import Commit, CycleFacts, commit_cycle
+from dspark_bench.engine.exploration import Exploration
 from dspark_bench.engine.plugin_checks import check_lengths, check_proposal
 from dspark_bench.engine.record import carry_record, recorded_tokens
 from dspark_bench.engine.row_order import order_rows
@@ -55,7 +56,8 @@ class EngineConfig:
 class Engine:
     """Serves requests with one target and at most one drafter.
 
-    Keeps its caches and its scheduler's state from run to run. Not thread-safe.
+    Keeps its caches, its scheduler's state and its count of cycles from run to run. Not
+    thread-safe.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class Engine:
         self._gamma = gamma if drafter is not None else 0
         self._config = config
         self._clock = clock
+        period = 0 if drafter is None else scheduler.spec.exploration_period
+        self._exploration = Exploration(period)
         self._utilisation = CpuUtilisation()
         self._unseen: list[CycleRecord] = []
         self._is_recorded = False
@@ -137,7 +141,7 @@ class Engine:
         timer.engine()
         if self._unseen:
             self._scheduler.observe(self._unseen)
-        is_explored = self._explores(index)
+        is_explored = self._explores(batcher.active)
         states, draft_lens = self._plan_draft(batcher.active, is_explored)
         timer.schedule()
         noise = self._noise(states)
@@ -168,10 +172,11 @@ class Engine:
         decision = self._acceptance.decide(
             output.logits, proposal, verify_lens, noise, self._sampling, recorded
         )
-        commit = commit_cycle(
-            states, batch, proposal, verify_lens, decision, self._target.config.eos_token_ids
-        )
+        eos_token_ids = self._target.config.eos_token_ids
+        commit = commit_cycle(states, batch, proposal, verify_lens, decision.verdict, eos_token_ids)
         timer.accept()
+        notes = commit.note(proposal, decision.findings())
+        timer.exclude()
 
         for state, length in zip(states, commit.context_lens, strict=True):
             self._cache.set_length(state.row, length)
@@ -190,7 +195,7 @@ class Engine:
             num_waiting=batcher.num_waiting,
             cpu_busy=self._utilisation.share(now_s),
         )
-        records = commit.records(facts, timer)
+        records = commit.records(facts, notes, timer)
         self._unseen = records
         result.cycles.extend(records)
 
@@ -198,22 +203,29 @@ class Engine:
     def _feature_layers(self) -> tuple[int, ...]:
         return () if self._drafter is None else self._drafter.spec.feature_layers
 
-    def _explores(self, index: int) -> bool:
-        """Whether this cycle drafts and verifies everything, chosen by its number alone."""
-        period = self._scheduler.spec.exploration_period
-        return self._drafter is not None and period > 0 and index % period == 0
+    def _explores(self, active: Sequence[ActiveRequest]) -> bool:
+        """Whether this cycle drafts and verifies everything. Cycles that only read prompts are not
+        counted: there is nothing to draft in them.
+        """
+        is_decoding = any(not state.needs_prefill for state in active)
+        return is_decoding and self._exploration.is_due()
 
     def _plan_draft(
         self, active: Sequence[ActiveRequest], is_explored: bool
     ) -> tuple[list[ActiveRequest], list[int]]:
-        """Requests with drafts first, and each one's draft length."""
+        """Requests with drafts first, and each one's draft length.
+
+        A scheduler is asked in explored cycles too: it keeps account of who is new.
+        """
         if self._drafter is None:
             return list(active), [0] * len(active)
         decoding = [state for state in active if not state.needs_prefill]
-        lens = [self._gamma] * len(decoding)
-        if decoding and not is_explored:
+        lens = full = [self._gamma] * len(decoding)
+        if decoding:
             lens = self._scheduler.plan_draft(self._context(decoding, active))
-            check_lengths(self._scheduler, "plan_draft", lens, [self._gamma] * len(decoding))
+            check_lengths(self._scheduler, "plan_draft", lens, full)
+        if is_explored:
+            lens = full
         drafted = [(s, n) for s, n in zip(decoding, lens, strict=True) if n > 0]
         plain = [s for s, n in zip(decoding, lens, strict=True) if n == 0]
         plain += [state for state in active if state.needs_prefill]

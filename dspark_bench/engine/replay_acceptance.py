@@ -14,8 +14,8 @@ from torch import Tensor
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.random_streams import CycleNoise, Floats, cycle_noise, request_key
-from dspark_bench.core.sampling import reject_greedy, reject_recorded, token_probs
-from dspark_bench.core.types import Proposal, Recorded, SamplingParams
+from dspark_bench.core.sampling import Verdict, reject_greedy, reject_recorded, token_probs
+from dspark_bench.core.types import Findings, Proposal, Recorded, SamplingParams
 from dspark_bench.engine.acceptance import (
     ExactAcceptance,
     ExactDecision,
@@ -54,24 +54,37 @@ class ReplayAcceptance:
         if recorded is None:
             return self._exact.decide(logits, proposal, verify_lens, noise, sampling)
         num_drafted = 0 if proposal is None else proposal.token_ids.shape[0]
-        verdict = bonus_only(recorded.token_ids[num_drafted:, 0].tolist())
-        margins = expected = None
+        plain = bonus_only(recorded.token_ids[num_drafted:, 0].tolist())
         if sampling.is_greedy:
-            margins = self._exact.decide(logits, proposal, verify_lens, noise, sampling).margins
-        if proposal is not None:
-            lens = verify_lens[:num_drafted]
-            known = recorded.token_ids[:num_drafted]
-            if sampling.is_greedy:
-                judged = reject_greedy(known.tolist(), proposal.token_ids.tolist(), lens)
-            else:
-                assert proposal.probs is not None
-                probs = token_probs(logits[: sum(lens) + num_drafted], sampling)
-                draws = self._draws(recorded, num_drafted, proposal.token_ids.shape[1])
-                uniform = torch.from_numpy(draws).to(logits.device)
-                judged = reject_recorded(probs, proposal.probs, known, lens, uniform)
-                expected = expected_overlaps(probs, proposal, lens)
-            verdict = join(judged, verdict)
-        return ExactDecision(verdict, expected, margins)
+            exact = self._exact.decide(logits, proposal, verify_lens, noise, sampling)
+            if proposal is None:
+                return ExactDecision(plain, exact.find)
+            known, drafts = recorded.token_ids[:num_drafted].tolist(), proposal.token_ids.tolist()
+            judged = reject_greedy(known, drafts, verify_lens[:num_drafted])
+            return ExactDecision(join(judged, plain), exact.find)
+        if proposal is None:
+            return ExactDecision(plain)
+        return self._judge(logits, proposal, verify_lens[:num_drafted], sampling, recorded, plain)
+
+    def _judge(
+        self,
+        logits: Tensor,
+        proposal: Proposal,
+        lens: Sequence[int],
+        sampling: SamplingParams,
+        recorded: Recorded,
+        plain: Verdict,
+    ) -> ExactDecision:
+        """lens [D]: verify lengths of the drafted requests; plain: the verdict on the others."""
+        assert proposal.probs is not None
+        num_drafted, num_slots = proposal.token_ids.shape
+        probs = token_probs(logits[: sum(lens) + num_drafted], sampling)
+        uniform = torch.from_numpy(self._draws(recorded, num_drafted, num_slots)).to(logits.device)
+        known = recorded.token_ids[:num_drafted]
+        judged = reject_recorded(probs, proposal.probs, known, lens, uniform)
+        return ExactDecision(
+            join(judged, plain), lambda: Findings(expected_overlaps(probs, proposal, lens))
+        )
 
     def _draws(self, recorded: Recorded, num_drafted: int, num_slots: int) -> Floats:
         """Uniform numbers [D, K] keyed by request and place in the output."""

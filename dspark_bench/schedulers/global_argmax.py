@@ -12,18 +12,25 @@ from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
 from dspark_bench.schedulers.admission import global_best
 from dspark_bench.schedulers.cycle_times import VerifyTimes
-from dspark_bench.schedulers.draft_choice import equal_lens
+from dspark_bench.schedulers.draft_choice import check_period, equal_lens
 from dspark_bench.schedulers.survival import survival
 
 
 class GlobalArgmaxScheduler:
     """Drafts gamma tokens; verifies the prefix with the highest expected throughput."""
 
-    spec = SchedulerSpec(
-        "global_argmax", is_non_anticipating=False, is_selective=True, needs_confidence=True
-    )
-
-    def __init__(self, cost: StepCost, calibrator: Calibrator) -> None:
+    def __init__(
+        self, cost: StepCost, calibrator: Calibrator, exploration_period: int = 200
+    ) -> None:
+        """See conf/scheduler/global_argmax.yaml. Raises UsageError for a negative period."""
+        check_period(exploration_period)
+        self.spec = SchedulerSpec(
+            "global_argmax",
+            is_non_anticipating=False,
+            is_selective=True,
+            needs_confidence=True,
+            exploration_period=exploration_period,
+        )
         self._cost = cost
         self._times = VerifyTimes(cost, is_convex=False)
         self._calibrator = calibrator

@@ -12,18 +12,25 @@ from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Calibrator
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
-from dspark_bench.schedulers.draft_choice import equal_lens
+from dspark_bench.schedulers.draft_choice import check_period, equal_lens
 
 
 class ThresholdScheduler:
     """Drafts gamma tokens, verifies those before the first doubtful one."""
 
-    spec = SchedulerSpec("threshold", is_selective=True, needs_confidence=True)
-
-    def __init__(self, calibrator: Calibrator, threshold: float = 0.5) -> None:
-        """threshold: least conditional confidence. Raises UsageError outside 0..1."""
+    def __init__(
+        self, calibrator: Calibrator, threshold: float = 0.5, exploration_period: int = 200
+    ) -> None:
+        """See conf/scheduler/threshold.yaml. Raises UsageError for values out of range."""
+        check_period(exploration_period)
         if not 0 <= threshold <= 1:
             raise UsageError(f"scheduler.threshold is {threshold}; valid: 0 to 1")
+        self.spec = SchedulerSpec(
+            "threshold",
+            is_selective=True,
+            needs_confidence=True,
+            exploration_period=exploration_period,
+        )
         self._calibrator = calibrator
         self._threshold = threshold
 
