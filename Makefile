@@ -11,7 +11,7 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 .PHONY: help venv sweep plot test test-slow check format train-zoo calibrate-zoo reference clean
 .PHONY: predictability block-inputs
 .PHONY: paper paper-quick figures baseline gate bench-gate
-.PHONY: bench-bad-input bench-faults bench-mutants bench-noise soak
+.PHONY: bench-bad-input bench-faults bench-mutants bench-noise bench-leads soak
 .PHONY: bench-engine bench-schedulers bench-neighbour bench-calibration
 
 help: ## List the targets
@@ -86,6 +86,9 @@ bench-mutants: $(STAMP) ## Which of the planted bugs the tests notice (an hour a
 
 bench-noise: $(STAMP) ## What timing differs by when nothing differs: A/A speed pairs (minutes)
 	$(BIN)/python -m dspark_bench.evidence.bench_noise
+
+bench-leads: $(STAMP) ## How often equal arms are called different, and how often different ones are (minutes)
+	$(BIN)/python -m dspark_bench.evidence.bench_leads
 
 soak: $(STAMP) ## 5,000 requests in one process: nothing lost, every token counted, memory flat (minutes)
 	$(BIN)/python -m dspark_bench.evidence.soak

@@ -10,7 +10,7 @@ from dspark_bench.metrics.units import FloatArray
 
 _HALVINGS = 80
 _MOST_TERMS = 400
-_KNOTS = 512
+_KNOTS = 128
 _TINY = 1e-300
 
 
