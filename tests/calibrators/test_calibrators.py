@@ -154,3 +154,34 @@ def test_cycles_without_confidence_teach_nothing() -> None:
 def test_values_out_of_range_are_named(key: str) -> None:
     with pytest.raises(UsageError, match=f"calibrator.{key} is 0; valid"):
         OnlineCalibrator(GAMMA, None, **{key: 0})
+
+
+def test_positions_beyond_the_stored_ones_keep_their_confidence() -> None:
+    stored = StoredCalibration((2.0, 4.0))
+    table = np.full((1, GAMMA), 0.8)
+    found = CheckpointCalibrator(GAMMA, stored).calibrate(table)[0]
+    np.testing.assert_allclose(found, [2 / 3, 4**0.25 / (1 + 4**0.25), 0.8, 0.8])
+
+
+def test_a_stored_calibration_that_is_longer_than_the_draft_is_cut() -> None:
+    found = CheckpointCalibrator(2, STORED).calibrate(np.full((1, 2), 0.8))[0]
+    np.testing.assert_allclose(found, [16 / 17, 0.8])
+
+
+def test_the_refused_draft_is_learned_from() -> None:
+    """Drafts that are always refused at once, at a confidence of one half."""
+    calibrator = OnlineCalibrator(GAMMA, None, damping=10, refit_cycles=1)
+    for _ in range(20):
+        calibrator.observe([record((0.5,) * GAMMA, 0, True)] * 20)
+    assert calibrator.calibrate(np.full((1, GAMMA), 0.5))[0, 0] < 0.1
+
+
+def test_old_trials_fade_at_the_length_of_the_memory() -> None:
+    """Counts of a position never exceed the memory; half of what is kept is the last half."""
+    calibrator = OnlineCalibrator(1, None, memory=200, refit_cycles=1)
+    for accepted in (1, 0):
+        for _ in range(20):
+            calibrator.observe([record((0.5,), accepted, not accepted, verified=1)] * 50)
+            assert calibrator._counts[0].sum() <= 200 + 1e-9
+    trials, held, _ = calibrator._counts[:, 0].sum(axis=1)
+    assert held / trials < 0.02
