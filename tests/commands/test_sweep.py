@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,11 @@ from dspark_bench.commands.display import SweepDisplay
 from dspark_bench.commands.point_task import PointTask
 from dspark_bench.commands.sweep import SweepRequest, run_sweep
 from dspark_bench.core.errors import PointsFailedError, ResultsError, UsageError
+from dspark_bench.core.protocols import Load
+from dspark_bench.core.types import Request, RunResult
+from dspark_bench.engine.engine import Engine
 from dspark_bench.machine.environment import read_environment
+from dspark_bench.measure.timing_lock import timing_lock
 from dspark_bench.store.tables import COLUMNS, Row
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
@@ -103,12 +108,41 @@ def test_greedy_points_compare_the_arms_with_a_control(tiny_zoo: TinyZoo, tmp_pa
     assert metrics["lossless"]["control"]["num_compared"] == 2
 
 
-def test_model_and_agreement_come_from_other_prompts(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+def test_the_model_comes_from_prompts_that_are_not_timed(
+    tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every engine's prompts, in order: those of the timed turns are never met elsewhere."""
+    served: list[tuple[str, ...]] = []
+    run = Engine.run
+
+    def spy(engine: Engine, requests: Sequence[Request], load: Load, seed: int) -> RunResult:
+        served.append(tuple(request.prompt_id for request in requests))
+        return run(engine, requests, load, seed)
+
+    monkeypatch.setattr(Engine, "run", spy)
     rows, _ = _sweep(tiny_overrides(tiny_zoo, tmp_path, "gamma=3"))
+    point = tmp_path / "results" / "tiny" / "points" / rows[0]["point_id"]
+    requests = pd.read_parquet(point / "requests.parquet")
+    timed = set(requests["prompt_id"])
+    turns = [prompts for prompts in served if set(prompts) <= timed]
+    others = [prompts for prompts in served if not set(prompts) <= timed]
+    assert len(timed) == 2
+    assert len(turns) == len(requests.groupby(["arm", "repeat", "block"])), "no turn beside these"
+    aside = {prompt for prompts in others for prompt in prompts}
+    assert len(aside) == 2 and not aside & timed
+    # before and after the turns one run per prompt and length; the last one gives acceptance
+    assert served.index(turns[0]) > 0 and set(served[-1]) == aside
     assert rows[0]["speedup_model"] > 0
-    assert len(_metrics(tmp_path, rows[0])["positions"]["agreement"]) == 3
+
+
+def test_without_other_prompts_there_is_no_model(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
     rows, _ = _sweep(tiny_overrides(tiny_zoo, tmp_path, "measure.calibration_requests=0"))
     assert rows[0]["speedup_model"] is None
+
+
+def test_agreement_is_known_at_every_position(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    rows, _ = _sweep(tiny_overrides(tiny_zoo, tmp_path, "gamma=3"))
+    assert len(_metrics(tmp_path, rows[0])["positions"]["agreement"]) == 3
 
 
 def test_every_drafter_runs_and_none_reads_one(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
@@ -146,14 +180,31 @@ def test_the_same_command_keeps_finished_points(tiny_zoo: TinyZoo, tmp_path: Pat
 def test_points_of_other_code_or_machine_are_marked_stale(
     tiny_zoo: TinyZoo, tmp_path: Path
 ) -> None:
+    """By either alone; as it was written, the point is finished."""
     overrides = tiny_overrides(tiny_zoo, tmp_path)
     rows, _ = _sweep(overrides)
-    point = tmp_path / "results" / "tiny" / "points" / rows[0]["point_id"]
-    environment = json.loads((point / "environment.json").read_text())
-    (point / "environment.json").write_text(json.dumps(environment | {"code_hash": "0" * 16}))
-    rows, shown = _sweep(overrides)
-    assert rows[0]["status"] == "stale"
-    assert "--fresh" in shown
+    path = tmp_path / "results" / "tiny" / "points" / rows[0]["point_id"] / "environment.json"
+    environment = json.loads(path.read_text())
+    for changed in ({"code_hash": "0" * 16}, {"machine_id": "0" * 16}):
+        assert environment[next(iter(changed))] != "0" * 16
+        path.write_text(json.dumps(environment | changed))
+        rows, shown = _sweep(overrides)
+        assert rows[0]["status"] == "stale"
+        assert "--fresh" in shown
+    path.write_text(json.dumps(environment))
+    rows, _ = _sweep(overrides)
+    assert rows[0]["status"] == "finished"
+
+
+def test_a_point_that_was_timed_beside_another_run_says_so(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    with timing_lock():
+        rows, shown = _sweep(tiny_overrides(tiny_zoo, tmp_path))
+    assert rows[0]["status"] == "timing_invalid"
+    assert "timing_invalid: another timed run shared this machine" in shown
+    (stored,) = read_summary(tmp_path / "results" / "tiny")
+    assert (stored["status"], stored["timing_invalid"]) == ("timing_invalid", "true")
 
 
 def test_a_users_class_enters_through_config_dir(

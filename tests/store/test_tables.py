@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,13 @@ from dspark_bench.commands.display import divergence_lines, gap_table, result_ta
 from dspark_bench.machine.environment import Environment
 from dspark_bench.metrics.gap import GAP_TERMS
 from dspark_bench.store.point_store import StoredPoint, write_json
-from dspark_bench.store.tables import point_row, with_regret, write_csv
+from dspark_bench.store.tables import (
+    SweepPlan,
+    point_row,
+    with_regret,
+    write_csv,
+    write_tables,
+)
 
 _HERE = Environment(
     cpu_model="cpu",
@@ -127,3 +134,72 @@ def test_regret_is_what_is_missing_of_the_oracles_throughput() -> None:
     ]
     found = with_regret(rows, ["scheduler", "load.concurrency"])
     assert [r.get("scheduler_regret") for r in found] == [pytest.approx(0.2), 0.0, None, None]
+
+
+def _status_of(environment: dict[str, object], **facts: object) -> object:
+    stored = _stored()
+    content = stored.content | {"facts": stored.content["facts"] | facts}
+    found = StoredPoint("0123", True, content, _HERE.as_json() | environment)
+    return point_row(found, [], _HERE, Path("nowhere"))["status"]
+
+
+def test_a_point_of_other_code_or_of_another_machine_is_stale() -> None:
+    assert _status_of({}) == "finished"
+    assert _status_of({"code_hash": "0ther"}) == "stale"
+    assert _status_of({"machine_id": "0ther"}) == "stale"
+    other = replace(_HERE, cpu_model="faster")
+    assert point_row(_stored(), [], other, Path("nowhere"))["status"] == "stale"
+
+
+def test_a_timing_that_was_shared_is_invalid_and_not_finished() -> None:
+    assert _status_of({}, timing_invalid=True) == "timing_invalid"
+    assert _status_of({"machine_id": "0ther"}, timing_invalid=True) == "stale"
+
+
+@pytest.mark.parametrize("passed", [True, False])
+@pytest.mark.parametrize(
+    ("evidence", "lossless"), [("exact", True), ("near_tie", None), ("violated", False)]
+)
+def test_a_verdict_of_verify_does_not_replace_what_greedy_outputs_showed(
+    tmp_path: Path, passed: bool, evidence: str, lossless: bool | None
+) -> None:
+    (tmp_path / "v.json").write_text(json.dumps({"passed": passed}))
+    stored = _stored(lossless=lossless, lossless_evidence=evidence)
+    assert point_row(stored, [], _HERE, tmp_path)["lossless"] is lossless
+
+
+def test_tables_keep_what_earlier_commands_asked_for(tmp_path: Path) -> None:
+    """Two commands, one after the other, into one folder: neither's points or keys are lost."""
+    first = SweepPlan("s", ("gamma=2,4",), ("gamma",), (("a", ("gamma=2",)), ("b", ("gamma=4",))))
+    second = SweepPlan("s", ("seed=1,2",), ("seed",), (("b", ("seed=1",)), ("c", ("seed=2",))))
+    for plan in (first, second, first):
+        write_tables(tmp_path, plan, _HERE)
+    content = json.loads((tmp_path / "sweep.json").read_text())
+    assert content["swept_keys"] == ["gamma", "seed"]
+    assert content["commands"] == [["gamma=2,4"], ["seed=1,2"]]
+    assert content["overrides"] == ["gamma=2,4"]
+    found = {entry["point_id"]: entry["overrides"] for entry in content["points"]}
+    assert found == {"a": ["gamma=2"], "b": ["gamma=4"], "c": ["seed=2"]}
+    assert {entry["status"] for entry in content["points"]} == {"pending"}
+    assert (content["machine_id"], content["code_hash"]) == (_HERE.machine_id, "c0de")
+    header = (tmp_path / "summary.csv").read_text().splitlines()[0].split(",")
+    assert {"gamma", "seed"} <= set(header)
+
+
+def test_regret_compares_with_the_oracle_of_the_same_place_alone() -> None:
+    def row(scheduler: str, tok_s: float, **place: object) -> dict[str, object]:
+        return {"drafter": "semi_ar", "gamma": 4, "concurrency": 1, "rate": None} | place | {
+            "scheduler": scheduler, "throughput_tok_s": tok_s
+        }  # fmt: skip
+
+    rows = [
+        row("oracle", 100.0),
+        row("oracle", 300.0, concurrency=8),
+        row("oracle", 500.0, gamma=8),
+        row("fixed", 75.0),
+        row("fixed", 150.0, concurrency=8),
+        row("fixed", 50.0, rate=2.0),
+        row("fixed", 400.0, gamma=8),
+    ]
+    found = [r.get("scheduler_regret") for r in with_regret(rows, ["scheduler", "cost"])]
+    assert found == [0.0, 0.0, 0.0, 0.25, 0.5, None, pytest.approx(0.2)]
