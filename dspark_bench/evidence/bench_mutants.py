@@ -26,7 +26,7 @@ from dspark_bench.evidence.mutants.edits import Edit, read_edits
 from dspark_bench.evidence.mutants.record import Record
 from dspark_bench.evidence.mutants.report import noticed, progress, rooms_of, section
 from dspark_bench.evidence.mutants.tree import REPOSITORY, ScratchTree, code_hash
-from dspark_bench.evidence.mutants.trial import Outcome, first_failure, test_files, try_edit
+from dspark_bench.evidence.mutants.trial import Outcome, TestRunner, test_files, try_edit
 from dspark_bench.evidence.robustness_file import ROBUSTNESS, choose, replace_section, revision
 from dspark_bench.machine.processors import usable_cores
 
@@ -57,8 +57,11 @@ def main(
         ScratchTree(REPOSITORY, folder / f"tree-{place}") for place in range(jobs or usable_cores())
     ]
     bench = _Bench(trees, record, console, has_rest)
-    bench.check_control(edits)
-    bench.try_all(edits, until_s)
+    try:
+        bench.check_control(edits)
+        bench.try_all(edits, until_s)
+    finally:
+        bench.close()
     outcomes = {edit: record.find(edit) for edit in edits}
     spent_s = sum(outcome.seconds for outcome in outcomes.values() if outcome)
     text = section(outcomes, measured, spent_s / 60, has_rest)
@@ -76,29 +79,34 @@ class _Bench:
     def __init__(
         self, trees: Sequence[ScratchTree], record: Record, console: Console, has_rest: bool
     ) -> None:
-        self._free: SimpleQueue[ScratchTree] = SimpleQueue()
-        for tree in trees:
-            self._free.put(tree)
-        self._num_jobs = len(trees)
+        self._runners = [(tree, TestRunner(tree.folder)) for tree in trees]
+        self._free: SimpleQueue[tuple[ScratchTree, TestRunner]] = SimpleQueue()
+        for pair in self._runners:
+            self._free.put(pair)
         self._record, self._console, self._has_rest = record, console, has_rest
 
     def check_control(self, edits: Sequence[Edit]) -> None:
         """Raise RegressionError where tests fail without any edit: they would notice everything."""
         examples = {edit.room: edit for edit in edits}
-        tree = self._free.get()
+        tree, runner = self._free.get()
         for room, edit in examples.items():
             own, _ = test_files(edit, tree.folder)
-            self._check_passing(room, tree, own)
+            self._check_passing(room, runner, own)
         if self._has_rest and edits:
             own, rest = test_files(edits[0], tree.folder)
             known = tuple(f"tests/{room}/" for room in examples)
-            self._check_passing("", tree, [n for n in (*own, *rest) if not n.startswith(known)])
-        self._free.put(tree)
+            self._check_passing("", runner, [n for n in (*own, *rest) if not n.startswith(known)])
+        self._free.put((tree, runner))
 
-    def _check_passing(self, room: str, tree: ScratchTree, files: Sequence[str]) -> None:
+    def close(self) -> None:
+        """End the processes that run the tests."""
+        for _, runner in self._runners:
+            runner.close()
+
+    def _check_passing(self, room: str, runner: TestRunner, files: Sequence[str]) -> None:
         if self._record.has_control(room) or not files:
             return
-        failed = first_failure(tree.folder, files)
+        failed = runner.first_failure(files)
         if failed is not None:
             raise RegressionError(f"{failed} fails without any edit; valid: a suite that passes")
         self._record.keep_control(room)
@@ -108,7 +116,7 @@ class _Bench:
         """Try what has not been tried, as long as there is time."""
         left = [edit for edit in edits if self._record.find(edit) is None]
         done = len(edits) - len(left)
-        with ThreadPoolExecutor(self._num_jobs) as pool:
+        with ThreadPoolExecutor(len(self._runners)) as pool:
             running = {pool.submit(self._try, edit, until_s): edit for edit in left}
             for future in as_completed(running):
                 outcome = future.result()
@@ -121,16 +129,16 @@ class _Bench:
     def _try(self, edit: Edit, until_s: float) -> Outcome | None:
         if time.monotonic() > until_s:
             return None
-        tree = self._free.get()
+        tree, runner = self._free.get()
         try:
             if not edit.fits(tree.folder):
                 return Outcome("moved", "", 0.0)
             edit.plant(tree.folder)
-            return try_edit(edit, tree.folder, self._has_rest)
+            return try_edit(edit, runner, self._has_rest)
         finally:
             if (tree.folder / edit.file).is_file():
                 tree.restore(edit.file)
-            self._free.put(tree)
+            self._free.put((tree, runner))
 
 
 if __name__ == "__main__":

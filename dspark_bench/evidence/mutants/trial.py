@@ -1,7 +1,7 @@
 """One planted edit against the tests: those of its room first, then the rest of the fast suite."""
 
+import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -30,15 +30,53 @@ class Outcome:
     seconds: float
 
 
-def try_edit(edit: Edit, tree: Path, has_rest: bool) -> Outcome:
+class TestRunner:
+    """Runs test files of one tree, each time in a process of their own (`server`)."""
+
+    def __init__(self, tree: Path) -> None:
+        self.tree = tree
+        environment = os.environ | {"PYTHONPATH": str(tree), "OMP_WAIT_POLICY": "PASSIVE"}
+        self._server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("server.py"))],
+            cwd=tree,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def first_failure(self, files: Sequence[str], limit_s: float = LIMIT_S) -> str | None:
+        """Name of the first test that fails; None if all pass. Raises RuntimeError if pytest did
+        not get to running tests.
+        """
+        assert self._server.stdin is not None and self._server.stdout is not None
+        request = {"tree": str(self.tree), "files": list(files), "limit_s": limit_s}
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        line = self._server.stdout.readline()
+        if not line:
+            raise RuntimeError("the process that runs the tests has ended")
+        answer = json.loads(line)
+        if answer["exit_code"] is None:
+            return f"no end within {limit_s:.0f} s"
+        return read_output(answer["output"], answer["exit_code"])
+
+    def close(self) -> None:
+        """End the server."""
+        assert self._server.stdin is not None
+        self._server.stdin.close()
+        self._server.wait()
+
+
+def try_edit(edit: Edit, runner: TestRunner, has_rest: bool) -> Outcome:
     """Run the tests of a tree in which the edit is planted, up to the first that fails.
 
     has_rest: also those of other rooms; without them, an edit that its room overlooks survives.
     """
     started_s = time.monotonic()
-    room, rest = test_files(edit, tree)
+    room, rest = test_files(edit, runner.tree)
     for name, files in (("room", room), ("rest", rest if has_rest else ())):
-        failed = first_failure(tree, files) if files else None
+        failed = runner.first_failure(files) if files else None
         if failed is not None:
             verdict: Verdict = "room" if name == "room" else "rest"
             return Outcome(verdict, failed, time.monotonic() - started_s)
@@ -60,28 +98,6 @@ def test_files(edit: Edit, tree: Path) -> tuple[tuple[str, ...], tuple[str, ...]
     return room, tuple(name for name in files if not name.startswith(own))
 
 
-def first_failure(tree: Path, files: Sequence[str], limit_s: float = LIMIT_S) -> str | None:
-    """Name of the first test that fails; None if all pass. Raises RuntimeError if none was run."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no"]
-    environment = os.environ | {"PYTHONPATH": str(tree), "OMP_WAIT_POLICY": "PASSIVE"}
-    process = subprocess.Popen(
-        [*command, "-p", "no:cacheprovider", *files],
-        cwd=tree,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=limit_s)
-    except subprocess.TimeoutExpired:
-        return f"no end within {limit_s:.0f} s"
-    finally:
-        _end(process)
-    return read_output(output, process.returncode)
-
-
 def read_output(output: str, exit_code: int) -> str | None:
     """The test that pytest's output names as failed; None if all passed.
 
@@ -96,12 +112,3 @@ def read_output(output: str, exit_code: int) -> str | None:
     if exit_code in (1, 2) or exit_code < 0 or exit_code > 5:
         return f"pytest ended with {exit_code}"
     raise RuntimeError(f"pytest could not run: {output[-500:]}")
-
-
-def _end(process: "subprocess.Popen[str]") -> None:
-    """End the tests and whatever they have started."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
-    process.wait()
