@@ -1,6 +1,13 @@
+import itertools
+
 import numpy as np
 
-from dspark_bench.core.random_streams import cycle_noise, request_key
+from dspark_bench.core.random_streams import (
+    cycle_noise,
+    noise_block,
+    request_key,
+    split_noise,
+)
 
 
 def keys(*ids: int, seed: int = 0) -> np.ndarray:
@@ -27,14 +34,43 @@ def test_slots_do_not_depend_on_how_many_are_drawn() -> None:
 
 
 def test_every_part_of_the_key_matters() -> None:
-    def first(seed: int, request: int, cycle: int) -> tuple[float, ...]:
-        noise = cycle_noise(keys(request, seed=seed), cycles(cycle), 2)
-        return (*noise.draft[0], *noise.accept[0], noise.emit[0])
+    """Seeds, requests and cycles that differ in one part, in high and low bits, and in several:
+    no two share a number, whichever purpose or slot it is for.
+    """
+    ids = (0, 1, 2, 31, 32, 1 << 16, 1 << 40)
+    count = 0
+    seen: set[float] = set()
+    for seed, request in itertools.product((0, 1, 2, -1, 1 << 33), ids):
+        noise = cycle_noise(keys(*[request] * 9, seed=seed), cycles(*ids, 3, 64), 3)
+        for part in (noise.draft, noise.accept, noise.emit):
+            seen.update(part.ravel().tolist())
+            count += part.size
+    assert len(seen) == count == 5 * 7 * 9 * 7
 
-    base = first(0, 0, 0)
-    assert len(set(base)) == 5
-    for other in (first(1, 0, 0), first(0, 1, 0), first(0, 0, 1)):
-        assert not set(base) & set(other)
+
+def test_requests_of_neighbouring_seeds_do_not_share_a_stream() -> None:
+    """A key is no sum of its parts: seed 1 of request 0 is not seed 0 of request 1."""
+    pairs = itertools.product(range(40), range(40))
+    assert len({request_key(seed, request) for seed, request in pairs}) == 1600
+
+
+def test_a_block_of_cycles_holds_what_each_of_them_would_draw() -> None:
+    key = request_key(3, 7)
+    for first in (0, 32, 100):
+        rows = noise_block(key, first, 5, 3)
+        for place in range(5):
+            alone = cycle_noise(keys(7, seed=3), cycles(first + place), 3)
+            block = split_noise(rows, 3)
+            assert np.array_equal(block.draft[place], alone.draft[0])
+            assert np.array_equal(block.accept[place], alone.accept[0])
+            assert block.emit[place] == alone.emit[0]
+
+
+def test_draft_accept_and_emit_are_three_parts_of_a_row() -> None:
+    noise = split_noise(np.arange(14, dtype=np.float64).reshape(2, 7), 3)
+    assert noise.draft.tolist() == [[0, 1, 2], [7, 8, 9]]
+    assert noise.accept.tolist() == [[3, 4, 5], [10, 11, 12]]
+    assert noise.emit.tolist() == [6, 13]
 
 
 def test_seed_zero_is_a_seed_and_negative_seeds_work() -> None:

@@ -4,6 +4,7 @@ import torch
 from dspark_bench.core.sampling import (
     overlap,
     reject_greedy,
+    reject_recorded,
     reject_sampled,
     sample,
     token_probs,
@@ -141,3 +142,80 @@ def test_an_empty_residual_falls_back_to_the_target() -> None:
 
 def test_overlap_by_hand() -> None:
     assert float(overlap(P, Q)) == pytest.approx(0.2 + 0.3)
+
+
+@pytest.mark.parametrize(
+    ("params", "kept"),
+    [
+        (SamplingParams(2.0, top_p=0.6), [0.5, 0.25, 0, 0]),
+        (SamplingParams(0.5, top_p=0.75), [0.5, 0.25, 0, 0]),
+        (SamplingParams(0.5, top_p=0.7), [0.5, 0, 0, 0]),
+        (SamplingParams(2.0, top_k=2, top_p=0.6), [0.5, 0.25, 0, 0]),
+        (SamplingParams(0.7, top_k=9), [0.5, 0.25, 0.125, 0.125]),
+    ],
+)
+def test_filters_look_at_the_law_at_its_temperature(
+    params: SamplingParams, kept: list[float]
+) -> None:
+    """At 2 the first two hold 0.37 and 0.26 of it; at 1/2 they hold 0.73 and 0.18."""
+    logits = torch.tensor([0.5, 0.25, 0.125, 0.125]).log()
+    weights = torch.tensor(kept, dtype=torch.float64) ** (1 / params.temperature)
+    found = token_probs(logits, params)
+    assert torch.allclose(found.double(), weights / weights.sum(), atol=1e-6)
+
+
+def test_a_filtered_law_is_one_for_every_shape() -> None:
+    """Rows of their own in a table of two axes, unsorted."""
+    logits = torch.tensor([[[0.1, 2.0, 1.0], [3.0, 0.0, 2.9]], [[0.0, 0.0, 5.0], [1.0, 4.0, 2.0]]])
+    for params in (SamplingParams(0.6, 2, 0.9), SamplingParams(1.0, 0, 0.5), SamplingParams(2.0)):
+        whole = token_probs(logits, params)
+        assert torch.allclose(whole.sum(-1), torch.ones(2, 2))
+        alone = torch.stack([token_probs(row, params) for row in logits.flatten(0, 1)])
+        assert torch.allclose(whole.flatten(0, 1), alone)
+
+
+def refusals(u: list[list[float]], emit: float) -> tuple[list[int], list[bool], list[int]]:
+    """Three requests with two drafts each; the drafter's law differs from slot to slot.
+
+    The target gives 0.5, 0.3 and 0.2 everywhere; the drafter all to 0, 1 and 2 by turns.
+    """
+    sure = torch.eye(3)
+    verdict = reject_sampled(
+        torch.tensor([[0.5, 0.3, 0.2]]).expand(9, -1),
+        torch.stack([sure[[0, 1]], sure[[1, 2]], sure[[2, 0]]]),
+        torch.tensor([[0, 1], [1, 2], [2, 0]]),
+        [2, 2, 2],
+        torch.tensor(u, dtype=torch.float64),
+        uniform(emit, emit, emit),
+    )
+    return verdict.num_accepted, verdict.is_rejected, verdict.bonus
+
+
+def test_the_residual_is_of_the_slot_that_was_refused() -> None:
+    """Request 0 is refused at its second slot, where the drafter said 1: 0 or 2 are left, 5 to 2.
+
+    Request 1 is refused at its first slot, where it said 1; request 2 is accepted whole, so that
+    its next token is drawn from the target's own law.
+    """
+    u = [[0.4, 0.9], [0.9, 0.0], [0.1, 0.4]]
+    for emit, bonus in ((0.6, [0, 0, 1]), (0.72, [2, 2, 1]), (0.85, [2, 2, 2])):
+        assert refusals(u, emit) == ([1, 0, 2], [True, True, False], bonus)
+
+
+def test_a_draft_is_accepted_by_the_ratio_of_the_two_laws() -> None:
+    """The drafter is sure of 0, 1 and 2, to which the target gives 0.5, 0.3 and 0.2."""
+    for u, accepted in ((0.19, [1, 1, 1]), (0.21, [1, 1, 0]), (0.31, [1, 0, 0]), (0.51, [0] * 3)):
+        found, _, _ = refusals([[u, 0.99]] * 3, 0.5)
+        assert found == accepted
+
+
+def test_along_a_record_a_token_stands_by_the_drafters_share_of_it() -> None:
+    """The target gave 0.5 to the recorded token; the drafter 0.2, so that two in five stand."""
+    target = torch.tensor([[0.5, 0.3, 0.2]]).expand(4, -1)
+    for share, u, accepted in ((0.2, 0.39, 1), (0.2, 0.41, 0), (0.9, 0.999, 1)):
+        law = torch.tensor([[[share, 1 - share, 0.0]], [[share, 1 - share, 0.0]]])
+        verdict = reject_recorded(
+            target, law, torch.tensor([[0, 2], [0, 1]]), [1, 1], torch.full((2, 1), u).double()
+        )
+        assert verdict.num_accepted == [accepted] * 2
+        assert verdict.bonus == ([2, 1] if accepted else [0, 0])

@@ -13,8 +13,12 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 
-USUAL = "torch transformers pandas pyarrow.parquet matplotlib.figure hydra hypothesis scipy.stats"
+USUAL = "torch transformers pandas pyarrow.parquet matplotlib.figure hydra scipy.stats"
+"""Without pytest's own plug-ins, which must be imported by pytest."""
+CANNOT_RUN = 70
+"""Exit code of a copy in which pytest itself broke."""
 OPTIONS = ("-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider")
 
 
@@ -33,7 +37,7 @@ def run_tests(tree: str, files: list[str], limit_s: float) -> dict[str, object]:
 
 def _become_pytest(tree: str, files: list[str], output: int) -> None:
     """Never returns."""
-    code = 70
+    code = CANNOT_RUN
     try:
         os.setsid()
         os.dup2(output, 1)
@@ -43,8 +47,11 @@ def _become_pytest(tree: str, files: list[str], output: int) -> None:
         import pytest
 
         code = int(pytest.main([*OPTIONS, *files]))
+    except BaseException:  # told as output, since nothing above may go on in this copy
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)
 
 
