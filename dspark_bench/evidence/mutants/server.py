@@ -16,10 +16,13 @@ import time
 import traceback
 
 USUAL = "torch transformers pandas pyarrow.parquet matplotlib.figure hydra scipy.stats"
-"""Without pytest's own plug-ins, which must be imported by pytest."""
 CANNOT_RUN = 70
 """Exit code of a copy in which pytest itself broke."""
-OPTIONS = ("-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider")
+OPTIONS = (
+    *("-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider"),
+    # plug-ins of pytest are among what has been imported; their own asserts are not rewritten then
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
 
 
 def run_tests(tree: str, files: list[str], limit_s: float) -> dict[str, object]:
