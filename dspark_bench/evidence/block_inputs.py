@@ -18,7 +18,8 @@ import typer
 from rich.console import Console
 
 from dspark_bench.machine.processors import usable_cores
-from dspark_bench.metrics.intervals import Interval, bootstrap_ratios
+from dspark_bench.metrics.intervals import Interval
+from dspark_bench.metrics.jackknife import share_intervals
 from dspark_bench.training.block_model import BlockModel
 from dspark_bench.training.corpus import CorpusConfig
 from dspark_bench.training.drafter_batch import TrainableDrafter
@@ -119,7 +120,7 @@ def evaluate(
         ]
         for name in drafters:
             values = np.array([[score[name][k - 1] for k in POSITIONS] for score in scores])
-            found[domain, name] = bootstrap_ratios(values, np.ones_like(values), seed=0)
+            found[domain, name] = share_intervals(values, np.ones_like(values))
     return found
 
 
@@ -130,7 +131,7 @@ def markdown(found: Table, steps: int) -> str:
         "",
         f"1 - TV on held-out text by position (teacher-forced, every position counted) of drafters"
         f" of one layer after {steps} steps from nothing on the same batches; 95 % intervals,"
-        f" bootstrap over {NUM_BATCHES} batches. Made by `make block-inputs`.",
+        f" Student's t over {NUM_BATCHES} batches. Made by `make block-inputs`.",
         "",
         "| domain | drafter | " + " | ".join(f"position {k}" for k in POSITIONS) + " |",
         "|---|---|" + "---|" * len(POSITIONS),

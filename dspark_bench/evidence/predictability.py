@@ -29,7 +29,8 @@ from dspark_bench.engine.teacher_forcing import ScoredBlocks, Sequences
 from dspark_bench.evidence.bench_schedulers import NEW_TOKENS, build_engine
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.measure.build import ModelCache, PointObjects, build_point, choose_threads
-from dspark_bench.metrics.intervals import Interval, bootstrap_ratios
+from dspark_bench.metrics.intervals import Interval
+from dspark_bench.metrics.jackknife import share_intervals
 
 DOMAINS = ("math", "code", "prose")
 DRAFTERS = ("parallel", "semi_ar", "semi_ar_rnn", "ar")
@@ -87,7 +88,7 @@ def measure(domain: str, num_requests: int) -> Table:
             )
             for position in POSITIONS:
                 for place, interval in enumerate(
-                    bootstrap_ratios(overlaps[:, position - 1], counts[:, position - 1], seed=0)
+                    share_intervals(overlaps[:, position - 1], counts[:, position - 1])
                 ):
                     cell = (interval, int(counts[:, position - 1, place].sum()))
                     found.setdefault((domain, position, kinds[place]), {})[name] = cell
@@ -123,7 +124,7 @@ def markdown(found: Table, num_requests: int) -> str:
         f"Agreement (1 - TV) with the target along {num_requests} continuations per domain that it "
         f"wrote itself (temperature 1, {NEW_TOKENS} tokens), split by the entropy of the target at "
         "each place, the tokens before it being known. Every place counts, reached or not; 95 % "
-        "intervals, bootstrap over prompts. Made by `make predictability`.",
+        "intervals, Student's t over prompts. Made by `make predictability`.",
         "",
         *rows(found, BINS),
         "",

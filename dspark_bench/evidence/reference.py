@@ -183,7 +183,7 @@ def tables(points: Mapping[PointKey, ReadPoint], origin: str) -> str:
             "# The zoo's drafters, measured",
             "",
             "Temperature 1, batch 1, `scheduler=fixed`, held-out prompts; made by "
-            f"`make reference`. Intervals are 95 %, bootstrap over prompts. {origin}",
+            f"`make reference`. Intervals are 95 %, Student's t over prompts. {origin}",
             "",
             *_lengths(points),
             *_ratios(points),

@@ -36,7 +36,7 @@ def grid_text(rows: pd.DataFrame) -> str:
     lines = [
         "# Every drafter, domain, draft length and temperature",
         "",
-        "One request at a time, `scheduler=fixed`; 95 % bootstrap intervals over prompts, "
+        "One request at a time, `scheduler=fixed`; 95 % intervals over prompts, "
         f"n = {' to '.join(map(str, dict.fromkeys((n[0], n[-1]))))} prompts per point. The same "
         "numbers with alpha, costs and counts: `grid.csv`.",
         "",

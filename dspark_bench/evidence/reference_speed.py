@@ -48,7 +48,7 @@ def speed_text(found: Sequence[Recommendation], origin: str) -> str:
         "",
         f"Temperature 1, one request at a time, at most {NEW_TOKENS} new tokens, "
         "`scheduler=fixed`, all drafters in one run; made by `make reference`. Lead: S of the "
-        "domain's fastest point over this one. 95 % bootstrap intervals over prompts, both points "
+        "domain's fastest point over this one. 95 % intervals over prompts, both points "
         "of a prompt kept together. The faster of two lengths looks a little faster than it is, "
         f"for every drafter alike. {origin}",
         "",

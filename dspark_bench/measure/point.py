@@ -271,5 +271,4 @@ def _context(
         lossless=lossless,
         agreement=agreement,
         slo=point.slo,
-        seed=point.seed,
     )

@@ -9,6 +9,13 @@ from dspark_bench.metrics.slo import Slo
 from dspark_bench.metrics.sums import FloatArray, Sums
 
 Formula = Callable[[Sums], FloatArray]
+SHARES = frozenset(
+    (
+        *("acceptance_rate", "alpha", "acceptance_rate_scheduled"),
+        *("slo_attainment", "baseline_slo_attainment"),
+    )
+)
+"""Figures between 0 and 1."""
 
 
 def headline_formulas(gamma: int, slo: Slo, speedup: Formula) -> dict[str, Formula]:

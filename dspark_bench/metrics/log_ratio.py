@@ -40,7 +40,7 @@ class LogRatio:
     @property
     def widening(self) -> float:
         """What the quantile of Student's t is multiplied by."""
-        return 1 + 1 / self.num_units
+        return widening(self.num_units)
 
 
 def log_ratio(table: FloatArray, signs: tuple[float, ...] = SPEED_SIGNS) -> LogRatio:
@@ -54,7 +54,7 @@ def log_ratio(table: FloatArray, signs: tuple[float, ...] = SPEED_SIGNS) -> LogR
     without = left_out(table, signs)
     apart = without - without.mean(axis=-1, keepdims=True)
     error = np.sqrt((num_units - 1) / num_units * (apart**2).sum(axis=-1))
-    return LogRatio(value, error, _degrees((table / totals).mean(axis=-1)), num_units)
+    return LogRatio(value, error, degrees_of_freedom((table / totals).mean(axis=-1)), num_units)
 
 
 def left_out(table: FloatArray, signs: tuple[float, ...]) -> FloatArray:
@@ -93,11 +93,17 @@ def interval_of(found: LogRatio, share: float = SHARE) -> Interval:
     return Interval(value, float(value / reach), float(value * reach), found.num_units)
 
 
-def _degrees(sizes: FloatArray) -> FloatArray:
+def widening(num_units: int) -> float:
+    """What Student's quantile is multiplied by, for the skewness of texts and times."""
+    return 1 + 1 / num_units
+
+
+def degrees_of_freedom(sizes: FloatArray) -> FloatArray:
     """Satterthwaite's degrees of freedom [...] of the error, for shares of the whole [..., U].
 
     tr(M)^2 / tr(M^2), with M the form of the residuals' squares (weighted size^2 / (1 - size)) in
-    independent units of equal scatter; U - 1 for equal sizes, towards 1 where one unit is all.
+    independent units of equal scatter; U - 1 for equal sizes, towards 1 where one unit is all, NaN
+    where it is.
     """
     sizes = np.where(sizes.max(axis=-1, keepdims=True) < 1, sizes, np.nan)
     forms = sizes**2 / (1 - sizes)

@@ -146,11 +146,15 @@ def _load_warnings(content: Mapping[str, Any]) -> list[str]:
     found = []
     cores = _number(content, "num_cores")
     other, most = _number(content, "other_cores"), _number(content, "other_cores_max")
+    has_most = isinstance(content.get("other_cores_max"), int | float)
     if cores and (other > OTHER_SHARE * cores or most > OTHER_SHARE_IN_A_TURN * cores):
-        found.append(
-            f"other processes kept {other:.1f} of {cores:.0f} cores busy (at most {most:.1f} in "
-            f"one turn; limits {OTHER_SHARE:.0%} and {OTHER_SHARE_IN_A_TURN:.0%})"
+        worst = (
+            f"at most {most:.1f} in one turn; limits {OTHER_SHARE:.0%} and "
+            f"{OTHER_SHARE_IN_A_TURN:.0%}"
+            if has_most
+            else f"limit {OTHER_SHARE:.0%}; every turn was too short to be judged alone"
         )
+        found.append(f"other processes kept {other:.1f} of {cores:.0f} cores busy ({worst})")
     steal, quota = _number(content, "steal_share"), _number(content, "quota_share")
     if steal > STEAL_SHARE:
         found.append(

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from dspark_bench.metrics.intervals import Interval, bootstrap_ratios
+from dspark_bench.metrics.intervals import Interval
+from dspark_bench.metrics.jackknife import share_intervals
 from dspark_bench.metrics.sums import FloatArray, ratio
 
 
@@ -44,10 +45,10 @@ class Agreement:
         total = np.full(self.overlaps.shape[1], float(self.anchors.sum()))
         return ratio(self.overlaps.sum(axis=0), total)
 
-    def intervals(self, seed: int) -> list[Interval]:
-        """The same with 95 % intervals, bootstrap over continuations."""
+    def intervals(self) -> list[Interval]:
+        """The same with 95 % intervals over continuations."""
         anchors = np.broadcast_to(self.anchors[:, None], self.overlaps.shape)
-        return bootstrap_ratios(self.overlaps, anchors, seed)
+        return share_intervals(self.overlaps, anchors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def _sum_overlaps(
 
 
 def summarise_positions(
-    rows: pd.DataFrame, gamma: int, num_units: int, agreement: Agreement | None, seed: int
+    rows: pd.DataFrame, gamma: int, num_units: int, agreement: Agreement | None
 ) -> PositionSummary:
     """Everything about acceptance by position.
 
@@ -134,13 +135,13 @@ def summarise_positions(
             name: [None if np.isnan(v) else float(v) for v in values]
             for name, values in curves.items()
         },
-        _intervals(rows, gamma, num_units, agreement, seed),
+        _intervals(rows, gamma, num_units, agreement),
         counts,
     )
 
 
 def _intervals(
-    rows: pd.DataFrame, gamma: int, num_units: int, agreement: Agreement | None, seed: int
+    rows: pd.DataFrame, gamma: int, num_units: int, agreement: Agreement | None
 ) -> dict[str, dict[str, object]]:
     found: dict[str, list[Interval]] = {}
     if num_units > 1 and gamma > 0:
@@ -148,10 +149,10 @@ def _intervals(
         accepted = np.stack([unit.accepted for unit in units])
         decided = accepted + np.stack([unit.rejected for unit in units])
         verified = np.stack([unit.verified for unit in units])
-        found["conditional_acceptance"] = bootstrap_ratios(accepted, decided, seed)
-        found["survival"] = bootstrap_ratios(accepted, verified, seed)
+        found["conditional_acceptance"] = share_intervals(accepted, decided)
+        found["survival"] = share_intervals(accepted, verified)
     if agreement is not None:
-        found["agreement"] = agreement.intervals(seed)
+        found["agreement"] = agreement.intervals()
     return {
         name: {
             "low": [figure.low for figure in figures],

@@ -9,8 +9,9 @@ from dspark_bench.metrics import acceptance, costs, speed, theory
 from dspark_bench.metrics.calibration import STAGES, collect_trials, reliability_table
 from dspark_bench.metrics.frames import SPECULATIVE, decode_cycles, measured, served
 from dspark_bench.metrics.gap import SpeedupGap, speedup_gap
-from dspark_bench.metrics.headline import headline_formulas
-from dspark_bench.metrics.intervals import Bootstrap, Interval
+from dspark_bench.metrics.headline import SHARES, headline_formulas
+from dspark_bench.metrics.intervals import Interval
+from dspark_bench.metrics.jackknife import Jackknife
 from dspark_bench.metrics.latency import e2e_s, percentile, tpot_s, ttft_s
 from dspark_bench.metrics.lossless import LosslessResult
 from dspark_bench.metrics.noise_floor import NoiseFloor, noise_floor
@@ -40,7 +41,7 @@ class SummaryContext:
     per token); is_selective: the scheduler chooses verify lengths by confidence; profile,
     model_survival, model_mean_output_tokens: for `speedup_model`, from other prompts than the
     run's; floor_step_s: bandwidth floor of one baseline step; agreement: 1 - TV along recorded
-    continuations; slo: what a good answer is; seed: of the bootstrap.
+    continuations; slo: what a good answer is.
     """
 
     gamma: int
@@ -54,7 +55,6 @@ class SummaryContext:
     lossless: LosslessResult | None = None
     agreement: Agreement | None = None
     slo: Slo = Slo()
-    seed: int = 0
 
     @property
     def pooling(self) -> Pooling:
@@ -130,10 +130,10 @@ def summarise(
     needs draft trials (alpha, theory, gap) is None.
     """
     sums = collect_sums(cycles, requests, context.pooling)
-    bootstrap = Bootstrap(sums, context.seed)
+    jackknife = Jackknife(sums)
     basis, speedup = speed.speedup_formula(context.pooling.is_closed)
     headline = {
-        name: bootstrap.interval(formula)
+        name: jackknife.interval(formula, name in SHARES)
         for name, formula in headline_formulas(context.gamma, context.slo, speedup).items()
     }
     headline["speedup"], interval_basis = speedup_interval(
@@ -142,7 +142,7 @@ def summarise(
     headline["speedup_e2e"] = latency_interval(headline["speedup_e2e"].value, sums)
     labelled, _, _ = label_units(measured(cycles), measured(requests), context.pooling.is_by_prompt)
     trials = trial_cycles(decode_cycles(labelled), context.is_selective)
-    total = bootstrap.total
+    total = jackknife.total
     values = _ratios(total, context) | _request_values(requests) | unserved_values(requests)
     values |= {name: _finite(value) for name, value in machine_values(cycles).items()}
     values["speedup_basis"] = basis
@@ -156,9 +156,7 @@ def summarise(
         gap=speedup_gap(
             cycles, total, context.gamma, np.nan if measured_speedup is None else measured_speedup
         ),
-        positions=summarise_positions(
-            trials, context.gamma, sums.num_units, context.agreement, context.seed
-        ),
+        positions=summarise_positions(trials, context.gamma, sums.num_units, context.agreement),
         counts=sums.as_counts(),
         lossless=context.lossless or LosslessResult(),
         model_inputs={

@@ -1,6 +1,6 @@
 """Records pooled to sums per resampling unit: the numerators and denominators of every ratio.
 
-A unit (`units.label_units`) is what the bootstrap draws as a whole.
+A unit (`units.label_units`) is what an interval counts as one observation.
 """
 
 from dataclasses import dataclass, fields
@@ -56,7 +56,7 @@ class Pooling:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Sums per unit [U]; a total has shape [], resampled sums one entry per resample.
+    """Sums per unit [U]; a total has shape [].
 
     cycles .. emitted: R, sum(l), sum(a), sum(is_rejected) and sum(num_emitted) over decode cycles;
     trial_*: the same over the cycles that may speak about the drafter (all of them, or the
@@ -120,9 +120,10 @@ class Sums:
         """Sums over all units, each of shape []."""
         return self._map(np.ones(self.num_units))
 
-    def weighted(self, weights: FloatArray) -> "Sums":
-        """Resampled sums [N]. weights [N, U]: how often each resample drew each unit."""
-        return self._map(weights)
+    def without_each(self) -> "Sums":
+        """Sums [U] over all units but one, by the one that is left out."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Sums(**{name: _without_each(units) for name, units in values.items()})
 
     def as_counts(self) -> dict[str, float]:
         """The totals by name, from which any other definition can be recomputed."""
@@ -131,6 +132,12 @@ class Sums:
     def _map(self, weights: FloatArray) -> "Sums":
         mapped = {f.name: np.asarray(weights @ getattr(self, f.name)) for f in fields(self)}
         return Sums(**mapped)
+
+
+def _without_each(units: FloatArray) -> FloatArray:
+    """[U] 0 exactly where nothing is left."""
+    rest = units.sum() - units
+    return np.where(np.abs(rest) > 1e-12 * np.abs(units.sum()), rest, 0.0)
 
 
 def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
@@ -254,10 +261,18 @@ def _latency_sums(requests: pd.DataFrame, tally: _Tally) -> dict[str, FloatArray
 
 
 def steady_cycles(batches: pd.DataFrame, pooling: Pooling) -> pd.DataFrame:
-    """Batch cycles of the steady part: a closed loop with N > 1 ramps up and drains below N."""
-    if pooling.is_closed and pooling.concurrency > 1:
-        return batches[batches["batch_size"] == pooling.concurrency]
-    return batches
+    """Batch cycles of the steady part.
+
+    A closed loop with N > 1 ramps up while the prompts that it begins with are read (the cycles of
+    a turn up to the first without prefill work, however full the batch) and drains below N.
+    """
+    if not (pooling.is_closed and pooling.concurrency > 1):
+        return batches
+    ordered = batches.sort_values([*TURN_KEY, "cycle"])
+    is_reading = ordered["has_prefill"].astype(bool)
+    is_first = is_reading.groupby([ordered[key] for key in TURN_KEY]).cummin().astype(bool)
+    is_full = ordered["batch_size"] == pooling.concurrency
+    return ordered[is_full & ~is_first].sort_index()
 
 
 def _clean(batches: pd.DataFrame, pooling: Pooling) -> pd.DataFrame:

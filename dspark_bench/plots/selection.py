@@ -22,9 +22,6 @@ from dspark_bench.plots.settings import (
 MOST_PANELS = 6
 BARE = ("drafter", "drafter_class", "drafter_head", "scheduler", "workload", "target")
 _SIMULATED = "(simulated acceptance)"
-_STUDENT = "Student"
-"""What the basis of an interval of S names where there are too few units for the bootstrap."""
-_FEW = " Of few units: Student's t for S; the bootstrap of other figures is then too narrow."
 _PLACE = ("panel", "series", "sweep", "point_id")
 
 
@@ -202,15 +199,8 @@ def caption(rows: pd.DataFrame, *figures: str, what: str = "Bars") -> tuple[str,
     n = f"n = {spread(rows, 'n_units')} {' or '.join(sorted(units))} per point"
     requests = f"{spread(rows, 'n_requests')} requests"
     has_any = len(missing) < len(figures)
-    interval = f"{what}: 95 % bootstrap interval" if has_any else "Means"
-    few = _FEW if has_any and _has_few_units(rows) else ""
-    return (f"{interval}, {n} ({requests}).{absent}{few}", shared_settings(rows))
-
-
-def _has_few_units(rows: pd.DataFrame) -> bool:
-    if "speedup_interval_basis" not in rows.columns:
-        return False
-    return bool(rows["speedup_interval_basis"].astype(str).str.contains(_STUDENT).any())
+    interval = f"{what}: 95 % interval" if has_any else "Means"
+    return (f"{interval}, {n} ({requests}).{absent}", shared_settings(rows))
 
 
 def _is_by_prompt(rows: pd.DataFrame) -> "pd.Series[bool]":

@@ -1,10 +1,12 @@
-"""The bootstrap: coverage, pairing, units."""
+"""Intervals of a point's figures: coverage, pairing, units, and the scale they are taken on."""
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from dspark_bench.metrics import acceptance, speed
-from dspark_bench.metrics.intervals import Bootstrap, Interval
+from dspark_bench.metrics.intervals import Interval
+from dspark_bench.metrics.jackknife import Jackknife, share_intervals
 from dspark_bench.metrics.sums import Pooling, Sums, collect_sums
 from tests.metrics.records import both_arms, cycle, drafted, request
 
@@ -15,19 +17,51 @@ def _sums(**values: np.ndarray) -> Sums:
     return Sums(**{name: values.get(name, np.zeros(size)) for name in names})
 
 
-def test_interval_covers_the_truth_nearly_95_times_in_100() -> None:
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize("num_units", [6, 40])
+def test_interval_covers_the_truth_95_times_in_100(num_units: int) -> None:
+    """Prompts of uneven length that differ in how often they accept, around 0.7."""
+    rng = np.random.default_rng(num_units)
     hits = 0
-    for trial in range(300):
-        trials = rng.integers(5, 40, size=40)
-        accepted = rng.binomial(trials, 0.7).astype(float)
-        sums = _sums(cycles=np.ones(40), trial_accepted=accepted, trial_rejected=trials - accepted)
-        interval = Bootstrap(sums, trial, 400).interval(acceptance.alpha)
+    for _ in range(1000):
+        trials = rng.integers(5, 200, size=num_units)
+        accepted = rng.binomial(trials, rng.beta(7, 3, num_units)).astype(float)
+        sums = _sums(
+            cycles=trials.astype(float), trial_accepted=accepted, trial_rejected=trials - accepted
+        )
+        interval = Jackknife(sums).interval(acceptance.alpha, is_share=True)
         assert interval.low is not None
         assert interval.high is not None
         hits += interval.low <= 0.7 <= interval.high
-    # 95 % of 300 is 285, standard deviation 3.8; the percentile bootstrap errs a little low.
-    assert 270 <= hits <= 299
+    # standard deviation of 950: 6.9; a percentile bootstrap of 6 units covers about 870
+    assert 935 <= hits <= 995
+
+
+def test_a_share_never_leaves_0_to_1() -> None:
+    sums = _sums(cycles=np.ones(6), met=np.array([1.0, 1, 1, 1, 1, 0]), arrived=np.ones(6))
+    found = Jackknife(sums).interval(speed.slo_attainment, is_share=True)
+    assert found.low is not None and found.high is not None
+    assert 0 < found.low < 5 / 6 < found.high < 1
+    all_met = Jackknife(_sums(cycles=np.ones(6), met=np.ones(6), arrived=np.ones(6)))
+    assert all_met.interval(speed.slo_attainment, True) == Interval(1.0, 1.0, 1.0, 6)
+
+
+def test_a_mean_of_equal_units_by_hand() -> None:
+    """Error: the jackknife's of a mean, which is s / sqrt(U); Student's t of U - 1, widened."""
+    accepted = np.array([1.0, 2, 3, 2, 1, 3, 2, 2])
+    found = Jackknife(_sums(cycles=np.ones(8), accepted=accepted)).interval(
+        acceptance.accepted_length, is_share=False
+    )
+    reach = 9 / 8 * 2.364624 * accepted.std(ddof=1) / np.sqrt(8) / 3
+    assert found.low == pytest.approx(3 * np.exp(-reach), rel=1e-5)
+    assert found.high == pytest.approx(3 * np.exp(reach), rel=1e-5)
+
+
+def test_a_figure_that_rests_on_one_unit_has_no_interval() -> None:
+    sums = _sums(cycles=np.ones(5), trial_accepted=np.eye(5)[0], trial_rejected=np.eye(5)[0])
+    assert Jackknife(sums).interval(acceptance.alpha, True) == Interval(0.5, None, None, 5)
+    counts = np.array([[3.0, 1.0], [1.0, 0.0]])
+    found = share_intervals(counts, np.array([[4.0, 2.0], [2.0, 0.0]]))
+    assert found[0].low is not None and found[1] == Interval(0.5, None, None, 2)
 
 
 def test_pairing_narrows_the_interval_of_a_ratio() -> None:
@@ -43,7 +77,7 @@ def test_pairing_narrows_the_interval_of_a_ratio() -> None:
 
     def width(times_s: np.ndarray) -> float:
         sums = _sums(**shared, baseline_time_s=times_s)
-        interval = Bootstrap(sums, 0).interval(speed.speedup_closed)
+        interval = Jackknife(sums).interval(speed.speedup_closed, is_share=False)
         assert interval.low is not None
         assert interval.high is not None
         return interval.high - interval.low
@@ -66,14 +100,13 @@ def test_a_prompt_is_one_unit_with_both_arms_and_all_repeats() -> None:
     assert collect_sums(*frames, Pooling(4, concurrency=2)).num_units == 3
 
 
-def test_same_seed_same_interval_and_one_unit_has_none() -> None:
+def test_one_unit_has_none() -> None:
     frame = pd.DataFrame([drafted(4, 1, True), cycle(arm="baseline")])
-    one = Bootstrap(collect_sums(frame, both_arms(), Pooling(4)), 0).interval(acceptance.alpha)
+    sums = collect_sums(frame, both_arms(), Pooling(4))
+    one = Jackknife(sums).interval(acceptance.alpha, is_share=True)
     assert (one.value, one.low, one.high, one.n) == (0.5, None, None, 1)
-    sums = _sums(cycles=np.ones(9), accepted=np.arange(9.0))
-    first, second = (Bootstrap(sums, 3).interval(acceptance.accepted_length) for _ in range(2))
-    assert first == second
-    assert Bootstrap(sums, 3).interval(acceptance.alpha).value is None
+    none = Jackknife(_sums(cycles=np.ones(9))).interval(acceptance.alpha, is_share=True)
+    assert none == Interval(None, None, None, 9)
 
 
 def test_an_interval_says_what_it_has() -> None:

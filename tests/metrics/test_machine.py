@@ -39,6 +39,23 @@ def test_other_load_is_all_load_less_our_own() -> None:
     assert line.startswith("other processes kept 1.0 of 4 cores busy (at most 1.5 in one turn")
 
 
+def test_turns_too_short_to_be_judged_alone_have_no_worst() -> None:
+    """Ten turns of 0.1 s: processor time is counted too coarsely to say which was the worst."""
+    windows = [
+        Window(
+            "baseline", 0, n, False, Reading(n, 0.0, 2.0 * n), Reading(n + 0.1, 0.0, 2.0 * n + 0.2)
+        )
+        for n in range(10)
+    ]
+    found = summarise_machine(windows, num_cores=2)
+    assert found.other_cores == pytest.approx(2.0) and found.other_cores_max is None
+    (line,) = found.as_json()["warnings"]
+    assert line == (
+        "other processes kept 2.0 of 2 cores busy (limit 10%; every turn was too short to be "
+        "judged alone)"
+    )
+
+
 def test_rounding_below_zero_is_cut_after_pooling() -> None:
     windows = [
         _window("baseline", 0, {"busy_s": 0, "own_s": 0}, {"busy_s": 2.02, "own_s": 2.0}),

@@ -48,7 +48,7 @@ def test_nothing_recorded_is_nan() -> None:
     assert count_positions(numbered([drafted(2, 1, True)]), 0).accepted.size == 0
 
 
-def test_intervals_resample_units_and_agreement_resamples_continuations() -> None:
+def test_intervals_are_over_units_and_those_of_agreement_over_continuations() -> None:
     rows = [
         drafted(2, 2),
         drafted(2, 0, True),
@@ -58,14 +58,15 @@ def test_intervals_resample_units_and_agreement_resamples_continuations() -> Non
     frame = numbered(rows)
     frame["unit"] = [0, 0, 1, 1]
     agreement = Agreement(np.array([[1.0, 0.5], [2.0, 1.0]]), np.array([1.0, 4.0]))
-    found = summarise_positions(frame, 2, 2, agreement, seed=0)
-    # Both units hold one draft of two and one of none, so every resample gives the same ratio.
+    found = summarise_positions(frame, 2, 2, agreement)
+    # Both units hold one draft of two and one of none, so leaving one out changes no ratio.
     assert found.curves["conditional_acceptance"] == [0.5, 1.0]
     expected = {"low": [0.5, 1.0], "high": [0.5, 1.0], "n": 2}
     assert found.intervals["conditional_acceptance"] == expected
     assert found.intervals["survival"] == {"low": [0.5, 0.5], "high": [0.5, 0.5], "n": 2}
-    # 3 over 5 anchors; resamples reach from 2/4 (the second twice) to 1/1 (the first twice).
+    # 3 over 5 anchors
     assert found.curves["agreement"] == [0.6, 0.3]
     assert found.counts["agreement"] == [5.0, 5.0]
-    assert found.intervals["agreement"] == {"low": [0.5, 0.25], "high": [1.0, 0.5], "n": 2}
-    assert summarise_positions(frame, 2, 1, None, seed=0).intervals == {}
+    known = found.intervals["agreement"]
+    assert known["n"] == 2 and 0 < known["low"][0] < 0.6 < known["high"][0] < 1
+    assert summarise_positions(frame, 2, 1, None).intervals == {}

@@ -60,6 +60,39 @@ def test_ramp_up_and_drain_are_left_out_at_larger_concurrency() -> None:
     assert speed.speedup_closed(total) == pytest.approx(3.0)
 
 
+def test_reading_the_first_prompts_is_ramp_up_and_later_prompts_are_not() -> None:
+    """All prompts are read in one full batch; one request is replaced in mid-run."""
+
+    def turn(arm: str, block: int, step_s: float) -> list[dict[str, object]]:
+        reads = [(True, 40.0), (False, step_s), (True, 5.0), (False, step_s)]
+        return [
+            cycle(
+                **{"arm": arm, "block": block, "request_id": request_id, "cycle": number},
+                **{"batch_size": 2, "has_prefill": has_prefill, "t_verify_s": time_s},
+            )
+            for number, (has_prefill, time_s) in enumerate(reads)
+            for request_id in range(2)
+        ]
+
+    rows = [
+        row
+        for block in (0, 1)
+        for arm, step_s in (("baseline", 3.0), ("speculative", 1.0))
+        for row in turn(arm, block, step_s)
+    ]
+    requests = [
+        request(arm=arm, block=block, request_id=request_id)
+        for block in (0, 1)
+        for arm in ("baseline", "speculative")
+        for request_id in range(2)
+    ]
+    shuffled = pd.DataFrame(rows).sample(frac=1, random_state=0)
+    sums = collect_sums(shuffled, pd.DataFrame(requests), Pooling(4, concurrency=2))
+    assert sums.time_s.tolist() == [1.0 + 5.0 + 1.0] * 2
+    assert sums.baseline_time_s.tolist() == [3.0 + 5.0 + 3.0] * 2
+    assert sums.tokens.tolist() == [6.0] * 2
+
+
 def test_draft_cost_ratio_uses_clean_full_drafts() -> None:
     rows = [
         drafted(4, 4, t_draft_s=0.8),
