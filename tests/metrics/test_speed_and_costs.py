@@ -67,8 +67,13 @@ def test_reading_the_first_prompts_is_ramp_up_and_later_prompts_are_not() -> Non
         reads = [(True, 40.0), (False, step_s), (True, 5.0), (False, step_s)]
         return [
             cycle(
-                **{"arm": arm, "block": block, "request_id": request_id, "cycle": number},
-                **{"batch_size": 2, "has_prefill": has_prefill, "t_verify_s": time_s},
+                arm=arm,
+                block=block,
+                request_id=request_id,
+                cycle=number,
+                batch_size=2,
+                has_prefill=has_prefill,
+                t_verify_s=time_s,
             )
             for number, (has_prefill, time_s) in enumerate(reads)
             for request_id in range(2)
