@@ -45,6 +45,7 @@ class SweepDisplay:
         self._turns = (0, 0)
         self._started_s = time.monotonic()
         self._point_s = self._drawn_s = self._started_s
+        self._said: set[str] = set()
         self._live: Live | None = None
         if console.is_terminal and num_points > 0:
             self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -60,7 +61,7 @@ class SweepDisplay:
         self._turns = (0, 0)
         self._point_s = time.monotonic()
         self._draw(is_forced=True)
-        return Watcher(self._plan, self._turn)
+        return Watcher(self._plan, self._turn, self._say)
 
     def end(self, outcome: str, warnings: Sequence[str] = ()) -> None:
         """The point has ended. warnings: what made the machine too noisy, a line each."""
@@ -77,6 +78,13 @@ class SweepDisplay:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def _say(self, notes: Sequence[str]) -> None:
+        """Each note once a sweep, however many points it holds for."""
+        for note in notes:
+            if note not in self._said:
+                self._said.add(note)
+                self._console.print(Text(f"note: {note}"), soft_wrap=True)
 
     def _plan(self, num_turns: int) -> None:
         self._turns = (0, num_turns)

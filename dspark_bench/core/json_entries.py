@@ -68,14 +68,12 @@ def _by_line(text: str) -> Iterator[Entry]:
 def _spread(text: str, by_line: NotJsonError) -> list[Entry]:
     """Values one after another, each over as many lines as it takes.
 
-    Raises `by_line`, what is wrong with the text as JSON lines, if its first line is whole.
+    Raises `by_line`, what is wrong with the text as JSON lines, if that is what it is: one line, a
+    first line that is whole, or one that opens an object though a later line is an object too.
     """
-    first = text.lstrip(_SPACE).partition("\n")[0]
-    try:
-        parse_json(first)
-    except ValueError:
-        pass
-    else:
+    first, *others = [line for line in text.split("\n") if line.strip(_SPACE)]
+    opens_object = first.lstrip(_SPACE).startswith("{")
+    if not others or _is_value(first) or (opens_object and any(map(_is_object, others))):
         raise by_line
     decoder, place, line = json.JSONDecoder(), 0, 1
     entries: list[Entry] = []
@@ -95,3 +93,15 @@ def _spread(text: str, by_line: NotJsonError) -> list[Entry]:
         entries.append(Entry(value, line, f":{line}"))
         line += text.count("\n", start, end)
         place = end
+
+
+def _is_value(line: str) -> bool:
+    try:
+        parse_json(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_object(line: str) -> bool:
+    return line.lstrip(_SPACE).startswith("{") and _is_value(line)

@@ -45,6 +45,19 @@ class ClosedLoad:
         """When its user had thought long enough."""
         return self._due[index]
 
+    def last_arrival_s(self, num_requests: int) -> float:
+        """Pauses before the last request, if answers took no time. One user's turns have none."""
+        if self._concurrency == 1:
+            return 0.0
+        return (math.ceil(num_requests / self._concurrency) - 1) * self._think_s
+
+    def notes(self, num_requests: int) -> tuple[str, ...]:
+        """Whether a pause was asked for that never comes."""
+        if self._think_s == 0 or 1 < self._concurrency < num_requests:
+            return ()
+        reason = "every turn is one request" if self._concurrency == 1 else "nobody sends a second"
+        return (f"load.think_s={self._think_s:g} has no effect: {reason}",)
+
     def next_event_s(self, now_s: float, num_started: int) -> float | None:
         """When the next user has thought long enough; None while all wait for answers."""
         is_over = num_started >= self._num_requests

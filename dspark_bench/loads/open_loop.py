@@ -46,6 +46,17 @@ class OpenLoop:
         """The drawn arrival, however late it was found."""
         return float(self._times[index])
 
+    def last_arrival_s(self, num_requests: int) -> float:
+        """When the last of a run's requests falls due: a run takes at least that long.
+
+        Raises UsageError if there are not so many arrivals.
+        """
+        return float(self._draw(num_requests)[-1])
+
+    def notes(self, num_requests: int) -> tuple[str, ...]:
+        """What a reader must know about the arrivals of a run; nothing of most loads."""
+        return ()
+
     def next_event_s(self, now_s: float, num_started: int) -> float | None:
         """The next arrival; None after the last."""
         return float(self._times[num_started]) if num_started < self._times.size else None

@@ -35,6 +35,21 @@ class RampLoad(OpenLoop):
             return _when(counts, start_rate, end_rate, duration_s)
 
         super().__init__(draw, max_concurrency)
+        self._rates = start_rate, end_rate
+        self._duration_s = duration_s
+
+    def notes(self, num_requests: int) -> tuple[str, ...]:
+        """See `OpenLoop.notes`: a ramp that ends before its end rate is another load."""
+        last_s = self.last_arrival_s(num_requests)
+        if last_s >= self._duration_s:
+            return ()
+        start, end = self._rates
+        reached = start + (end - start) * last_s / self._duration_s
+        return (
+            f"load=ramp: the last of {num_requests} requests arrives after {last_s:.3g} of "
+            f"load.duration_s={self._duration_s:g} s, at {reached:.3g} requests/s: the end rate "
+            f"{end:g} is not reached",
+        )
 
 
 def _when(counts: FloatArray, start: float, end: float, duration_s: float) -> FloatArray:

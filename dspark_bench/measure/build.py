@@ -19,6 +19,7 @@ from dspark_bench.core.clock import Clock, device_clock
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Acceptance, Drafter, Load
 from dspark_bench.machine.processors import usable_cores
+from dspark_bench.measure.arrivals import check_arrivals
 from dspark_bench.measure.build_prompts import Prompts, build_prompts
 from dspark_bench.measure.build_scheduler import (
     EXAMPLE_SURFACE,
@@ -94,6 +95,7 @@ def try_light_parts(point: PointConfig) -> None:
             f"load={point.load.name} serves {load.max_concurrency} requests at once; "
             f"valid: up to {MAX_CONCURRENCY}"
         )
+    check_arrivals(point, load)
     build_calibrator(point, None)
     scheduler = build_scheduler(point, SchedulerParts(EXAMPLE_SURFACE))
     if scheduler.spec.is_selective and not point.has_drafter:

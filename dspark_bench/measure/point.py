@@ -1,7 +1,7 @@
 """Runs one point: warm-up, predictions, the timed turns, and the summary of what they gave."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from dspark_bench.machine.gpu_process import GpuTelemetry
 from dspark_bench.machine.gpu_telemetry import gpu_block, run_telemetry
 from dspark_bench.machine.processors import read_threading
 from dspark_bench.machine.watch import MachineWatch
+from dspark_bench.measure.arrivals import arrival_notes, warmup_size
 from dspark_bench.measure.bandwidth import copy_bandwidth_bytes_s
 from dspark_bench.measure.build import ModelCache, PointObjects, build_point, choose_threads
 from dspark_bench.measure.build_scheduler import (
@@ -98,10 +99,13 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Called while nothing is timed: `on_plan` with the number of turns, `on_turn` after each."""
+    """Called while nothing is timed: `on_notes` with what a reader must know of the prompts and the
+    arrivals, before anything runs; `on_plan` with the number of turns, `on_turn` after each.
+    """
 
     on_plan: Callable[[int], None]
     on_turn: OnTurn
+    on_notes: Callable[[Sequence[str]], None]
 
 
 def run_point(
@@ -119,6 +123,8 @@ def run_point(
     torch.set_num_threads(choose_threads(point))
     found = find_calibration(point, identity.target_hash, identity.drafter_hash)
     objects = build_point(point, models, found.stored)
+    input_notes = (*objects.prompts.notes, *arrival_notes(point, objects.load))
+    watcher.on_notes(input_notes)
     limit_s = point.measure.time_limit_s
     if limit_s is not None:
         left_s = limit_s - (time.monotonic() - started_s)
@@ -152,7 +158,7 @@ def run_point(
         **gpu_values(gpu),
     }
     summary = summarise(cycles, requests, context)
-    notes = (*objects.prompts.notes, *_calibration_notes(objects, found), *cost_notes)
+    notes = (*input_notes, *_calibration_notes(objects, found), *cost_notes)
     seen = replace(environment, torch_threads=torch.get_num_threads(), threading=read_threading())
     return PointResult(
         cycles, requests, summary, seen, facts, notes, machine, gpu, gpu_samples, surface
@@ -193,9 +199,7 @@ def _measure(
     """Warm-up, then every timed turn. Both arms share the target and keep their own caches."""
     requests = objects.prompts.requests
     concurrency = objects.load.max_concurrency
-    num_warmup = point.measure.warmup_requests
-    if num_warmup > 0:
-        num_warmup = max(num_warmup, concurrency)
+    num_warmup = warmup_size(point, concurrency)
     turns: list[Turn] = plan_warmup(requests, num_warmup, point.seed)
     is_one_by_one = concurrency == 1 and point.load.name == "closed"
     turns += plan_turns(requests, is_one_by_one, point.measure.repeats, point.seed)

@@ -90,7 +90,7 @@ _TRACES: dict[str, tuple[str | bytes, str]] = {
     "a negative arrival": (
         '{"timestamp": 0, "input_length": 1, "output_length": 1}\n'
         '{"timestamp": -5, "input_length": 1, "output_length": 1}',
-        "request 2 comes before",
+        "line 2: comes before the row above it (-5 after 0)",
     ),
     "nested without end": ('{"a":' * 100_000, "line 1"),
     "too few requests": (
@@ -98,6 +98,7 @@ _TRACES: dict[str, tuple[str | bytes, str]] = {
         "num_requests is 2",
     ),
     "not UTF-8": (b"{\xff\xfe", "trace.jsonl"),
+    "half of a packed file": (gzip.compress(b'{"timestamp": 0}')[:-9], "it cannot be unpacked"),
     "null bytes": (b"\x00" * 100, "trace.jsonl"),
     "no known header": ("when,what\n1,2", "its first line is neither"),
     "a header and no rows": ("Timestamp,Request tokens,Response tokens\n", "no request"),
@@ -112,6 +113,8 @@ _TRACES: dict[str, tuple[str | bytes, str]] = {
         "trace.jsonl",
     ),
 }
+_DATED = ("a date that is none",)
+"""Their times are dates, so that no unit may be told."""
 _COSTS: dict[str, tuple[Prepare, str]] = {
     "missing": (remove("costs.json"), "cost.path is costs.json"),
     "a folder": (folder("costs.json"), "cost.path is costs.json"),
@@ -246,10 +249,16 @@ def _prompts() -> list[Case]:
 
 
 def _traces() -> list[Case]:
-    trace = overridden("sweep", "load=trace", "load.path=trace.jsonl")
+    timed = ("load=trace", "load.path=trace.jsonl", "load.time_unit=ms")
+    trace = overridden("sweep", *timed)
     found = [
         Case("traces", name, trace, says, write("trace.jsonl", content))
         for name, (content, says) in _TRACES.items()
+        if name not in _DATED
+    ]
+    found += [
+        Case("traces", name, trace[:-1], _TRACES[name][1], write("trace.jsonl", _TRACES[name][0]))
+        for name in _DATED
     ]
     found += [
         Case("traces", name, arguments, says)
@@ -261,6 +270,12 @@ def _traces() -> list[Case]:
                 "nowhere.csv: no such file",
             ),
             ("a folder", overridden("sweep", "load=trace", "load.path=target"), "target"),
+            ("a unit of JSON that is not told", trace[:-1], "give load.time_unit=ms (Mooncake"),
+            (
+                "another unit",
+                (*trace[:-1], "load.time_unit=h"),
+                "load.time_unit is 'h'; valid: s, ms",
+            ),
             (
                 "a scale of zero",
                 (*trace, "load.time_scale=0"),

@@ -13,7 +13,7 @@ _READ: Final[dict[str, tuple[str, ...]]] = {
     "target/config.json": overridden("sweep"),
     "target/model.safetensors": overridden("sweep"),
     "target/tokenizer.json": overridden("sweep"),
-    "trace.jsonl": overridden("sweep", "load=trace", "load.path=trace.jsonl"),
+    "trace.jsonl": overridden("sweep", "load=trace", "load.path=trace.jsonl", "load.time_unit=ms"),
     "costs.json": overridden(
         "sweep", "scheduler=hardware_aware", "cost=file", "cost.path=costs.json"
     ),

@@ -53,6 +53,7 @@ def test_a_trace_is_replayed_with_its_answers_lengths(
     trace = tmp_path / "trace"
     trace.write_text(text, encoding="utf-8")
     chosen = ("load=trace", f"load.path={trace}", "lengths=trace", "num_requests=10")
+    chosen += ("load.time_unit=ms",) if text == MOONCAKE else ()
     assert run(tiny_zoo, tmp_path, *chosen) == 0
     row = results(tmp_path)
     assert (row["n_requests"], row["n_unserved"], row["stop_reason"]) == ("10", "0", "")

@@ -80,6 +80,7 @@ def test_a_text_file_has_a_prompt_a_line_and_says_so(tmp_path: Path) -> None:
         ("a.txt", "One\ntext\n\nTwo\n", "a.txt:3: a blank line, so a prompt may be a line"),
         ("a.jsonl", "hello there", "a.jsonl:1: not valid JSON: .*valid: JSON, one object a line"),
         ("a.jsonl", '{"prompt": "a"}\n{"prompt": "b', "a.jsonl:2: not valid JSON"),
+        ("a.jsonl", '{"prompt": "a",\n{"prompt": "b"}\n', "a.jsonl:1: not valid JSON"),
         ("a.json", '[{"prompt": "a"},\n {"prompt" "b"}]', "a.json:2: not valid JSON"),
         ("a.json", '{\n "prompt": "a"\n}\n{\n "prompt": oops\n}', "a.json:5: not valid JSON"),
         ("a.json", '[{"prompt": "a\\ud800"}]', r"a.json\[1\]: holds half of a surrogate pair"),

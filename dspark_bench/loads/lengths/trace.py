@@ -12,14 +12,14 @@ from dspark_bench.loads.trace_files import read_trace
 
 
 class TraceLengths:
-    """Output lengths of the first rows of a Mooncake, BurstGPT or Azure trace, in order."""
+    """Output lengths of the first rows of a trace, in order; its times are not looked at."""
 
     def __init__(self, path: str | Path | None) -> None:
         """Raises UsageError for a file that cannot be read."""
         if path is None:
             raise UsageError("lengths.path is not given; valid: a trace file, or load=trace")
         self._path = Path(path)
-        self._rows = read_trace(self._path, "lengths.path")
+        self._rows = read_trace(self._path, "lengths.path").rows
 
     def plan(self, num_requests: int, cap: int) -> LengthPlan:
         """Row i's output length for request i. Raises UsageError for more requests than rows."""
