@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -19,6 +20,7 @@ from dspark_bench.commands.display import (
     row_label,
     serving_lines,
 )
+from dspark_bench.commands.domain_lines import domain_table
 from dspark_bench.commands.interrupts import Interrupts
 from dspark_bench.commands.launch import launch, remove_job_folders
 from dspark_bench.commands.noise_lines import noise_lines
@@ -230,6 +232,9 @@ def _report(
     if gaps is not None:
         console.print(gaps)
     store = PointStore(folder)
+    by_domain = domain_table(_domains(store, mine, plan.swept_keys))
+    if by_domain is not None:
+        console.print(by_domain, soft_wrap=isinstance(by_domain, str))
     for row in mine:
         stored = store.load(row["point_id"])
         found = {} if stored is None else stored.content.get("lossless", {})
@@ -264,6 +269,15 @@ def _report(
     missing = {point_id: unstored[point_id] for point_id in wanted if point_id not in by_id}
     _raise_for(failed, missing, len(wanted))
     return mine
+
+
+def _domains(
+    store: PointStore, rows: Sequence[Row], swept_keys: Sequence[str]
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """Label and figures by domain of each point that has them."""
+    stored = [(row_label(row, swept_keys), store.load(row["point_id"])) for row in rows]
+    found = [(label, point.content.get("domains")) for label, point in stored if point is not None]
+    return [(label, domains) for label, domains in found if isinstance(domains, dict)]
 
 
 def _raise_for(

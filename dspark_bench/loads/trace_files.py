@@ -161,7 +161,7 @@ def _trace(
     for place, time, read, written in raw:
         try:
             row = _row(time - origin, read, written)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise _bad_line(place, names, error) from error
         if time < before:
             raise UsageError(

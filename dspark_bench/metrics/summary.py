@@ -7,6 +7,7 @@ import pandas as pd
 
 from dspark_bench.metrics import acceptance, costs, speed, theory
 from dspark_bench.metrics.calibration import STAGES, collect_trials, reliability_table
+from dspark_bench.metrics.domains import DomainFigures, domain_figures
 from dspark_bench.metrics.frames import SPECULATIVE, decode_cycles, measured, served
 from dspark_bench.metrics.gap import SpeedupGap, speedup_gap
 from dspark_bench.metrics.headline import SHARES, headline_formulas
@@ -72,7 +73,7 @@ class PointSummary:
     from; model_inputs: what `speedup_model` was predicted from; queue: requests waiting over time,
     by arm; calibration: `ece`, `auc`, `brier` and `n` of survival by position, `before` and `after`
     calibration, empty without confidences; tables: frames with files of their own, by name, none
-    of them empty.
+    of them empty; domains: S and accepted length by domain, empty where all prompts have one.
     """
 
     headline: dict[str, Interval]
@@ -86,6 +87,7 @@ class PointSummary:
     queue: dict[str, list[float]]
     calibration: dict[str, dict[str, list[float | None]]]
     tables: dict[str, pd.DataFrame]
+    domains: dict[str, DomainFigures]
 
     def as_row(self) -> dict[str, Cell]:
         """Columns of summary.csv that come from the data."""
@@ -118,6 +120,7 @@ class PointSummary:
             "model_inputs": self.model_inputs,
             "queue": self.queue,
             "calibration": self.calibration,
+            "domains": {name: found.as_json() for name, found in self.domains.items()},
         }
 
 
@@ -167,6 +170,7 @@ def summarise(
         queue=queue_curves(cycles),
         calibration=_calibration(trials, context.gamma),
         tables=_tables(cycles, trials, context.gamma),
+        domains=domain_figures(cycles, requests, context.pooling, context.seed),
     )
 
 

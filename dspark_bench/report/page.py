@@ -19,7 +19,7 @@ from dspark_bench.report.runs import (
     shown_path,
     what_was_run,
 )
-from dspark_bench.report.tables import failed_table, gap_tables, result_tables
+from dspark_bench.report.tables import domain_tables, failed_table, gap_tables, result_tables
 from dspark_bench.report.warnings import find_warnings
 from dspark_bench.report.wording import headline
 
@@ -32,6 +32,12 @@ _READ_SPEEDUP = (
 _READ_GAP = (
     "From the formula (1 - alpha^(gamma+1)) / ((1 - alpha)(gamma c + 1)) to the measured S, one "
     "replacement at a time; the terms of a row add up, and may be negative."
+)
+
+_READ_DOMAINS = (
+    "S and tau of each domain's prompts alone, with the 95 % interval and the n units that they "
+    "rest on. An interval of fewer than 6 units carries no verdict. Where requests of several "
+    "domains share a batch there is no S of a domain."
 )
 
 
@@ -72,6 +78,7 @@ def build_page(gathered: Gathered, figures: Sequence[Figure], skipped: Sequence[
         Section("Warnings", (_warnings(gathered),)),
         Section("Figures", (*figures, *_skipped(skipped))),
         Section("Results", (Paragraph(_READ_SPEEDUP), *result_tables(gathered))),
+        Section("By domain", _domain_blocks(gathered)),
         Section("Timing noise", noise_blocks(gathered)),
         Section("GPU", gpu_blocks(gathered)),
         Section("Why theory is not reached", _gap_blocks(gathered)),
@@ -94,6 +101,11 @@ def _warnings(gathered: Gathered) -> Block:
 
 def _skipped(reasons: Sequence[str]) -> tuple[Block, ...]:
     return (Items(tuple(f"left out: {reason}" for reason in reasons)),) if reasons else ()
+
+
+def _domain_blocks(gathered: Gathered) -> tuple[Block, ...]:
+    tables = domain_tables(gathered)
+    return (Paragraph(_READ_DOMAINS), *tables) if tables else ()
 
 
 def _gap_blocks(gathered: Gathered) -> tuple[Block, ...]:

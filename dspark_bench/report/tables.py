@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import chain
+from typing import Any
 
 from dspark_bench.metrics.gap import GAP_TERMS
 from dspark_bench.report.content import Cell, Table
@@ -27,6 +28,15 @@ _FIGURES: tuple[tuple[str, str, str], ...] = (
     ("verify budget", "verify_budget", ".2f"),
     ("baseline over floor", "baseline_floor_ratio", ".2f"),
     ("requests", "n_requests", ".0f"),
+)
+_DOMAIN_NAMES = ("drafter", "gamma", "scheduler")
+_DOMAIN_FIGURES: tuple[tuple[str, str, str], ...] = (
+    ("prompts", "num_prompts", ".0f"),
+    ("S", "speedup.value", ".2f"),
+    ("low", "speedup.low", ".2f"),
+    ("high", "speedup.high", ".2f"),
+    ("n", "speedup.n", ".0f"),
+    ("tau", "accepted_length.value", ".2f"),
 )
 _GAP_FIGURES: tuple[tuple[str, str, str], ...] = (
     ("S theory", "speedup_theory", ".2f"),
@@ -54,6 +64,45 @@ def gap_tables(gathered: Gathered) -> tuple[Table, ...]:
             caption = f"{sweep.name}: what each difference adds to the theoretical S"
             tables.append(point_table(part, caption, _GAP_FIGURES, has_status=False))
     return tuple(tables)
+
+
+def domain_tables(gathered: Gathered) -> tuple[Table, ...]:
+    """S and tau by domain, one row per domain and point, of sweeps whose prompts have several."""
+    tables = []
+    for sweep in gathered.sweeps:
+        points = sorted((p for p in sweep.points if p.block("domains")), key=_order)
+        names = dict.fromkeys(name for point in points for name in point.block("domains"))
+        rows = [
+            _domain_row(point, name)
+            for name in names
+            for point in points
+            if isinstance(point.block("domains").get(name), dict)
+        ]
+        if rows:
+            heads = (
+                "domain",
+                *_DOMAIN_NAMES,
+                *(head for head, _, _ in _DOMAIN_FIGURES),
+                "rests on",
+            )
+            caption = f"{sweep.name}: each domain's prompts alone"
+            tables.append(Table(caption, (*heads, "point"), tuple(rows), num_heads=1))
+    return tuple(tables)
+
+
+def _domain_row(point: Point, name: str) -> tuple[Cell, ...]:
+    """Domains may have dots in their names, so values are found part by part."""
+    figures = point.block("domains")[name]
+    cells = [Cell(name), *(Cell(point.text(key) or "-") for key in _DOMAIN_NAMES)]
+    for _, path, form in _DOMAIN_FIGURES:
+        value: Any = figures
+        for part in path.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        is_number = isinstance(value, int | float)
+        text = format(value, form) if is_number else "-"
+        column = f"domains.{name}.{path}"
+        cells.append(Cell(text, place(point), column, str(value)) if is_number else Cell("-"))
+    return (*cells, Cell(str(figures.get("speedup_interval_basis", "-"))), Cell(point.point_id))
 
 
 def failed_table(gathered: Gathered) -> Table | None:
