@@ -11,7 +11,8 @@ import pandas as pd
 
 from dspark_bench.metrics import acceptance, speed
 from dspark_bench.metrics.frames import TURN_KEY, measured
-from dspark_bench.metrics.intervals import Bootstrap, Interval
+from dspark_bench.metrics.intervals import Interval
+from dspark_bench.metrics.jackknife import Jackknife
 from dspark_bench.metrics.log_ratio import MIN_UNITS
 from dspark_bench.metrics.speed_interval import speedup_interval
 from dspark_bench.metrics.sums import Pooling, collect_sums
@@ -40,7 +41,7 @@ class DomainFigures:
 
 
 def domain_figures(
-    cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling, seed: int
+    cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling
 ) -> dict[str, DomainFigures]:
     """Figures of each domain by name, of measured records; empty where there are fewer than two.
 
@@ -58,25 +59,24 @@ def domain_figures(
             rows[rows["domain"] == name].drop(columns="domain"),
             known[known["domain"] == name],
             pooling,
-            seed,
         )
         for name in names
     }
 
 
-def _figures(
-    cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling, seed: int
-) -> DomainFigures:
+def _figures(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling) -> DomainFigures:
     sums = collect_sums(cycles, requests, pooling)
-    bootstrap = Bootstrap(sums, seed)
+    jackknife = Jackknife(sums)
     if pooling.is_closed and not pooling.is_by_prompt:
         speedup, basis = Interval(None, None, None, sums.num_units), SHARED_BATCH
     else:
         _, formula = speed.speedup_formula(pooling.is_closed)
-        speedup, basis = speedup_interval(bootstrap.interval(formula).value, sums, pooling)
+        speedup, basis = speedup_interval(
+            jackknife.interval(formula, is_share=False).value, sums, pooling
+        )
     return DomainFigures(
         num_prompts=int(requests["prompt_id"].nunique()),
-        accepted_length=bootstrap.interval(acceptance.accepted_length),
+        accepted_length=jackknife.interval(acceptance.accepted_length, is_share=False),
         speedup=speedup,
         basis=basis,
     )

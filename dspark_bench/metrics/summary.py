@@ -170,7 +170,7 @@ def summarise(
         queue=queue_curves(cycles),
         calibration=_calibration(trials, context.gamma),
         tables=_tables(cycles, trials, context.gamma),
-        domains=domain_figures(cycles, requests, context.pooling, context.seed),
+        domains=domain_figures(cycles, requests, context.pooling),
     )
 
 

@@ -28,7 +28,7 @@ def _records(num_easy: int = 7, num_hard: int = 3) -> tuple[pd.DataFrame, pd.Dat
 
 
 def test_each_domain_has_its_own_figures_units_and_verdict() -> None:
-    found = domain_figures(*_records(), Pooling(4), seed=0)
+    found = domain_figures(*_records(), Pooling(4))
     assert list(found) == [_HARD, _EASY]
     easy, hard = found[_EASY], found[_HARD]
     assert (easy.num_prompts, easy.speedup.n, hard.num_prompts, hard.speedup.n) == (7, 7, 3, 3)
@@ -50,27 +50,26 @@ def test_the_order_of_rows_does_not_matter() -> None:
         cycles.sample(frac=1, random_state=1),
         requests.sample(frac=1, random_state=2),
         Pooling(4),
-        0,
     )
-    plain = domain_figures(cycles, requests, Pooling(4), 0)
+    plain = domain_figures(cycles, requests, Pooling(4))
     for name, figures in plain.items():
         assert shuffled[name].speedup.value == pytest.approx(figures.speedup.value)
         assert shuffled[name].accepted_length.value == pytest.approx(figures.accepted_length.value)
 
 
 def test_one_domain_alone_says_nothing_new() -> None:
-    assert domain_figures(*_records(num_hard=0), Pooling(4), seed=0) == {}
+    assert domain_figures(*_records(num_hard=0), Pooling(4)) == {}
 
 
 def test_warm_up_is_left_out() -> None:
     cycles, requests = _records()
     warm = requests.iloc[:2].assign(is_warmup=True, domain="only warm", repeat=-1)
-    found = domain_figures(cycles, pd.concat([requests, warm]), Pooling(4), seed=0)
+    found = domain_figures(cycles, pd.concat([requests, warm]), Pooling(4))
     assert "only warm" not in found
 
 
 def test_where_domains_share_a_batch_there_is_no_s() -> None:
-    found = domain_figures(*_records(), Pooling(4, concurrency=2), seed=0)
+    found = domain_figures(*_records(), Pooling(4, concurrency=2))
     assert {figures.basis for figures in found.values()} == {SHARED_BATCH}
     assert found[_EASY].speedup.value is None
     assert found[_EASY].accepted_length.value == pytest.approx(4.0)
@@ -80,6 +79,6 @@ def test_with_arrivals_of_their_own_s_is_of_times_per_token() -> None:
     cycles, requests = _records()
     is_fast = (requests["arm"] == SPECULATIVE) & (requests["domain"] == _EASY)
     requests.loc[is_fast, "finished_s"] = 1.5  # half a second for what takes the baseline two
-    found = domain_figures(cycles, requests, Pooling(4, concurrency=2, is_closed=False), seed=0)
+    found = domain_figures(cycles, requests, Pooling(4, concurrency=2, is_closed=False))
     assert found[_EASY].speedup.value == pytest.approx(4.0)
     assert found[_HARD].speedup.value == pytest.approx(1.0)
