@@ -1,13 +1,17 @@
 import itertools
+from collections import Counter
 
 import numpy as np
 
 from dspark_bench.core.random_streams import (
     cycle_noise,
+    keyed_place,
     noise_block,
     request_key,
     split_noise,
 )
+from dspark_bench.core.types import Request
+from dspark_bench.engine.state import ActiveRequest
 
 
 def keys(*ids: int, seed: int = 0) -> np.ndarray:
@@ -71,6 +75,46 @@ def test_draft_accept_and_emit_are_three_parts_of_a_row() -> None:
     assert noise.draft.tolist() == [[0, 1, 2], [7, 8, 9]]
     assert noise.accept.tolist() == [[3, 4, 5], [10, 11, 12]]
     assert noise.emit.tolist() == [6, 13]
+
+
+NUM_CYCLES, NUM_SLOTS = 100, 7
+
+
+def noise_of(seed: int, request_id: int) -> np.ndarray:
+    """All that a request meets over its cycles [100, 15], as the engine draws it."""
+    request = Request(request_id, "", "", (1,), 4)
+    state = ActiveRequest(request, 0, 0, request_key(seed, request_id), 0.0, 0.0)
+    rows = []
+    for _ in range(NUM_CYCLES):
+        rows.append(state.noise_row(NUM_SLOTS))
+        state.cycle += 1
+    return np.array(rows)
+
+
+def test_no_number_comes_back_in_a_hundred_cycles() -> None:
+    """Of any request, seed, purpose, cycle or slot: 100 cycles of 15 numbers, six streams."""
+    streams = [noise_of(seed, request) for seed in (0, 1, -1) for request in (0, 1)]
+    drawn = np.concatenate([stream.ravel() for stream in streams])
+    assert np.unique(drawn).size == drawn.size == 6 * NUM_CYCLES * (2 * NUM_SLOTS + 1)
+
+
+def test_what_the_engine_draws_is_keyed_by_seed_request_cycle_and_slot() -> None:
+    """Drawn by blocks, in one go or cycle by cycle: the same numbers."""
+    engine = noise_of(3, 7)
+    for cycle in (0, 1, 31, 32, 33, 63, 64, 99):
+        noise = cycle_noise(keys(7, seed=3), cycles(cycle), NUM_SLOTS)
+        expected = np.concatenate([noise.draft[0], noise.accept[0], noise.emit])
+        assert np.array_equal(engine[cycle], expected)
+    assert np.array_equal(engine, noise_of(3, 7))
+    other = [noise_of(4, 7), noise_of(3, 8), np.roll(engine, 1, 0), np.roll(engine, 1, 1)]
+    assert not any((engine == noise).any() for noise in other)
+
+
+def test_explored_places_are_spread_and_the_same_every_time() -> None:
+    places = [keyed_place(block, 10) for block in range(1000)]
+    assert places == [keyed_place(block, 10) for block in range(1000)]
+    counts = Counter(places)
+    assert set(counts) == set(range(10)) and min(counts.values()) > 60  # mean 100
 
 
 def test_seed_zero_is_a_seed_and_negative_seeds_work() -> None:

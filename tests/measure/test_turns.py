@@ -3,7 +3,10 @@
 import gc
 from collections.abc import Sequence
 
+import numpy as np
+
 from dspark_bench.core.protocols import Load
+from dspark_bench.core.random_streams import noise_block, request_key
 from dspark_bench.core.types import Request, RunResult
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.measure.turns import (
@@ -38,8 +41,21 @@ def test_arms_of_a_pair_share_noise_and_repeats_do_not() -> None:
             second.requests,
             second.seed,
         )
-    assert len({turn.seed for turn in turns}) == 3
-    assert repeat_seed(0, 1) != repeat_seed(1, 0)
+    for turn in turns:
+        assert turn.seed == repeat_seed(7, turn.repeat)
+    seeds = [repeat_seed(seed, repeat) for seed in range(-3, 9) for repeat in range(-3, 40)]
+    assert len(set(seeds)) == len(seeds)  # no repeat shares noise with another, nor with warm-up
+
+
+def test_repeats_meet_noise_of_their_own_and_arms_the_same() -> None:
+    """Down to the numbers that requests draw."""
+    turns = plan_turns(_REQUESTS[:1], is_one_by_one=True, num_repeats=4, seed=0)
+    turns += plan_warmup(_REQUESTS, 1, seed=0)
+    keys = [request_key(turn.seed, turn.requests[0].request_id) for turn in turns]
+    drawn = [noise_block(key, 0, 3, 2) for key in keys]
+    for first, second in zip(drawn[::2], drawn[1::2], strict=True):
+        assert np.array_equal(first, second)
+    assert np.unique(np.stack(drawn[::2])).size == 5 * 3 * 5
 
 
 def test_warmup_runs_both_arms_and_is_flagged() -> None:
