@@ -33,6 +33,7 @@ from dspark_bench.measure.build import (
     choose_device,
     choose_dtype,
     choose_threads,
+    refuse_simulated,
 )
 from dspark_bench.measure.build_prompts import build_calibration_requests
 from dspark_bench.measure.calibration_file import (
@@ -84,6 +85,7 @@ def run_calibrate(request: SweepRequest, console: Console) -> Path:
     refuse_sweep_list(request.overrides, request.config_dir)
     overrides = (*request.overrides, *search_path_override(request.config_dir))
     point = _point(with_plain_group(overrides))
+    refuse_simulated(point, "calibrate")
     path = calibration_path(point)
     if path is None:
         raise UsageError(

@@ -259,6 +259,10 @@ def _report(
         )
     if any(row["status"] == TIMING_INVALID for row in mine):
         console.print("timing_invalid: another timed run shared this machine")
+    if any(row.get("lossless_evidence") == "simulated" for row in mine):
+        console.print(
+            "forced: acceptance is simulated, by a stated profile; both arms emit recorded outputs"
+        )
     if any(row.get("acceptance") == "replay" for row in mine):
         console.print("replay: drafts were judged along recorded outputs; both arms emit those")
     console.print(f"results: {folder}", soft_wrap=True)

@@ -33,6 +33,7 @@ from dspark_bench.measure.build import (
     build_acceptance,
     build_point,
     choose_threads,
+    refuse_simulated,
 )
 from dspark_bench.measure.build_scheduler import (
     CLIFF_SURFACE,
@@ -59,6 +60,7 @@ def run_verify(request: SweepRequest, console: Console) -> None:
     """Check one configuration and print the table. Raises RegressionError if a check fails."""
     planned = single_point(request, "verify")
     point, identity = planned.config, planned.identity
+    refuse_simulated(point, "verify")
     torch.set_num_threads(choose_threads(point))
     found = find_calibration(point, identity.target_hash, identity.drafter_hash)
     objects = build_point(point, ModelCache(), found.stored)

@@ -133,6 +133,13 @@ class Acceptance(Protocol):
         """Whether requests that carry a recorded output are walked along it."""
         ...
 
+    @property
+    def is_simulated(self) -> bool:
+        """Whether verdicts are made up: drafts are then what is on record, greedy or not, and no
+        figure of the run says anything about the drafter.
+        """
+        ...
+
     def decide(
         self,
         logits: Tensor,

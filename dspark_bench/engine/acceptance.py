@@ -38,6 +38,7 @@ class ExactAcceptance:
     """Judges drafts exactly; requests without drafts just get their next token."""
 
     follows_record = False
+    is_simulated = False
 
     def decide(
         self,

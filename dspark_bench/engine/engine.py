@@ -297,7 +297,9 @@ class Engine:
         noise: CycleNoise,
         recorded: Recorded | None,
     ) -> Proposal | None:
-        """Drafts; along a record the drafter scores what is on it (greedy: says its own)."""
+        """Drafts; along a record the drafter scores what is on it (greedy: says its own, unless
+        verdicts are simulated).
+        """
         lens = tuple(length for length in draft_lens if length > 0)
         if self._drafter is None or not lens:
             return None
@@ -305,7 +307,8 @@ class Engine:
         device = self._target.device
         uniform = torch.from_numpy(noise.draft[: len(lens), : max(lens)]).to(device)
         forced = None
-        if recorded is not None and not self._sampling.is_greedy:
+        says_its_own = self._sampling.is_greedy and not self._acceptance.is_simulated
+        if recorded is not None and not says_its_own:
             forced = recorded.token_ids[: len(lens), : max(lens)]
         batch = DraftBatch(
             rows=tuple(state.draft_row for state in chosen),

@@ -36,6 +36,7 @@ def check_proposal(owner: object, proposal: Proposal, batch: DraftBatch) -> None
     if tuple(proposal.token_ids.shape) != shape:
         found = tuple(proposal.token_ids.shape)
         raise UsageError(f"{name} gave token_ids of shape {found}; valid: {shape}")
+    _check_forced(name, proposal, batch)
     if batch.sampling.is_greedy:
         return
     if proposal.probs is None:
@@ -46,14 +47,19 @@ def check_proposal(owner: object, proposal: Proposal, batch: DraftBatch) -> None
     if tuple(proposal.probs.shape[:2]) != shape:
         found = tuple(proposal.probs.shape)
         raise UsageError(f"{name} gave probs of shape {found}; valid: ({shape[0]}, {shape[1]}, V)")
-    if batch.forced is not None:
-        wrong = proposal.token_ids != batch.forced
-        lengths = torch.tensor(batch.draft_lens, device=wrong.device).unsqueeze(1)
-        if (wrong & (torch.arange(shape[1], device=wrong.device) < lengths)).any():
-            raise UsageError(
-                f"{name} drew tokens of its own where batch.forced gives them; valid: those tokens "
-                "and the probabilities of drawing them"
-            )
+
+
+def _check_forced(name: str, proposal: Proposal, batch: DraftBatch) -> None:
+    """Raise UsageError if a slot holds another token than the one that it was given."""
+    if batch.forced is None:
+        return
+    wrong = proposal.token_ids != batch.forced
+    lengths = torch.tensor(batch.draft_lens, device=wrong.device).unsqueeze(1)
+    if (wrong & (torch.arange(batch.num_slots, device=wrong.device) < lengths)).any():
+        raise UsageError(
+            f"{name} drew tokens of its own where batch.forced gives them; valid: those tokens "
+            "and the probabilities of drawing them"
+        )
 
 
 def check_places(load: Load) -> None:

@@ -29,6 +29,7 @@ class ReplayAcceptance:
     """Follows the record where there is one; without one it is exact."""
 
     follows_record = True
+    is_simulated = False
 
     def __init__(self, seed: int = 0, recording: int = 0, path: str | None = None) -> None:
         """seed: of the draws; recording, path: which recorded outputs, for who makes them."""

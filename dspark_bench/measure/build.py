@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from tokenizers import Tokenizer
 
-from dspark_bench.config.component import build_component
+from dspark_bench.config.component import build_component, constructor_parameters
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.config.validate import check_gamma
 from dspark_bench.core.calibration import StoredCalibration
@@ -87,8 +87,8 @@ def build_point(
 def try_light_parts(point: PointConfig) -> None:
     """Build what takes no time, so that its mistakes are found first. Raises UsageError."""
     choose_device(point)
-    for group in ("lengths", "acceptance"):
-        build_component(group, getattr(point, group))
+    build_component("lengths", point.lengths)
+    build_acceptance(point)
     load: Load = build_component("load", point.load)
     if load.max_concurrency > MAX_CONCURRENCY:
         raise UsageError(
@@ -113,9 +113,19 @@ def build_drafter(point: PointConfig, target: TargetModel) -> Drafter | None:
 
 
 def build_acceptance(point: PointConfig) -> Acceptance:
-    """The rule that decides which drafts stand."""
-    acceptance: Acceptance = build_component("acceptance", point.acceptance)
+    """The rule that decides which drafts stand; it gets gamma if its constructor names it."""
+    extra = {"gamma": point.gamma} if "gamma" in constructor_parameters(point.acceptance) else {}
+    acceptance: Acceptance = build_component("acceptance", point.acceptance, extra)
     return acceptance
+
+
+def refuse_simulated(point: PointConfig, command: str) -> None:
+    """Raise UsageError where verdicts are made up: they say nothing about a drafter."""
+    if build_acceptance(point).is_simulated:
+        raise UsageError(
+            f"acceptance={point.acceptance.name} is simulated, so there is nothing to {command}; "
+            "valid: exact, replay"
+        )
 
 
 def choose_device(point: PointConfig) -> torch.device:

@@ -243,6 +243,8 @@ def _lossless(
     A scheduler that looks ahead is never called lossless. Arms that walk along a record are equal
     whatever the engine does, which is no evidence.
     """
+    if objects.acceptance.is_simulated:
+        return LosslessResult(is_simulated=True)
     if not scheduler.spec.is_non_anticipating:
         return LosslessResult(has_passed_distribution=False)
     if not point.sampling.is_greedy or objects.acceptance.follows_record:

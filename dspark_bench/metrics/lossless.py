@@ -17,7 +17,7 @@ from dspark_bench.metrics.frames import BASELINE, SPECULATIVE, measured, served
 NEAR_TIE_MARGIN: Final = 1e-3
 PAIR_KEY: Final = ["repeat", "block", "prompt_id", "occurrence"]
 
-Evidence = Literal["exact", "near_tie", "violated", "untested"]
+Evidence = Literal["exact", "near_tie", "violated", "untested", "simulated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +61,20 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class LosslessResult:
     """comparison: the arms' greedy outputs, None for sampled ones; control: baseline against
-    baseline; has_passed_distribution: verdict of the `verify` checks for sampled output, if run.
+    baseline; has_passed_distribution: verdict of the `verify` checks for sampled output, if run;
+    is_simulated: verdicts came from a stated profile, so no output is evidence.
     """
 
     comparison: Comparison | None = None
     control: Comparison | None = None
     has_passed_distribution: bool | None = None
+    is_simulated: bool = False
 
     @property
     def evidence(self) -> Evidence:
         """`lossless_evidence` of summary.csv."""
+        if self.is_simulated:
+            return "simulated"
         return self.comparison.evidence if self.comparison is not None else "untested"
 
     @property
@@ -78,7 +82,7 @@ class LosslessResult:
         """True: exact, or distribution checks passed; False: violated or failed; None: open."""
         if self.evidence == "exact":
             return True
-        if self.evidence == "violated":
+        if self.evidence in ("violated", "simulated"):
             return False
         return self.has_passed_distribution
 

@@ -133,7 +133,10 @@ def _obstacle(point: Point) -> str | None:
         return "timing_invalid: another timed run shared the machine"
     if point.text("drafter") == NO_DRAFTER:
         return "drafter=none: two baselines, which show the noise"
-    if point.text("lossless") == "false":
+    is_simulated = (
+        point.text("lossless_evidence") == "simulated"
+    )  # ranked among its like, and named
+    if point.text("lossless") == "false" and not is_simulated:
         return "its output is not the target's (lossless is false)"
     if point.number("speedup") is None:
         return "no measured speedup (no steady part)"
