@@ -7,12 +7,14 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from dspark_bench import cli
 from dspark_bench.config.schema import GROUPS
 from dspark_bench.core import errors
+from dspark_bench.metrics.lossless import Evidence
 from dspark_bench.store.tables import COLUMNS
 from tests.docs.commands import Checker, commands, make_targets, overrides
 from tests.docs.pages import ROOT, Page, read_pages
@@ -226,6 +228,11 @@ def test_metrics_name_columns_that_exist() -> None:
     names = [name for cell in page.table_cells() for name in re.findall(r"`(\w+)`", cell)]
     assert len(names) > 40
     assert [name for name in names if name not in known] == []
+
+
+def test_every_kind_of_evidence_is_explained() -> None:
+    page = next(page for page in PAGES if page.name == "docs/results_format.md")
+    assert {f"`{name}`" for name in get_args(Evidence)} <= set(page.table_cells())
 
 
 def test_every_exit_code_is_explained() -> None:
