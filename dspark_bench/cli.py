@@ -17,6 +17,7 @@ from dspark_bench.core.errors import (
     UsageError,
     error_line,
 )
+from dspark_bench.core.output import patient_output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +35,7 @@ app = typer.Typer(
 _BadCommandLine: type[Exception] = typer.BadParameter.__mro__[1]
 _PIPE_WIDTH = 160
 _READING_WIDTH = 80
+_KEPT = " (points that were measured are kept)"
 _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 Overrides = Annotated[
@@ -328,6 +330,17 @@ def _wide_console() -> "Console":
 
 def execute(arguments: Sequence[str]) -> int:
     """Run a command line; returns its exit code (design section 8)."""
+    with patient_output() as output:
+        code = _execute(arguments)
+        output.flush()
+        if output.failure is None:
+            return code
+        reason = output.failure.strerror or output.failure
+        print(error_line(f"cannot write the output: {reason}{_KEPT}"), file=sys.stderr)
+        return code or UsageError.exit_code
+
+
+def _execute(arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments), prog_name="dspark-bench", standalone_mode=False)
     except BenchError as error:

@@ -13,6 +13,7 @@ from rich.table import Table
 from dspark_bench.commands.estimate import Estimate, estimate, measured_points
 from dspark_bench.commands.point_task import PlannedPoint
 from dspark_bench.commands.sweep import PlannedSweep, SweepRequest, plan_request
+from dspark_bench.config.expand import distinct_settings
 from dspark_bench.machine.environment import Environment, read_environment
 from dspark_bench.measure.identity import HashCache
 from dspark_bench.store.point_store import PointStore
@@ -31,7 +32,7 @@ class DryPoint:
 
 def dry_run_sweep(request: SweepRequest, console: Console) -> None:
     """Print the points of one command line. Raises UsageError for the first mistake."""
-    sweep = plan_request(request, HashCache())
+    sweep = plan_request(request, HashCache(), console)
     dry_run([sweep], request.is_fresh, sweep.folder.parent, console)
 
 
@@ -79,12 +80,6 @@ def dry_points(
             state = ELSEWHERE
         found.setdefault(point_id, DryPoint(point, setting or _named(point), state))
     return list(found.values())
-
-
-def distinct_settings(points: Sequence[Sequence[str]]) -> list[str]:
-    """The overrides of each point that not every point has, as typed."""
-    shared = set(points[0]).intersection(*points[1:]) if points else set()
-    return [" ".join(o for o in overrides if o not in shared) for overrides in points]
 
 
 def summary_lines(

@@ -8,7 +8,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from dspark_bench.config.compose import VERSION_BASE, conf_dir, one_line_errors
-from dspark_bench.config.hydra_process import command_line, raised_errors
+from dspark_bench.config.hydra_process import command_line, raised_errors, unvalidated_batches
 from dspark_bench.config.schema import CONFIG_NAME, register_schema
 from dspark_bench.core.errors import UsageError
 from dspark_bench.store.failures import reason_of
@@ -27,7 +27,12 @@ def launch(task: Callable[[DictConfig], str], overrides: Sequence[str]) -> str |
         config_path=str(conf_dir()), config_name=CONFIG_NAME, version_base=VERSION_BASE
     )
     has_launcher = any(override.lstrip("+").startswith(_LAUNCHER) for override in overrides)
-    with command_line(["--multirun", *overrides]), raised_errors(), one_line_errors(runs_ours=True):
+    with (
+        command_line(["--multirun", *overrides]),
+        raised_errors(),
+        unvalidated_batches(),
+        one_line_errors(runs_ours=True),
+    ):
         try:
             main(task)()
         except HydraException:
@@ -40,7 +45,7 @@ def launch(task: Callable[[DictConfig], str], overrides: Sequence[str]) -> str |
         except Exception as error:
             if not has_launcher:
                 raise
-            return f"left no result: {type(error).__name__}: {reason_of(error)}"
+            return f"left no result: {reason_of(error)}"
     return None
 
 

@@ -25,22 +25,25 @@ from dspark_bench.commands.interrupts import Interrupts
 from dspark_bench.commands.launch import launch, remove_job_folders
 from dspark_bench.commands.noise_lines import noise_lines
 from dspark_bench.commands.point_task import PlannedPoint, PointTask
-from dspark_bench.config.compose import (
-    compose_point,
-    hydra_session,
-    search_path_override,
-)
-from dspark_bench.config.expand import expand
+from dspark_bench.config.compose import Composed, hydra_session, search_path_override
+from dspark_bench.config.compose_many import compose_points
+from dspark_bench.config.expand import distinct_settings, expand
 from dspark_bench.config.point_config import to_point_config
 from dspark_bench.config.sweep_lists import refuse_sweep_list, with_plain_group
 from dspark_bench.config.validate import check_overrides, check_point, check_writable
-from dspark_bench.core.errors import PointsFailedError, ResultsError, UsageError
+from dspark_bench.core.errors import (
+    EXIT_INTERNAL,
+    PointsFailedError,
+    ResultsError,
+    UsageError,
+)
 from dspark_bench.machine.environment import Environment, read_environment
 from dspark_bench.measure.build import try_light_parts
+from dspark_bench.measure.foreseen import check_measurable
 from dspark_bench.measure.identity import HashCache, identify
 from dspark_bench.store.failures import reason_of
 from dspark_bench.store.folder_lock import folder_lock
-from dspark_bench.store.point_store import POINTS, PointStore, StoredPoint
+from dspark_bench.store.point_store import ERROR_FILE, POINTS, PointStore, StoredPoint
 from dspark_bench.store.tables import (
     FAILED,
     STALE,
@@ -51,6 +54,9 @@ from dspark_bench.store.tables import (
     table_rows,
     write_tables,
 )
+
+_MANY = 20
+"""Points whose check takes long enough to be told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +89,17 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
 
     Raises UsageError before anything runs, PointsFailedError at the end.
     """
-    sweep = plan_request(request, HashCache())
+    sweep = plan_request(request, HashCache(), console)
     check_writable(sweep.folder / POINTS)
     with folder_lock(sweep.folder):
         return run_planned(sweep, console)
 
 
-def plan_request(request: SweepRequest, hashes: HashCache) -> PlannedSweep:
+def plan_request(request: SweepRequest, hashes: HashCache, console: Console) -> PlannedSweep:
     """Check every point of a command line. Raises UsageError for the first mistake."""
     overrides = (*request.overrides, *search_path_override(request.config_dir))
     overrides = with_plain_group(overrides)
-    plan, points = plan_sweep(overrides, hashes)
+    plan, points = plan_sweep(overrides, hashes, console, is_measured=True)
     if request.is_single and len(points) > 1:
         keys = ", ".join(plan.swept_keys)
         raise UsageError(f"run takes one point, but {keys} has several values; use sweep")
@@ -185,18 +191,32 @@ def single_point(request: SweepRequest, verb: str) -> PlannedPoint:
     return points[0]
 
 
-def plan_sweep(overrides: Sequence[str], hashes: HashCache) -> tuple[SweepPlan, list[PlannedPoint]]:
-    """Expand, compose, check and identify every point. Raises UsageError for the first mistake."""
+def plan_sweep(
+    overrides: Sequence[str],
+    hashes: HashCache,
+    console: Console | None = None,
+    is_measured: bool = False,
+) -> tuple[SweepPlan, list[PlannedPoint]]:
+    """Expand, compose, check and identify every point.
+
+    console: told of many points, whose check takes seconds; is_measured: whether the points shall
+    be measured, which needs more than other verbs do. Raises UsageError for the first mistake, and
+    says which point it is of and how many others have one.
+    """
     check_overrides(overrides)
     expansion = expand(overrides)
+    if console is not None and len(expansion.points) >= _MANY:
+        console.print(f"checking {len(expansion.points)} points", highlight=False)
     with hydra_session():
-        composed = [compose_point(point) for point in expansion.points]
-    points = []
-    for item in composed:
-        config = to_point_config(item, expansion.name)
-        check_point(config)
-        try_light_parts(config)
-        points.append(PlannedPoint(config, identify(config, hashes)))
+        composed = compose_points(expansion.points)
+    points, mistakes = [], []
+    for item, setting in zip(composed, distinct_settings(expansion.points), strict=True):
+        try:
+            points.append(_plan_point(item, expansion.name, hashes, is_measured))
+        except UsageError as error:
+            mistakes.append((setting, error))
+    if mistakes:
+        raise _first_of(mistakes, len(composed))
     ids = [point.identity.point_id for point in points]
     typed = tuple(o for o in overrides if not o.startswith("hydra.searchpath"))
     plan = SweepPlan(
@@ -206,6 +226,26 @@ def plan_sweep(overrides: Sequence[str], hashes: HashCache) -> tuple[SweepPlan, 
         tuple(zip(ids, expansion.points, strict=True)),
     )
     return plan, points
+
+
+def _plan_point(
+    composed: Composed, name: str, hashes: HashCache, is_measured: bool
+) -> PlannedPoint:
+    config = to_point_config(composed, name)
+    check_point(config)
+    try_light_parts(config)
+    if is_measured:
+        check_measurable(config)
+    return PlannedPoint(config, identify(config, hashes))
+
+
+def _first_of(mistakes: Sequence[tuple[str, UsageError]], num_points: int) -> UsageError:
+    """The first mistake, named by what is swept, and how many other points have one."""
+    setting, error = mistakes[0]
+    if num_points == 1:
+        return error
+    others = "" if len(mistakes) == 1 else f" ({len(mistakes)} of {num_points} points cannot run)"
+    return type(error)(f"{setting}: {error}{others}")
 
 
 def _quoted(name: str) -> str:
@@ -271,7 +311,7 @@ def _report(
         point for row in mine if row["status"] == FAILED if (point := store.load(row["point_id"]))
     ]
     missing = {point_id: unstored[point_id] for point_id in wanted if point_id not in by_id}
-    _raise_for(failed, missing, len(wanted))
+    _raise_for(failed, missing, plan, folder)
     return mine
 
 
@@ -285,13 +325,31 @@ def _domains(
 
 
 def _raise_for(
-    failed: Sequence[StoredPoint], missing: Mapping[str, str | None], num_points: int
+    failed: Sequence[StoredPoint],
+    missing: Mapping[str, str | None],
+    plan: SweepPlan,
+    folder: Path,
 ) -> None:
-    if failed and len(failed) == num_points:
+    """Raise if points failed: equal reasons once, with the settings that they stopped."""
+    settings = distinct_settings([overrides for _, overrides in plan.points])
+    names = {
+        point_id: setting or f"point {point_id}"
+        for (point_id, _), setting in zip(plan.points, settings, strict=True)
+    }
+    if failed and len(failed) == len(names):
         codes = {point.content.get("exit_code") for point in failed}
         if codes == {UsageError.exit_code}:
             raise UsageError(str(failed[0].content.get("message")))
-    named = [f"{point.point_id} ({point.content.get('message')})" for point in failed]
-    named += [f"{point_id} ({reason or 'never ran'})" for point_id, reason in missing.items()]
-    if named:
-        raise PointsFailedError(f"{len(named)} of {num_points} points failed: {'; '.join(named)}")
+    by_reason: dict[str, list[str]] = {}
+    for point in failed:
+        by_reason.setdefault(str(point.content.get("message")), []).append(names[point.point_id])
+    for point_id, reason in missing.items():
+        by_reason.setdefault(reason or "never ran", []).append(names[point_id])
+    if not by_reason:
+        return
+    parts = [f"{', '.join(which)}: {reason}" for reason, which in by_reason.items()]
+    bugs = [p.point_id for p in failed if p.content.get("exit_code") == EXIT_INTERNAL]
+    if bugs:
+        parts.append(f"traceback: {folder / POINTS / bugs[0] / ERROR_FILE}")
+    num_failed = len(failed) + len(missing)
+    raise PointsFailedError(f"{num_failed} of {len(names)} points failed: {'; '.join(parts)}")

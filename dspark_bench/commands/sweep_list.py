@@ -47,7 +47,7 @@ def run_sweep_list(found: SweepList, request: SweepRequest, console: Console) ->
 
     Raises UsageError before anything runs, PointsFailedError at the end.
     """
-    parts = plan_sweep_list(found, request)
+    parts = plan_sweep_list(found, request, console)
     wanted = {(part.folder, point_id) for part in parts for point_id in part.point_ids}
     folders = list(dict.fromkeys(part.folder for part in parts))
     num_distinct = len({point_id for _, point_id in wanted})
@@ -63,7 +63,7 @@ def run_sweep_list(found: SweepList, request: SweepRequest, console: Console) ->
 
 def dry_run_sweep_list(found: SweepList, request: SweepRequest, console: Console) -> None:
     """Print every exhibit's points and the time they will take. Raises UsageError."""
-    parts = plan_sweep_list(found, request)
+    parts = plan_sweep_list(found, request, console)
     root = parts[0].folder.parents[1] if found.is_suite else parts[0].folder.parent
     dry_run([part.sweep for part in parts], request.is_fresh, root, console)
 
@@ -96,20 +96,23 @@ def _run_parts(
         raise PointsFailedError("; ".join(failures))
 
 
-def plan_sweep_list(found: SweepList, request: SweepRequest) -> list[_Part]:
+def plan_sweep_list(found: SweepList, request: SweepRequest, console: Console) -> list[_Part]:
     """Check every sweep of the list. Raises UsageError for the first mistake."""
     is_named = any(_key(override) == "name" for override in request.overrides)
     name = expand(request.overrides).name if is_named else found.name
     if "/" in name or name in ("", ".", ".."):
         raise UsageError(f"name is {name!r}; valid: a folder's name without / or \\")
     hashes = HashCache()
+    num_sweeps = sum(len(exhibit.sweeps) for exhibit in found.exhibits)
+    console.print(f"checking {num_sweeps} sweeps of {found.name}", highlight=False)
+    quiet = Console(quiet=True)
     parts = []
     for exhibit in found.exhibits:
         for overrides in exhibit.sweeps:
             placed = _placed(overrides, name, exhibit.name if found.is_suite else None)
             # what is fresh was forgotten for the whole list before its first sweep
             one = replace(request, overrides=placed, is_fresh=False)
-            parts.append(_Part(exhibit.name, plan_request(one, hashes)))
+            parts.append(_Part(exhibit.name, plan_request(one, hashes, quiet)))
     return parts
 
 

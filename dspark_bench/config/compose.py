@@ -76,14 +76,23 @@ def compose_point(overrides: Sequence[str]) -> Composed:
 
 def to_composed(config: DictConfig) -> Composed:
     """Split a configuration that still holds its `hydra` node."""
-    choices = {str(k): v for k, v in config.hydra.runtime.choices.items()}
     keys: list[Any] = [key for key in config if key != "hydra"]
-    own = OmegaConf.masked_copy(config, keys)
-    values = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+    return Composed(own_values(OmegaConf.masked_copy(config, keys)), read_choices(config))
+
+
+def read_choices(config: DictConfig) -> dict[str, str | None]:
+    """The option that each group took, from a configuration's `hydra` node."""
+    choices = {str(k): v for k, v in config.hydra.runtime.choices.items()}
+    return {group: _choice(group, choices.get(group)) for group in GROUPS}
+
+
+def own_values(config: DictConfig) -> dict[str, Any]:
+    """Plain values of a configuration without its `hydra` node. Raises UsageError for its keys."""
+    values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
     plain = {str(key): value for key, value in values.items()}
     _check_keys(plain)
-    return Composed(plain, {group: _choice(group, choices.get(group)) for group in GROUPS})
+    return plain
 
 
 def _check_keys(values: Mapping[str, Any]) -> None:

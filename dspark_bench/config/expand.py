@@ -44,6 +44,12 @@ def expand(overrides: Sequence[str]) -> Expansion:
     return Expansion(tuple(tuple(p) for p in points), swept, name)
 
 
+def distinct_settings(points: Sequence[Sequence[str]]) -> list[str]:
+    """The overrides of each point that not every point has, as typed."""
+    shared = set(points[0]).intersection(*points[1:]) if points else set()
+    return [" ".join(o for o in overrides if o not in shared) for overrides in points]
+
+
 def _parse(parser: OverridesParser, text: str) -> Override:
     """One override, which is named if it cannot be parsed or has nothing to sweep over."""
     if not text.lstrip("+~").partition("=")[0].strip():

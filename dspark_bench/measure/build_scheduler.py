@@ -92,7 +92,12 @@ def check_confidence(scheduler: Scheduler, drafter: Drafter | None, point: Point
     """Raise UsageError if a scheduler that reads confidences gets none."""
     has_confidence = drafter is not None and drafter.spec.has_confidence
     if scheduler.spec.needs_confidence and not has_confidence:
-        raise UsageError(
-            f"scheduler={point.scheduler.name} needs confidences, but drafter="
-            f"{point.drafter.name} has no confidence head; valid: fixed, goodput, batch_size"
-        )
+        raise needs_confidence_error(point)
+
+
+def needs_confidence_error(point: PointConfig) -> UsageError:
+    """What is wrong with a scheduler that reads confidences and a drafter that gives none."""
+    return UsageError(
+        f"scheduler={point.scheduler.name} needs confidences, but drafter="
+        f"{point.drafter.name} has no confidence head; valid: fixed, goodput, batch_size"
+    )

@@ -33,6 +33,10 @@ CYCLES_PER_CELL = 20
 _CHECK_CYCLES = 4
 STALE_RATIO = 1.25
 """A kept surface is measured again if a few cycles now differ from it by more than this factor."""
+NO_PROMPTS = (
+    "cost=profiled needs prompts to profile with; measure.calibration_requests is 0 or the "
+    "workload has none set aside"
+)
 _PROFILE_REPEAT = -3
 
 
@@ -113,10 +117,7 @@ def _measure(
     if objects.drafter is None:
         raise UsageError("drafter=none has no step costs to profile; choose a drafter")
     if not prompts:
-        raise UsageError(
-            "cost=profiled needs prompts to profile with; measure.calibration_requests is 0 or "
-            "the workload has none set aside"
-        )
+        raise UsageError(NO_PROMPTS)
     longest = max(len(prompt.prompt_tokens) + prompt.max_new_tokens for prompt in prompts)
     room = longest + point.gamma + 1
     seed = repeat_seed(point.seed, _PROFILE_REPEAT)

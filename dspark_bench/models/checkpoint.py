@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -156,6 +157,13 @@ def read_tokenizer(directory: Path) -> Tokenizer:
     if not path.is_file():
         raise CheckpointError(f"{directory} holds no tokenizer.json")
     try:
-        return Tokenizer.from_file(str(path))
+        stamp = path.stat()
+        return _load_tokenizer(path.resolve(), stamp.st_mtime_ns, stamp.st_size)
     except Exception as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
+
+
+@lru_cache(maxsize=4)
+def _load_tokenizer(path: Path, mtime_ns: int, num_bytes: int) -> Tokenizer:
+    """A tokenizer, read again only when its file has changed. Nobody changes the object."""
+    return Tokenizer.from_file(str(path))

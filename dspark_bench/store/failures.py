@@ -22,7 +22,8 @@ def reason_of(error: BaseException) -> str:
         return str(error)
     if isinstance(error, IndexError) and _NO_SUCH_ROW in str(error):
         return "a token outside of the vocabulary was drawn; do the weights overflow to NaN?"
-    return _first_line(error) or type(error).__name__
+    line = _first_line(error)
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__
 
 
 def is_out_of_memory(error: BaseException) -> bool:

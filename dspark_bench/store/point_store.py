@@ -27,6 +27,7 @@ from dspark_bench.measure.point import PointResult
 from dspark_bench.store.failures import reason_of
 
 POINTS = "points"
+ERROR_FILE = "error.json"
 COST_SURFACE = "cost_surface.json"
 _ASIDE = ".aside"
 _IS_THERE = (errno.EEXIST, errno.ENOTEMPTY)
@@ -97,7 +98,7 @@ class PointStore:
             point,
             identity,
             environment,
-            lambda folder: write_json(folder / "error.json", content),
+            lambda folder: write_json(folder / ERROR_FILE, content),
         )
 
     def is_finished(self, point_id: str) -> bool:
@@ -109,7 +110,7 @@ class PointStore:
         """A stored point; None if there is none or it cannot be read."""
         folder = self._points / point_id
         is_finished = (folder / "metrics.json").is_file()
-        content = read_json(folder / ("metrics.json" if is_finished else "error.json"))
+        content = read_json(folder / ("metrics.json" if is_finished else ERROR_FILE))
         environment = read_json(folder / "environment.json")
         if content is None or environment is None or not _is_sound(content):
             return None

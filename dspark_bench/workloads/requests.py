@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tokenizers import Tokenizer
 
@@ -41,10 +42,7 @@ class RequestMaker:
     def tokens(self, prompt: Prompt) -> tuple[int, ...]:
         """What the target is given. Raises WorkloadError if it is empty, or not the target's."""
         has_own_tokens = self.renderer.is_templated(prompt)
-        encoded = self.tokenizer.encode(
-            self.renderer.render(prompt), add_special_tokens=not has_own_tokens
-        )
-        tokens = tuple(encoded.ids)
+        tokens = _encode(self.tokenizer, self.renderer.render(prompt), not has_own_tokens)
         _check_tokens(prompt, tokens, self.limits)
         return tokens
 
@@ -90,6 +88,12 @@ def check_room(limits: RequestLimits) -> None:
             f"{max(0, most)} ({limits.max_positions} positions - {limits.num_spare} for drafts - "
             "a prompt)"
         )
+
+
+@lru_cache(maxsize=4096)
+def _encode(tokenizer: Tokenizer, text: str, add_special_tokens: bool) -> tuple[int, ...]:
+    """Token ids; points of one sweep share most of their prompts."""
+    return tuple(tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
 
 
 def requests_hash(requests: Iterable[Request]) -> str:

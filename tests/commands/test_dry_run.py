@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dspark_bench import cli
-from dspark_bench.commands.dry_run import distinct_settings, duration
+from dspark_bench.commands.dry_run import duration
 from dspark_bench.commands.estimate import Estimate, Measured, estimate
 from dspark_bench.commands.sweep import plan_sweep
 from dspark_bench.config.point_config import PointConfig
@@ -66,13 +66,6 @@ def test_a_list_of_sweeps_counts_shared_points_once(
     assert "4 points: 0 finished, 3 to measure (1 stand in a second folder" in shown
     assert str(tmp_path / "results" / "both" / "two") in shown
     assert not (tmp_path / "results").exists()
-
-
-def test_a_setting_is_what_not_every_point_has() -> None:
-    points = [("a=1", "b=2", "c=3"), ("a=1", "b=4", "c=3"), ("a=1", "b=2")]
-    assert distinct_settings(points) == ["b=2 c=3", "b=4 c=3", "b=2"]
-    assert distinct_settings([("a=1",)]) == [""]
-    assert distinct_settings([]) == []
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dspark_bench.config.expand import derived_name, expand
+from dspark_bench.config.expand import derived_name, distinct_settings, expand
 from dspark_bench.core.errors import UsageError
 
 
@@ -52,3 +52,10 @@ def test_what_hydra_cannot_parse_is_one_line() -> None:
     with pytest.raises(UsageError) as caught:
         expand(["gamma=["])
     assert "\n" not in str(caught.value)
+
+
+def test_a_setting_is_what_not_every_point_has() -> None:
+    points = [("a=1", "b=2", "c=3"), ("a=1", "b=4", "c=3"), ("a=1", "b=2")]
+    assert distinct_settings(points) == ["b=2 c=3", "b=4 c=3", "b=2"]
+    assert distinct_settings([("a=1",)]) == [""]
+    assert distinct_settings([]) == []
