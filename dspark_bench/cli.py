@@ -331,13 +331,19 @@ def _wide_console() -> "Console":
 def execute(arguments: Sequence[str]) -> int:
     """Run a command line; returns its exit code (design section 8)."""
     with patient_output() as output:
-        code = _execute(arguments)
+        code = _execute([_at_home(argument) for argument in arguments])
         output.flush()
         if output.failure is None:
             return code
         reason = output.failure.strerror or output.failure
         print(error_line(f"cannot write the output: {reason}{_KEPT}"), file=sys.stderr)
         return code or UsageError.exit_code
+
+
+def _at_home(argument: str) -> str:
+    """A path, or `--option=PATH`, with its `~` expanded where the shell has left it."""
+    head, mark, path = argument.rpartition("=") if argument.startswith("--") else ("", "", argument)
+    return f"{head}{mark}{Path(path).expanduser()}" if path.startswith("~/") else argument
 
 
 def _execute(arguments: Sequence[str]) -> int:

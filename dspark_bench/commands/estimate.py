@@ -15,7 +15,9 @@ from dspark_bench.config.point_config import PointConfig
 from dspark_bench.machine.environment import Environment
 from dspark_bench.store.point_store import POINTS, PointStore, StoredPoint, flatten
 
-RULE: Final = "scaled by requests x tokens x repeats"
+LEAST_S: Final = 3.0
+"""Seconds that loading and warming up take however little is measured."""
+RULE: Final = f"scaled by requests x tokens x repeats, at least {LEAST_S:.0f} s a point"
 _LIKENESS = ("drafter", "scheduler", "load", "load.concurrency", "load.rate")
 
 
@@ -68,7 +70,7 @@ def _point_s(point: PointConfig, known: Sequence[Measured]) -> float:
     kept = [measured for measured in known if measured.is_near] or known
     kept = [measured for measured in kept if measured.alike == alike] or kept
     work = point.num_requests * point.max_new_tokens * point.measure.repeats
-    return median(measured.wall_s * work / measured.work for measured in kept)
+    return max(LEAST_S, median(one.wall_s * work / one.work for one in kept))
 
 
 def _measured(stored: StoredPoint, is_near: bool) -> Measured | None:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from dspark_bench.commands.display import SweepDisplay
 from dspark_bench.commands.interrupts import Interrupts
 from dspark_bench.commands.noise_lines import outcome
-from dspark_bench.config.compose import Composed
+from dspark_bench.config.compose import Composed, own_values
 from dspark_bench.config.point_config import PointConfig, to_point_config
 from dspark_bench.config.schema import GROUPS
 from dspark_bench.config.validate import check_writable
@@ -114,13 +114,8 @@ class PointTask:
 
 
 def _composed_task(config: DictConfig) -> Composed:
-    values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(values, dict)
     choices = HydraConfig.get().runtime.choices
-    return Composed(
-        {str(key): value for key, value in values.items()},
-        {group: choices.get(group) for group in GROUPS},
-    )
+    return Composed(own_values(config), {group: choices.get(group) for group in GROUPS})
 
 
 def _label(point: PointConfig, swept_keys: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ from dspark_bench.config.compose import Composed, hydra_session, search_path_ove
 from dspark_bench.config.compose_many import compose_points
 from dspark_bench.config.expand import distinct_settings, expand
 from dspark_bench.config.point_config import to_point_config
+from dspark_bench.config.quoting import as_hydra_reads, quoted
 from dspark_bench.config.sweep_lists import refuse_sweep_list, with_plain_group
 from dspark_bench.config.validate import check_overrides, check_point, check_writable
 from dspark_bench.core.errors import (
@@ -98,7 +99,7 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
 def plan_request(request: SweepRequest, hashes: HashCache, console: Console) -> PlannedSweep:
     """Check every point of a command line. Raises UsageError for the first mistake."""
     overrides = (*request.overrides, *search_path_override(request.config_dir))
-    overrides = with_plain_group(overrides)
+    overrides = as_hydra_reads(with_plain_group(overrides))
     plan, points = plan_sweep(overrides, hashes, console, is_measured=True)
     if request.is_single and len(points) > 1:
         keys = ", ".join(plan.swept_keys)
@@ -130,7 +131,7 @@ def run_planned(
         lost = None
         try:
             if num_kept < len(wanted):
-                lost = launch(task, [*sweep.overrides, f"name={_quoted(plan.name)}"])
+                lost = launch(task, [*sweep.overrides, *_place(sweep)])
         finally:
             with interrupts.held():
                 display.close()
@@ -140,6 +141,12 @@ def run_planned(
     if unwritten is not None:
         raise ResultsError(f"cannot write the tables of {folder}: {unwritten}")
     return rows
+
+
+def _place(sweep: PlannedSweep) -> list[str]:
+    """Where Hydra's own files go: the folder as checked, whatever the configuration calls it."""
+    results_dir = sweep.points[0].config.results_dir
+    return [f"name={quoted(sweep.plan.name)}", f"results_dir={quoted(str(results_dir))}"]
 
 
 def _prepare(sweep: PlannedSweep, wanted: Sequence[str]) -> int:
@@ -203,6 +210,7 @@ def plan_sweep(
     be measured, which needs more than other verbs do. Raises UsageError for the first mistake, and
     says which point it is of and how many others have one.
     """
+    overrides = as_hydra_reads(overrides)
     check_overrides(overrides)
     expansion = expand(overrides)
     if console is not None and len(expansion.points) >= _MANY:
@@ -246,10 +254,6 @@ def _first_of(mistakes: Sequence[tuple[str, UsageError]], num_points: int) -> Us
         return error
     others = "" if len(mistakes) == 1 else f" ({len(mistakes)} of {num_points} points cannot run)"
     return type(error)(f"{setting}: {error}{others}")
-
-
-def _quoted(name: str) -> str:
-    return "'" + name.replace("'", "\\'") + "'"
 
 
 def _report(

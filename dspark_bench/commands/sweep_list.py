@@ -14,6 +14,7 @@ from rich.console import Console
 from dspark_bench.commands.dry_run import dry_run
 from dspark_bench.commands.sweep import PlannedSweep, SweepRequest, plan_request, run_planned
 from dspark_bench.config.expand import expand
+from dspark_bench.config.quoting import quoted, unquoted
 from dspark_bench.config.sweep_lists import SweepList
 from dspark_bench.config.validate import check_writable
 from dspark_bench.core.errors import PointsFailedError, UsageError
@@ -144,11 +145,11 @@ def _placed(overrides: Sequence[str], name: str, exhibit: str | None) -> tuple[s
     """Overrides with the folder: results_dir/name, or results_dir/name/exhibit within a suite."""
     kept = [o for o in overrides if _key(o) != "name"]
     if exhibit is None:
-        return (*kept, f"name={name}")
+        return (*kept, f"name={quoted(name)}")
     typed = [o.partition("=")[2] for o in kept if _key(o) == "results_dir"]
-    root = Path(typed[-1] if typed else "results") / name
+    root = Path(unquoted(typed[-1]) if typed else "results") / name
     others = [o for o in kept if _key(o) != "results_dir"]
-    return (*others, f"name={exhibit}", f"results_dir={root.as_posix()}")
+    return (*others, f"name={exhibit}", f"results_dir={quoted(root.as_posix())}")
 
 
 def _key(override: str) -> str:

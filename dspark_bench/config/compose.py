@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dspark_bench.config.config_files import check_config_dir
+from dspark_bench.config.quoting import expand_home, quoted
 from dspark_bench.config.schema import CONFIG_NAME, GROUPS, RootConfig, register_schema
 from dspark_bench.core.errors import BenchError, UsageError
 
@@ -55,7 +56,7 @@ def search_path_override(config_dir: Path | None) -> list[str]:
     if config_dir is None:
         return []
     check_config_dir(config_dir)
-    return [f"hydra.searchpath=['file://{config_dir.resolve()}']"]
+    return [f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"]
 
 
 @contextmanager
@@ -92,7 +93,7 @@ def own_values(config: DictConfig) -> dict[str, Any]:
     assert isinstance(values, dict)
     plain = {str(key): value for key, value in values.items()}
     _check_keys(plain)
-    return plain
+    return expand_home(plain)
 
 
 def _check_keys(values: Mapping[str, Any]) -> None:

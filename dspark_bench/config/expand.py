@@ -7,12 +7,16 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import Glob, Override, ValueType
+from hydra.errors import HydraException
 
 from dspark_bench.config.compose import one_line_errors
+from dspark_bench.config.quoting import names_path, quoted, unquoted
+from dspark_bench.config.schema import GROUPS
 from dspark_bench.core.errors import UsageError
 
 _MAX_NAME = 100
@@ -54,8 +58,16 @@ def _parse(parser: OverridesParser, text: str) -> Override:
     """One override, which is named if it cannot be parsed or has nothing to sweep over."""
     if not text.lstrip("+~").partition("=")[0].strip():
         raise UsageError(f"{text!r} names no key; valid: key=value, +key=value, ~key")
-    with one_line_errors(repr(text)):
+    try:
         parsed = parser.parse_override(text)
+    except HydraException as error:
+        raise _unreadable(parser, text) from error
+    with one_line_errors(repr(text)):
+        if parsed.is_sweep_override() and parsed.value_type is ValueType.INTERVAL_SWEEP:
+            raise UsageError(
+                f"{text!r}: intervals are for sweepers that search; valid: key=a,b or "
+                "key=range(start,stop), the stop left out"
+            )
         if parsed.is_sweep_override() and isinstance(parsed.value(), Glob):
             raise UsageError(f"{text!r}: glob is not supported; valid: key=a,b")
         if parsed.is_sweep_override() and not any(True for _ in parsed.sweep_iterator()):
@@ -63,18 +75,66 @@ def _parse(parser: OverridesParser, text: str) -> Override:
     return parsed
 
 
+def _unreadable(parser: OverridesParser, text: str) -> UsageError:
+    """What to type instead of an override that Hydra cannot read: a value of text is quoted."""
+    key, mark, value = text.partition("=")
+    better = f"{key}={quoted(value)}"
+    try:
+        parser.parse_override(better)
+    except HydraException:
+        better = ""
+    if not mark or not better:
+        return UsageError(f"{text!r} cannot be read; valid: key=value, +key=value, ~key")
+    return UsageError(f'{text!r} cannot be read; if the value is text, quote it: "{better}"')
+
+
 def derived_name(overrides: Sequence[str]) -> str:
-    """A folder name that the same overrides always give, in whatever order."""
-    own = sorted(o for o in overrides if not _is_unnamed(o))
+    """A folder name that the same overrides always give, in whatever order.
+
+    All of them as typed where a folder can be called that; else what is swept, then the choices of
+    groups, then the rest as far as there is room, paths by their last part, and a hash of all.
+    """
+    own = sorted(_plain(o) for o in overrides if not _is_unnamed(o))
     if not own:
         return "default"
     text = "+".join(own)
-    plain = re.sub(r"[^\w.=+-]+", "-", text)
-    is_faithful = plain == text.replace(",", "-") and len(plain) <= _MAX_NAME
-    if is_faithful:
+    plain = _file_name(text)
+    if plain == text.replace(",", "-") and len(plain) <= _MAX_NAME:
         return plain
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return f"{plain[:_MAX_NAME].strip('-')}-{digest}"
+    parts: list[str] = []
+    for override in sorted(own, key=_importance):
+        part = _file_name(_short(override)).strip("-")
+        if len("+".join([*parts, part])) <= _MAX_NAME:
+            parts.append(part)
+    return "-".join(["+".join(parts) or "sweep", digest])
+
+
+def _importance(override: str) -> tuple[bool, bool, str]:
+    """What is swept comes first, then what is chosen of a group."""
+    key, _, value = override.partition("=")
+    is_swept = "," in value or "(" in value
+    return (not is_swept, key.lstrip("+") not in GROUPS, override)
+
+
+def _plain(override: str) -> str:
+    """An override without the quotes that only Hydra needs."""
+    key, mark, value = override.partition("=")
+    if not mark or not names_path(key):
+        return override
+    return f"{key}={','.join(unquoted(part) for part in value.split(','))}"
+
+
+def _short(override: str) -> str:
+    """Paths by the name of their folder or file."""
+    key, mark, value = override.partition("=")
+    if not mark or not names_path(key):
+        return override
+    return f"{key}={'-'.join(PurePath(part).name for part in value.split(','))}"
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.=+-]+", "-", text)
 
 
 def _explicit_name(parsed: Sequence[Override]) -> str | None:

@@ -16,6 +16,7 @@ from dspark_bench.config.compose import (
 )
 from dspark_bench.config.expand import Expansion, expand
 from dspark_bench.config.hydra_process import command_line
+from dspark_bench.config.quoting import as_hydra_reads, quoted
 from dspark_bench.config.schema import CONFIG_NAME
 from dspark_bench.config.validate import check_overrides
 from dspark_bench.core.errors import UsageError
@@ -29,7 +30,15 @@ _CHOICES = (
         ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
     ),
 )
-_ALONE = ("--resolve", "--hydra-help")
+_ALONE = ("--resolve",)
+_ELSEWHERE = {
+    "--quick": "--quick is the small size of an experiment: dspark-bench sweep +experiment=NAME "
+    "--quick",
+    "--fresh": "--fresh belongs to sweep and run",
+    "--dry-run": "--dry-run belongs to sweep and run",
+    "--hydra-help": "--hydra-help is not offered; dspark-bench sweep --help, dspark-bench list and "
+    "--cfg job say what can be set",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +62,15 @@ def split_arguments(arguments: Sequence[str]) -> Arguments:
             flags += [argument] if "=" in argument else [argument, *_next(rest, argument)]
         elif name in _ALONE:
             flags.append(argument)
+        elif name in _ELSEWHERE:
+            raise UsageError(_ELSEWHERE[name])
         elif name not in _IGNORED:
-            valid = ", ".join(("--fresh", "--quick", "--config-dir", *_WITH_VALUE, *_ALONE))
+            valid = ", ".join(("--fresh", "--dry-run", "--config-dir", *_WITH_VALUE, *_ALONE))
             raise UsageError(f"unknown option {argument}; valid: {valid}, or overrides key=value")
     for override in overrides:
         if "=" not in override and not override.startswith("~"):
             raise UsageError(f"{override!r} is no override; valid: key=value, +key=value, ~key")
-    return Arguments(tuple(overrides), tuple(flags))
+    return Arguments(as_hydra_reads(overrides), tuple(flags))
 
 
 def show(arguments: Arguments, config_dir: Path | None) -> None:
@@ -72,7 +83,7 @@ def show(arguments: Arguments, config_dir: Path | None) -> None:
     main = hydra.main(
         config_path=str(conf_dir()), config_name=CONFIG_NAME, version_base=VERSION_BASE
     )
-    extra = [*search_path_override(config_dir), f"name='{expansion.name}'"]
+    extra = [*search_path_override(config_dir), f"name={quoted(expansion.name)}"]
     with command_line([*arguments.flags, *arguments.overrides, *extra]):
         try:
             main(_nothing)()

@@ -59,3 +59,11 @@ def test_a_setting_is_what_not_every_point_has() -> None:
     assert distinct_settings(points) == ["b=2 c=3", "b=4 c=3", "b=2"]
     assert distinct_settings([("a=1",)]) == [""]
     assert distinct_settings([]) == []
+
+
+def test_a_long_name_begins_with_what_is_swept() -> None:
+    overrides = ["drafter=semi_ar", "gamma=2,4", "target.path='/models/Qwen 3'", "seed=1"]
+    name = derived_name(overrides)
+    assert name.startswith("gamma=2-4+drafter=semi_ar+seed=1+target.path=Qwen-3-")
+    assert name == derived_name(["target.path=/models/Qwen 3", *overrides[:2], "seed=1"])
+    assert name != derived_name([*overrides[:2], "target.path='/other/Qwen 3'", "seed=1"])
