@@ -96,7 +96,7 @@ def test_a_folder_is_held_by_one_run(tmp_path: Path) -> None:
         ),
         (OSError(28, "No space left on device", "x"), "No space left on device: x"),
         (ResultsError("no folder"), "no folder"),
-        (RuntimeError("first line\nsecond"), "first line"),
+        (RuntimeError("first line\nsecond"), "RuntimeError: first line"),
         (KeyError(), "KeyError"),
     ],
 )
