@@ -5,13 +5,14 @@ Nothing here runs by itself: a bar that refreshed in a thread would be measured 
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
+from dspark_bench.commands.fitted_table import Column, fitted_table, key_column
 from dspark_bench.config.point_config import NO_DRAFTER
 from dspark_bench.measure.point import Watcher
 from dspark_bench.measure.turns import TurnResult
@@ -29,6 +30,13 @@ _GAP_HEADS = (
     "over-\nhead",
     "prefill,\nbatches",
 )
+
+_FIGURES = (
+    *(("S", "S", 0), ("95 %", "95 %", 0), ("tau", "tau", 2), ("alpha", "alpha", 3), ("c", "c", 4)),
+    *(("S theory", "S\ntheory", 5), ("S model", "S\nmodel", 6), ("its error", "its\nerror", 7)),
+    *(("lossless", "lossless", 1), ("status", "status", 1)),
+)
+"""Name, head, and how soon each goes when the terminal is narrow (0: never)."""
 
 
 class SweepDisplay:
@@ -120,67 +128,66 @@ def silent_display() -> SweepDisplay:
     return SweepDisplay(Console(quiet=True), 0)
 
 
-def result_table(rows: Sequence[Row], swept_keys: Sequence[str] = ()) -> Table:
+def result_table(
+    rows: Sequence[Row], swept_keys: Sequence[str] = (), width: int = 80
+) -> RenderableType:
     """Drafter, gamma, workload, S and what explains it; one line per point.
 
-    Narrow enough for 80 columns, unless other keys are swept.
+    width: of the terminal, characters. S and its interval are there at any width from 40.
     """
-    table = Table(
-        title="speedup S over the paired baseline",
-        title_justify="left",
-        box=None,
-        padding=(0, 1, 0, 0),
-        header_style="bold underline",
-    )
-    others = [key for key in swept_keys if key not in _NAMES]
     has_status = any(row["status"] != FINISHED for row in rows)
-    for name in ("drafter", "gamma", "work-\nload", *others):
-        table.add_column(name, no_wrap=True)
-    for name in ("S", "95 %", "tau", "alpha", "c", "S\ntheory", "S\nmodel", "its\nerror"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("lossless", no_wrap=True)
-    if has_status:
-        table.add_column("status")
-    for row in rows:
-        cells = result_cells(row, [*_NAMES, *others])
-        table.add_row(*cells, *([str(row["status"])] if has_status else []))
-    return table
+    heads = _FIGURES if has_status else _FIGURES[:-1]
+    cells = [result_cells(row) for row in rows]
+    figures = [
+        Column(name, head, tuple(row[place] for row in cells), rank)
+        for place, (name, head, rank) in enumerate(heads)
+    ]
+    columns = [*_key_columns(rows, swept_keys), *figures]
+    return fitted_table("speedup S over the paired baseline", columns, width)
 
 
-def gap_table(rows: Sequence[Row], swept_keys: Sequence[str] = ()) -> Table | None:
+def gap_table(
+    rows: Sequence[Row], swept_keys: Sequence[str] = (), width: int = 80
+) -> RenderableType | None:
     """From theory to measurement, term by term; each line adds up. None without a drafter."""
-    names = [*_NAMES, *(key for key in swept_keys if key not in _NAMES)]
-    table = Table(
-        title="from S theory to S measured: what each difference adds",
-        title_justify="left",
-        box=None,
-        padding=(0, 1, 0, 0),
-        header_style="bold underline",
+    known = [row for row in rows if row.get("speedup") is not None and None not in _terms(row)]
+    if not known:
+        return None
+    signed = [
+        Column(name, head, tuple(f"{row[f'gap_{name}']:+.2f}" for row in known))
+        for name, head in zip(GAP_TERMS, _GAP_HEADS, strict=True)
+    ]
+    theory = Column(
+        "S theory", "S\ntheory", tuple(_number(row.get("speedup_theory")) for row in known)
     )
+    measured = Column("S", "S", tuple(_number(row["speedup"]) for row in known))
+    columns = [*_key_columns(known, swept_keys), theory, *signed, measured]
+    title = "from S theory to S measured: what each difference adds"
+    return fitted_table(title, columns, width)
+
+
+def _terms(row: Row) -> list[Any]:
+    return [row.get(f"gap_{term}") for term in GAP_TERMS]
+
+
+def _key_columns(rows: Sequence[Row], swept_keys: Sequence[str]) -> list[Column]:
+    """What tells the rows apart."""
+    names = [*_NAMES, *(key for key in swept_keys if key not in _NAMES)]
+    columns = []
     for name in names:
-        table.add_column("work-\nload" if name == "workload" else name, no_wrap=True)
-    for head in ("S\ntheory", *_GAP_HEADS, "S"):
-        table.add_column(head, justify="right", no_wrap=True)
-    for row in rows:
-        terms = [row.get(f"gap_{term}") for term in GAP_TERMS]
-        if row.get("speedup") is None or None in terms:
-            continue
-        keys = [str(row.get(key, "")) for key in names]
-        signed = [f"{term:+.2f}" for term in terms]
-        table.add_row(
-            *keys, _number(row.get("speedup_theory")), *signed, _number(row.get("speedup"))
-        )
-    return table if table.row_count else None
+        is_drafted = [name != "gamma" or row["drafter"] != NO_DRAFTER for row in rows]
+        cells = [
+            str(row.get(name, "")) if shown else "-"
+            for row, shown in zip(rows, is_drafted, strict=True)
+        ]
+        columns.append(key_column(name, cells))
+    return [replace(c, head="work-\nload") if c.name == "workload" else c for c in columns]
 
 
-def result_cells(row: Row, names: Sequence[str]) -> list[str]:
-    """The cells of one row, as text."""
-    keys = [str(row.get(key, "")) for key in names]
-    if row["drafter"] == NO_DRAFTER:
-        keys[names.index("gamma")] = "-"
+def result_cells(row: Row) -> list[str]:
+    """The figures of one row, as text, in the order of `_FIGURES`."""
     low, high = row.get("speedup_ci_low"), row.get("speedup_ci_high")
     return [
-        *keys,
         _number(row.get("speedup")),
         "-" if low is None or high is None else f"{low:.2f}-{high:.2f}",
         _number(row.get("accepted_length")),
@@ -190,6 +197,7 @@ def result_cells(row: Row, names: Sequence[str]) -> list[str]:
         _number(row.get("speedup_model")),
         _model_error(row),
         _lossless(row),
+        str(row["status"]),
     ]
 
 

@@ -271,8 +271,8 @@ def _report(
     by_id = {row["point_id"]: row for row in table_rows(folder, plan, environment)}
     wanted = list(dict.fromkeys(point_id for point_id, _ in plan.points))
     mine = [by_id[point_id] for point_id in wanted if point_id in by_id]
-    console.print(result_table(mine, plan.swept_keys))
-    gaps = gap_table(mine, plan.swept_keys)
+    console.print(result_table(mine, plan.swept_keys, console.width))
+    gaps = gap_table(mine, plan.swept_keys, console.width)
     if gaps is not None:
         console.print(gaps)
     store = PointStore(folder)
