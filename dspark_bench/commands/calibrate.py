@@ -100,6 +100,9 @@ def run_calibrate(request: SweepRequest, console: Console) -> Path:
     console.print(calibration_table(_title(job), fit.temperatures, fit.held_out, fit.calibrated))
     add_entry(path, _entry(job, fit))
     console.print(f"written: {path}", soft_wrap=True)
+    worse = worse_line(fit)
+    if worse is not None:
+        console.print(f"warning: {worse}; delete {path} to run without", soft_wrap=True)
     return path
 
 
@@ -153,6 +156,28 @@ def fit_calibration(job: CalibrationJob, console: Console) -> Fit:
 
     trials = part(fitted)
     return Fit(fit_temperatures(trials), trials, part(held_out))
+
+
+def worse_line(fit: Fit) -> str | None:
+    """That the held-out prompts are forecast worse than without temperatures; None if not.
+
+    By the Brier score of survival, which is least for the true probabilities, over all positions.
+    """
+    before, after = brier(fit.held_out), brier(fit.calibrated)
+    if not after > before:
+        return None
+    return (
+        f"this calibration made things worse on held-out prompts (Brier score of survival "
+        f"{before:.4f} before, {after:.4f} after); more prompts "
+        f"({_REQUESTS_KEY}, measure.repeats) may help"
+    )
+
+
+def brier(trials: Trials) -> float:
+    """Mean over all trials of all positions; NaN without any."""
+    known = [score for score in trials.scores() if score.n]
+    total = sum(score.n for score in known)
+    return sum(score.brier * score.n for score in known) / total if total else float("nan")
 
 
 def split_by_prompt(requests: Sequence[Request]) -> tuple[frozenset[int], frozenset[int]]:

@@ -71,8 +71,10 @@ class SweepDisplay:
         self._draw(is_forced=True)
         return Watcher(self._plan, self._turn, self._say)
 
-    def end(self, outcome: str, warnings: Sequence[str] = ()) -> None:
-        """The point has ended. warnings: what made the machine too noisy, a line each."""
+    def end(self, outcome: str, warnings: Sequence[str] = (), doubts: Sequence[str] = ()) -> None:
+        """The point has ended. warnings: what made the machine too noisy, a line each; doubts: what
+        else makes the figures doubtful.
+        """
         self._num_done += 1
         took_s = time.monotonic() - self._point_s
         self._turns = (0, 0)
@@ -80,6 +82,8 @@ class SweepDisplay:
         self._console.print(Text(line))
         for warning in warnings:
             self._console.print(Text(f"  noisy machine: {warning}"))
+        for doubt in doubts:
+            self._console.print(Text(f"  warning: {doubt}"))
 
     def close(self) -> None:
         """Remove the live line."""

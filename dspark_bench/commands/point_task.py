@@ -89,7 +89,7 @@ class PointTask:
             with self._interrupts.held():
                 store.save_result(point, identity, result)
             warnings = machine_warnings(result.machine.as_json())
-            self._display.end(outcome(result.summary), warnings)
+            self._display.end(outcome(result.summary), warnings, result.doubts)
             return FINISHED
         except Exception as error:
             has_room = not is_out_of_memory(error)

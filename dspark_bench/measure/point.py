@@ -65,6 +65,10 @@ from dspark_bench.metrics.summary import PointSummary, SummaryContext, summarise
 from dspark_bench.schedulers.fixed import FixedScheduler
 
 _CONTROL_CONCURRENCY = 8
+_COLD = (
+    "measure.warmup_requests=0: the first timed turn, the baseline's, pays for what is set "
+    "up once, and that flatters S"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class PointResult:
 
     machine: what else the machine did; gpu: the `gpu` block of metrics.json, `obstacle` alone
     without samples; gpu_samples: empty without; surface: the step costs that its scheduler read, if
-    it read any.
+    it read any; doubts: those of the notes that the terminal shows as well.
     """
 
     cycles: pd.DataFrame
@@ -86,6 +90,7 @@ class PointResult:
     gpu: dict[str, Any]
     gpu_samples: pd.DataFrame
     surface: CostSurface | None = None
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +163,19 @@ def run_point(
         **gpu_values(gpu),
     }
     summary = summarise(cycles, requests, context)
-    notes = (*input_notes, *_calibration_notes(objects, found), *cost_notes)
+    doubts = _doubts(point, summary)
+    notes = (*input_notes, *_calibration_notes(objects, found), *cost_notes, *doubts)
     seen = replace(environment, torch_threads=torch.get_num_threads(), threading=read_threading())
     return PointResult(
-        cycles, requests, summary, seen, facts, notes, machine, gpu, gpu_samples, surface
+        cycles, requests, summary, seen, facts, notes, machine, gpu, gpu_samples, surface, doubts
     )
+
+
+def _doubts(point: PointConfig, summary: PointSummary) -> tuple[str, ...]:
+    """What makes S or the output doubtful, a line each."""
+    is_cold = point.measure.warmup_requests == 0
+    outputs = () if summary.outputs is None else summary.outputs.warnings()
+    return (*([_COLD] if is_cold else []), *outputs)
 
 
 def _calibration_notes(objects: PointObjects, found: Found) -> tuple[str, ...]:

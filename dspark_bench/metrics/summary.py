@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dspark_bench.metrics import acceptance, costs, speed, theory
+from dspark_bench.metrics.arm_outputs import ArmOutputs, compare_outputs
 from dspark_bench.metrics.calibration import STAGES, collect_trials, reliability_table
 from dspark_bench.metrics.domains import DomainFigures, domain_figures
 from dspark_bench.metrics.frames import SPECULATIVE, decode_cycles, measured, served
@@ -32,6 +33,10 @@ from dspark_bench.metrics.timeline import turn_timeline
 from dspark_bench.metrics.units import label_units
 
 Cell = float | int | str | None
+_NOT_SPECULATED = (
+    "no S: no cycle was speculated, every output ended with the token that its prompt gave; "
+    "max_new_tokens=2 or more gives one"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,9 @@ class PointSummary:
     of the row; positions: curves along the draft; counts: sums that every ratio can be recomputed
     from; model_inputs: what `speedup_model` was predicted from; queue: requests waiting over time,
     by arm; calibration: `ece`, `auc`, `brier` and `n` of survival by position, `before` and `after`
-    calibration, empty without confidences; tables: frames with files of their own, by name, none
-    of them empty; domains: S and accepted length by domain, empty where all prompts have one.
+    calibration, empty without confidences; outputs: both arms' beside each other; tables: frames
+    with files of their own, by name, none of them empty; domains: S and accepted length by domain,
+    empty where all prompts have one.
     """
 
     headline: dict[str, Interval]
@@ -86,6 +92,7 @@ class PointSummary:
     model_inputs: dict[str, object]
     queue: dict[str, list[float]]
     calibration: dict[str, dict[str, list[float | None]]]
+    outputs: ArmOutputs | None
     tables: dict[str, pd.DataFrame]
     domains: dict[str, DomainFigures]
 
@@ -121,6 +128,7 @@ class PointSummary:
             "queue": self.queue,
             "calibration": self.calibration,
             "domains": {name: found.as_json() for name, found in self.domains.items()},
+            "outputs": None if self.outputs is None else self.outputs.as_json(),
         }
 
 
@@ -142,6 +150,9 @@ def summarise(
     headline["speedup"], interval_basis = speedup_interval(
         headline["speedup"].value, sums, context.pooling
     )
+    if context.gamma > 0 and decode_cycles(cycles).empty:
+        headline["speedup"] = Interval(None, None, None, sums.num_units)
+        interval_basis = _NOT_SPECULATED
     headline["speedup_e2e"] = latency_interval(headline["speedup_e2e"].value, sums)
     labelled, _, _ = label_units(measured(cycles), measured(requests), context.pooling.is_by_prompt)
     trials = trial_cycles(decode_cycles(labelled), context.is_selective)
@@ -169,6 +180,7 @@ def summarise(
         },
         queue=queue_curves(cycles),
         calibration=_calibration(trials, context.gamma),
+        outputs=compare_outputs(requests),
         tables=_tables(cycles, trials, context.gamma),
         domains=domain_figures(cycles, requests, context.pooling),
     )

@@ -5,15 +5,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from dspark_bench import cli
 from dspark_bench.commands import calibrate as calibrate_module
-from dspark_bench.commands.calibrate import split_by_prompt
+from dspark_bench.commands.calibrate import Fit, split_by_prompt, worse_line
 from dspark_bench.commands.sweep import plan_sweep
 from dspark_bench.core.types import Request
 from dspark_bench.measure.identity import HashCache
+from dspark_bench.metrics.calibration import Trials
 from dspark_bench.workloads.jsonl import JsonlWorkload
 from dspark_bench.workloads.prompt import Prompt
 from tests.sweeps import tiny_overrides
@@ -254,6 +256,28 @@ def test_test_prompts_are_never_read(
     monkeypatch.setattr(JsonlWorkload, "prompts", watched)
     assert _calibrate(zoo, tmp_path, "gamma=2") == 0
     assert set(asked) == {"calibration"}
+
+
+def test_a_calibration_that_made_things_worse_says_so() -> None:
+    """Half of the drafts are accepted, which a confidence of 0.5 says exactly."""
+    accepted = np.array([0, 1] * 50)
+    trials = Trials(np.full((100, 1), 0.5), np.ones(100, dtype=np.int64), accepted)
+    assert worse_line(Fit((1.0,), trials, trials)) is None
+    sure = Trials(np.full((100, 1), 0.9), trials.verify_len, accepted)
+    assert worse_line(Fit((50.0,), trials, sure)) is None  # towards 0.5
+    worse = worse_line(Fit((0.1,), trials, sure))
+    assert worse is not None and "made things worse on held-out prompts" in worse
+    assert "0.4100 before, 0.5000 after" in worse
+
+
+def test_a_worse_calibration_is_written_with_a_warning(
+    zoo: TinyZoo, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrate_module, "worse_line", lambda fit: "it is worse")
+    assert _calibrate(zoo, tmp_path) == 0
+    shown = capsys.readouterr().out.replace("\n", " ")
+    assert "warning: it is worse; delete " in shown
+    assert _entries(zoo.semi_ar / "calibration.json")
 
 
 def test_halves_share_no_prompt_and_every_domain_is_in_both() -> None:

@@ -146,6 +146,15 @@ def test_a_noisy_point_says_what_was_seen_when_it_ends() -> None:
     assert second == "  noisy machine: other processes kept 2.0 of 4 cores busy"
 
 
+def test_what_else_is_doubtful_is_said_when_a_point_ends() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    display = SweepDisplay(console, 1)
+    display.begin("semi_ar gamma=4")
+    display.end("S = 1.50", (), ("measure.warmup_requests=0: cold",))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines()[1] == "  warning: measure.warmup_requests=0: cold"
+
+
 def test_doctor_looks_with_the_same_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     busy = Reading(1.5, 0.0, busy_s=2.0, steal_s=0.5)
     window = Window("idle", 0, 0, False, Reading(0.5, 0.0, busy_s=0.0, steal_s=0.0), busy)

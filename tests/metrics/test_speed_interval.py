@@ -88,3 +88,25 @@ def test_the_latency_ratio_has_an_interval_too() -> None:
     single = pd.DataFrame([cycle(arm="baseline", cycle=0), cycle(cycle=1)])
     one = summarise(single, both_arms(), SummaryContext(gamma=4)).as_row()
     assert one["speedup_e2e"] is not None and one["speedup_e2e_ci_low"] is None
+
+
+def test_no_s_where_no_cycle_was_speculated() -> None:
+    """Two users, one token each: every cycle reads prompts, and S would compare those."""
+    rows = [
+        cycle(arm=arm, repeat=block, block=block, is_prefill=True, has_prefill=True)
+        for block in range(8)
+        for arm in ("baseline", "speculative")
+    ]
+    requests = pd.DataFrame(
+        [
+            request(arm=arm, repeat=block, block=block, output_tokens=(1,), first_token_s=3.0)
+            for block in range(8)
+            for arm in ("baseline", "speculative")
+        ]
+    )
+    context = {"gamma": 4, "load": "closed"}
+    row = summarise(pd.DataFrame(rows), requests, SummaryContext(**context)).as_row()  # type: ignore[arg-type]
+    assert (row["speedup"], row["speedup_ci_low"], row["speedup_ci_high"]) == (None, None, None)
+    assert str(row["speedup_interval_basis"]).startswith("no S: no cycle was speculated")
+    assert "max_new_tokens=2" in str(row["speedup_interval_basis"])
+    assert row["gap_prefill_and_batching"] is None

@@ -1,0 +1,71 @@
+"""Lengths and ends of both arms: by hand, and how often sound arms are warned of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dspark_bench.metrics.arm_outputs import ArmOutputs, compare_outputs, mean_difference
+from tests.metrics.records import request
+
+Lengths = list[tuple[int, int]]
+"""Output tokens of baseline and speculation, by prompt."""
+
+
+def _compare(lengths: Lengths, most: int = 20, **values: object) -> ArmOutputs | None:
+    rows = [
+        request(
+            arm=arm,
+            request_id=place,
+            prompt_id=f"p{place}",
+            output_tokens=(1,) * length,
+            finish_reason="length" if length == most else "eos",
+            **values,
+        )
+        for place, pair in enumerate(lengths)
+        for arm, length in zip(("baseline", "speculative"), pair, strict=True)
+    ]
+    return compare_outputs(pd.DataFrame(rows))
+
+
+def test_means_and_differences_by_hand() -> None:
+    found = _compare([(20, 10), (20, 20), (10, 6), (10, 8)])
+    assert found is not None and found.num_prompts == 4
+    assert (found.output_tokens.speculative, found.output_tokens.baseline) == (11, 15)
+    assert found.output_tokens.value == -4
+    error = np.std([-10, 0, -4, -2], ddof=1) / 2
+    assert found.output_tokens.low == pytest.approx(-4 - 1.25 * 3.182446 * error)
+    assert (found.end_share.speculative, found.end_share.baseline) == (0.75, 0.5)
+
+
+def test_answers_half_as_long_are_told() -> None:
+    lengths = [(20, 8 + place % 5) for place in range(12)]
+    found = _compare(lengths)
+    assert found is not None
+    first, second = found.warnings()
+    assert first.startswith("the speculative arm's outputs differ in length from the baseline's: ")
+    assert "9.8 tokens against 20.0, difference -10.2 (" in first and "12 prompts" in first
+    assert second.startswith("100% of the speculative arm's outputs end with an end-of-text token")
+    swapped = _compare([(b, a) for a, b in lengths])
+    assert swapped is not None and len(swapped.warnings()) == 2
+    assert "difference +10.2" in swapped.warnings()[0]
+
+
+def test_no_verdict_below_six_prompts_nor_between_equal_arms() -> None:
+    few = _compare([(20, 5 + place) for place in range(5)])
+    assert few is not None and few.warnings() == ()
+    same = _compare([(20, 20), (5, 5)] * 6)
+    assert same is not None and same.warnings() == () and same.output_tokens.p_value == 1
+    assert _compare([(5, 9)]) is None
+
+
+def test_warm_up_and_lost_requests_do_not_count() -> None:
+    assert _compare([(20, 5)] * 8, is_warmup=True) is None
+
+
+def test_sound_arms_seldom_differ() -> None:
+    """Both arms draw their lengths from one law, prompt by prompt, cut at 20 tokens."""
+    random = np.random.default_rng(0)
+    hazard = random.uniform(0.03, 0.3, (1000, 12, 1))
+    drawn = np.minimum(random.geometric(hazard, (1000, 12, 2)), 20).astype(float)
+    warned = sum(mean_difference(*lengths.T).p_value * 2 <= 0.01 for lengths in drawn)
+    assert warned <= 1000 * 0.005 + 3 * 2.3
