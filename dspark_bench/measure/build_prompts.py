@@ -12,7 +12,7 @@ from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.config import ModelConfig, parse_model_config, read_json
 from dspark_bench.workloads.chat import chat_renderer
 from dspark_bench.workloads.fitting import Fitting, Source, fit_line, fit_prompts
-from dspark_bench.workloads.prompt import NO_TEMPLATE, Prompt, Split, Workload
+from dspark_bench.workloads.prompt import NO_TEMPLATE, Prompt, Split, Workload, require
 from dspark_bench.workloads.requests import RequestLimits, RequestMaker
 
 
@@ -113,6 +113,7 @@ class _PromptMaker:
             return test
 
         def draw(num: int) -> list[Prompt]:
+            require(num, test.available + aside.available, test.name, "test")
             num_test = min(num, test.available)
             return test.draw(num_test) + aside.draw(num - num_test)
 
