@@ -9,6 +9,10 @@ from dspark_bench.metrics.sums import FloatArray, Pooling, Sums
 FEW_UNITS = MIN_UNITS
 """Fewer units than this have an interval, but carry no verdict."""
 _PROMPTS, _BLOCKS = "prompts", "A-B blocks"
+_NOT_SPECULATED = (
+    "no S: no cycle was speculated, every output ended with the token that its prompt gave; "
+    "max_new_tokens=2 or more gives one"
+)
 
 
 def speedup_interval(found: float | None, sums: Sums, pooling: Pooling) -> tuple[Interval, str]:
@@ -18,6 +22,8 @@ def speedup_interval(found: float | None, sums: Sums, pooling: Pooling) -> tuple
     """
     unit = _PROMPTS if pooling.is_by_prompt else _BLOCKS
     table = _speeds(sums, pooling)
+    if pooling.gamma > 0 and not sums.cycles.any():
+        return Interval(None, None, None, len(table)), _NOT_SPECULATED
     if found is None:
         return Interval(None, None, None, len(table)), f"no S: {_missing(pooling)}"
     interval = _around(found, table)

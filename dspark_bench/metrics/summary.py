@@ -33,10 +33,6 @@ from dspark_bench.metrics.timeline import turn_timeline
 from dspark_bench.metrics.units import label_units
 
 Cell = float | int | str | None
-_NOT_SPECULATED = (
-    "no S: no cycle was speculated, every output ended with the token that its prompt gave; "
-    "max_new_tokens=2 or more gives one"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +146,6 @@ def summarise(
     headline["speedup"], interval_basis = speedup_interval(
         headline["speedup"].value, sums, context.pooling
     )
-    if context.gamma > 0 and decode_cycles(cycles).empty:
-        headline["speedup"] = Interval(None, None, None, sums.num_units)
-        interval_basis = _NOT_SPECULATED
     headline["speedup_e2e"] = latency_interval(headline["speedup_e2e"].value, sums)
     labelled, _, _ = label_units(measured(cycles), measured(requests), context.pooling.is_by_prompt)
     trials = trial_cycles(decode_cycles(labelled), context.is_selective)
