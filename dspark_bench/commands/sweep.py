@@ -21,6 +21,7 @@ from dspark_bench.commands.display import (
     serving_lines,
 )
 from dspark_bench.commands.domain_lines import domain_table
+from dspark_bench.commands.foreign_lines import foreign_lines
 from dspark_bench.commands.interrupts import Interrupts
 from dspark_bench.commands.launch import launch, remove_job_folders
 from dspark_bench.commands.noise_lines import noise_lines
@@ -285,7 +286,11 @@ def _report(
         label = row_label(row, plan.swept_keys)
         for line in (*divergence_lines(label, found), *serving_lines(label, row)):
             console.print(line, soft_wrap=True)
-    for line in noise_lines(mine, lambda row: row_label(row, plan.swept_keys)):
+
+    def label_of(row: Row) -> str:
+        return row_label(row, plan.swept_keys)
+
+    for line in (*foreign_lines(mine, label_of), *noise_lines(mine, label_of)):
         console.print(line, soft_wrap=True)
     num_noisy = sum(row.get("is_noisy") is True for row in mine)
     if num_noisy:

@@ -12,7 +12,7 @@ from dspark_bench.config.point_config import PLUGIN_GROUPS, Component, PointConf
 from dspark_bench.config.schema import GROUPS
 from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
 from dspark_bench.models.checkpoint import check_readable, read_tokenizer, weight_files
-from dspark_bench.models.config import parse_model_config, read_json
+from dspark_bench.models.config import read_model_config
 from dspark_bench.models.draft_config import (
     check_fits_target,
     read_draft_config,
@@ -176,8 +176,7 @@ def _check_component(group: str, component: Component) -> None:
 def _check_target(directory: Path) -> None:
     if not directory.is_dir():
         raise CheckpointError(f"no checkpoint directory at {directory}")
-    source = directory / "config.json"
-    parse_model_config(read_json(source), str(source))
+    read_model_config(directory)
     read_tokenizer(directory)
     _check_weights(directory)
 
@@ -193,8 +192,7 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
     _check_weights(directory)
     ours: Any = find_class(str(point.drafter.class_path))
     config = read_draft_config(directory, ours.READS)
-    source = point.target_dir / "config.json"
-    check_fits_target(config, parse_model_config(read_json(source), str(source)), directory)
+    check_fits_target(config, read_model_config(point.target_dir), directory)
     check_gamma(point, config.max_gamma)
 
 

@@ -15,11 +15,10 @@ from torch import Tensor
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
 from dspark_bench.drafters.slot_sampling import draw
 from dspark_bench.models.attention import AttentionPlan, Span, plan_attention
-from dspark_bench.models.block_backbone import shared_vocabulary
 from dspark_bench.models.checkpoint import check_all_read, read_tensors
 from dspark_bench.models.confidence_head import load_confidence
 from dspark_bench.models.draft_config import (
-    EAGLE3_ARCHITECTURES,
+    EAGLE3,
     check_fits_target,
     read_draft_config,
 )
@@ -27,6 +26,7 @@ from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import DecoderLayer, Rotary, load_norm, take
 from dspark_bench.models.linear import Linear
 from dspark_bench.models.target import TargetModel
+from dspark_bench.models.vocabulary import read_vocabulary
 from dspark_bench.training.eagle_model import EagleModel, EagleRecipe
 from dspark_bench.training.target_features import FrozenTarget
 
@@ -34,12 +34,12 @@ from dspark_bench.training.target_features import FrozenTarget
 class AutoregressiveDrafter:
     """Reads an Eagle3 checkpoint in DeepSpec's layout."""
 
-    READS: Final = EAGLE3_ARCHITECTURES
-    """Architectures that its checkpoints may name."""
+    READS: Final = EAGLE3
+    """The kind of checkpoint."""
 
     def __init__(self, path: str | Path, target: TargetModel) -> None:
         directory = Path(path)
-        config = read_draft_config(directory, EAGLE3_ARCHITECTURES)
+        config = read_draft_config(directory, EAGLE3)
         check_fits_target(config, target.config, directory)
         tensors = read_tensors(directory, target.dtype, target.device)
         model = config.model
@@ -51,14 +51,19 @@ class AutoregressiveDrafter:
         self._hidden_norm = load_norm(tensors, "layers.0.hidden_norm.weight", model)
         self._layer = DecoderLayer.load(tensors, "layers.0.", model, input_size=2 * hidden)
         self._norm = load_norm(tensors, "norm.weight", model)
-        self._embed, self._lm_head = shared_vocabulary(tensors, config, target)
+        vocabulary = read_vocabulary(tensors, config, target)
+        self._embed, self._lm_head = vocabulary.embed, vocabulary.lm_head
         self._rotary = Rotary(model, target.config.max_position_embeddings, self._device)
         self._cache: KVCache | None = None
         self._last = torch.empty(0)
         self._confidence = load_confidence(config, tensors)
         check_all_read(tensors, directory)
         self.spec = DrafterSpec(
-            "ar", config.max_gamma, config.target_layer_ids, config.has_confidence
+            "ar",
+            config.max_gamma,
+            config.target_layer_ids,
+            config.has_confidence,
+            vocabulary.notes,
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:

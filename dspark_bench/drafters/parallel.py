@@ -10,27 +10,32 @@ from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Prop
 from dspark_bench.drafters.ragged import pad, unpad
 from dspark_bench.drafters.slot_sampling import draw
 from dspark_bench.models.block_backbone import BlockBackbone
+from dspark_bench.models.checkpoint import check_all_read
 from dspark_bench.models.confidence_head import load_confidence
-from dspark_bench.models.draft_config import BLOCK_ARCHITECTURES
+from dspark_bench.models.draft_config import DFLASH
 from dspark_bench.models.target import TargetModel
 from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.target_features import FrozenTarget
 
 
 class ParallelDrafter:
-    """Reads a DFlash checkpoint (or a DSpark one, ignoring its heads)."""
+    """Reads a DFlash checkpoint."""
 
-    READS: Final = BLOCK_ARCHITECTURES
-    """Architectures that its checkpoints may name."""
+    READS: Final = DFLASH
+    """The kind of checkpoint."""
 
     def __init__(self, path: str | Path, target: TargetModel) -> None:
-        self._backbone, tensors = BlockBackbone.load(Path(path), target)
+        directory = Path(path)
+        self._backbone, tensors = BlockBackbone.load(directory, target, DFLASH)
         config = self._backbone.config
-        # A DSpark head that reads the Markov table judges drafts that this drafter does not make.
-        is_ours = config.markov_rank == 0
-        self._confidence = load_confidence(config, tensors) if is_ours else None
+        self._confidence = load_confidence(config, tensors)
+        check_all_read(tensors, directory)
         self.spec = DrafterSpec(
-            "parallel", config.max_gamma, config.target_layer_ids, self._confidence is not None
+            "parallel",
+            config.max_gamma,
+            config.target_layer_ids,
+            config.has_confidence,
+            self._backbone.notes,
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:

@@ -19,8 +19,9 @@ from dspark_bench.drafters.ragged import pad, pick, slot_rows, unpad
 from dspark_bench.drafters.sequential_heads import State, load_head, load_rows
 from dspark_bench.drafters.slot_sampling import draw
 from dspark_bench.models.block_backbone import BlockBackbone
+from dspark_bench.models.checkpoint import check_all_read
 from dspark_bench.models.confidence_head import load_confidence
-from dspark_bench.models.draft_config import BLOCK_ARCHITECTURES
+from dspark_bench.models.draft_config import DSPARK
 from dspark_bench.models.target import TargetModel
 from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.target_features import FrozenTarget
@@ -29,15 +30,14 @@ from dspark_bench.training.target_features import FrozenTarget
 class SemiAutoregressiveDrafter:
     """Reads a DSpark checkpoint with a vanilla, gated or rnn head."""
 
-    READS: Final = BLOCK_ARCHITECTURES
-    """Architectures that its checkpoints may name."""
+    READS: Final = DSPARK
+    """The kind of checkpoint."""
 
     def __init__(self, path: str | Path, target: TargetModel, head: str = "checkpoint") -> None:
         """`head`: vanilla, gated, rnn, or `checkpoint` for whatever the files hold."""
-        self._backbone, tensors = BlockBackbone.load(Path(path), target)
+        directory = Path(path)
+        self._backbone, tensors = BlockBackbone.load(directory, target, DSPARK)
         config = self._backbone.config
-        if config.markov_rank == 0:
-            raise CheckpointError(f"{path}: markov_rank is 0; use drafter=parallel for DFlash")
         if head not in ("checkpoint", config.head_type):
             raise CheckpointError(
                 f"{path}: drafter.head is {head!r} but the checkpoint holds {config.head_type!r}"
@@ -45,8 +45,13 @@ class SemiAutoregressiveDrafter:
         self._rows = load_rows(config, tensors)
         self._head = load_head(config, tensors)
         self._confidence = load_confidence(config, tensors)
+        check_all_read(tensors, directory)
         self.spec = DrafterSpec(
-            "semi_ar", config.max_gamma, config.target_layer_ids, config.has_confidence
+            "semi_ar",
+            config.max_gamma,
+            config.target_layer_ids,
+            config.has_confidence,
+            self._backbone.notes,
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:

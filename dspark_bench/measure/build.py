@@ -46,6 +46,12 @@ class PointObjects:
     tokenizer: Tokenizer
     clock: Clock
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know about prompts and checkpoints."""
+        drafter = () if self.drafter is None else self.drafter.spec.notes
+        return (*self.prompts.notes, *self.target.notes, *drafter)
+
 
 class ModelCache:
     """The last target, so that a sweep's points need not read it again."""

@@ -9,7 +9,7 @@ from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.types import Request
 from dspark_bench.loads.lengths.plan import LengthPlan, Lengths
 from dspark_bench.models.checkpoint import read_tokenizer
-from dspark_bench.models.config import ModelConfig, parse_model_config, read_json
+from dspark_bench.models.config import ModelConfig, read_model_config
 from dspark_bench.workloads.chat import chat_renderer
 from dspark_bench.workloads.fitting import Fitting, Source, fit_line, fit_prompts
 from dspark_bench.workloads.prompt import NO_TEMPLATE, Prompt, Split, Workload, require
@@ -85,8 +85,7 @@ class _PromptMaker:
 
     @classmethod
     def of(cls, point: PointConfig, config: ModelConfig | None) -> "_PromptMaker":
-        source = point.target_dir / "config.json"
-        shape = config or parse_model_config(read_json(source), str(source))
+        shape = config or read_model_config(point.target_dir)
         limits = RequestLimits(
             point.max_new_tokens, point.gamma + 1, shape.max_position_embeddings, shape.vocab_size
         )

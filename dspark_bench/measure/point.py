@@ -128,7 +128,7 @@ def run_point(
     torch.set_num_threads(choose_threads(point))
     found = find_calibration(point, identity.target_hash, identity.drafter_hash)
     objects = build_point(point, models, found.stored)
-    input_notes = (*objects.prompts.notes, *arrival_notes(point, objects.load))
+    input_notes = (*objects.notes, *arrival_notes(point, objects.load))
     watcher.on_notes(input_notes)
     limit_s = point.measure.time_limit_s
     if limit_s is not None:

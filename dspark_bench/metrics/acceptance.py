@@ -3,7 +3,17 @@
 l verified, a accepted drafts of a cycle, R decode cycles. Empty case of every function: NaN.
 """
 
+from typing import Final
+
 from dspark_bench.metrics.sums import FloatArray, Sums, ratio
+
+FOREIGN_LENGTH: Final = 1.1
+FOREIGN_RATE: Final = 0.1
+FOREIGN: Final = (
+    f"accepted length below {FOREIGN_LENGTH}: next to no draft is accepted (another target, layout "
+    "or layer ids?)"
+)
+"""Misread checkpoints show 1.00 to 1.1 tokens a cycle, the weakest real drafters more."""
 
 
 def accepted_length(sums: Sums) -> FloatArray:
@@ -48,3 +58,14 @@ def verified_waste(sums: Sums) -> FloatArray:
 def verify_budget(sums: Sums) -> FloatArray:
     """mean(1 + l), target rows per request and cycle: the axis of the paper's Figure 8."""
     return 1 + ratio(sums.verified, sums.cycles)
+
+
+def is_foreign(length: float | None, rate: float | None) -> bool:
+    """Whether a drafter looks as if it was made for another target, or is read wrongly.
+
+    length, rate: the accepted length and the acceptance rate, None where there was none. A
+    scheduler that verifies little makes lengths short too, but not the rate small.
+    """
+    return (
+        length is not None and rate is not None and length < FOREIGN_LENGTH and rate < FOREIGN_RATE
+    )

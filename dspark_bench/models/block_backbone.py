@@ -15,13 +15,13 @@ from torch import Tensor
 from dspark_bench.core.types import ContextUpdate, DraftBatch
 from dspark_bench.models.attention import Span, Visibility, plan_attention
 from dspark_bench.models.checkpoint import (
-    check_all_read,
+    StoredTensors,
     naming,
     read_tensors,
 )
 from dspark_bench.models.draft_config import (
-    BLOCK_ARCHITECTURES,
     DraftConfig,
+    Layout,
     check_fits_target,
     read_draft_config,
 )
@@ -38,6 +38,7 @@ from dspark_bench.models.layers import (
 )
 from dspark_bench.models.linear import Linear
 from dspark_bench.models.target import TargetModel
+from dspark_bench.models.vocabulary import read_vocabulary
 
 
 class ContextProjector:
@@ -88,19 +89,28 @@ class BlockBackbone:
             for i in range(model.num_hidden_layers)
         ]
         self.norm = load_norm(tensors, "norm.weight", model)
-        self.embed, self.lm_head = shared_vocabulary(tensors, config, target)
+        vocabulary = read_vocabulary(tensors, config, target)
+        self.embed, self.lm_head, self.notes = (
+            vocabulary.embed,
+            vocabulary.lm_head,
+            vocabulary.notes,
+        )
         self.rotary = Rotary(model, target.config.max_position_embeddings, self.device)
         self.cache: KVCache | None = None
 
     @classmethod
-    def load(cls, directory: Path, target: TargetModel) -> tuple["BlockBackbone", Tensors]:
-        """Read a DSpark or DFlash checkpoint; the tensors are given back for the heads."""
-        config = read_draft_config(directory, BLOCK_ARCHITECTURES)
+    def load(
+        cls, directory: Path, target: TargetModel, layout: Layout
+    ) -> tuple["BlockBackbone", StoredTensors]:
+        """Read a DSpark or DFlash checkpoint; the tensors are given back for the heads.
+
+        The caller reads those and then calls `check_all_read`.
+        """
+        config = read_draft_config(directory, layout)
         check_fits_target(config, target.config, directory)
         tensors = read_tensors(directory, target.dtype, target.device)
         with naming(directory):
             backbone = cls(config, tensors, target)
-        check_all_read(tensors, directory)
         return backbone, tensors
 
     def allocate(self, num_rows: int, max_len: int) -> None:
@@ -148,18 +158,3 @@ class BlockBackbone:
         if self.cache is None:
             raise RuntimeError("allocate() comes before extend() and propose()")
         return self.cache
-
-
-def shared_vocabulary(
-    tensors: Tensors, config: DraftConfig, target: TargetModel
-) -> tuple[Tensor, Linear]:
-    """Embedding and head: the checkpoint's copies if they differ from the target's, else shared."""
-    shape = (config.model.vocab_size, config.model.hidden_size)
-    embed, head = target.embed, target.lm_head
-    if "embed_tokens.weight" in tensors:
-        copy = take(tensors, "embed_tokens.weight", *shape)
-        embed = target.embed if torch.equal(copy, target.embed) else copy
-    if "lm_head.weight" in tensors:
-        copy = take(tensors, "lm_head.weight", *shape)
-        head = target.lm_head if torch.equal(copy, target.head_weight) else Linear(copy)
-    return embed, head

@@ -13,13 +13,22 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from dspark_bench.core.errors import CheckpointError
-from dspark_bench.models.config import read_json
+from dspark_bench.models.config import further_ends, read_json
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _UNREADABLE = (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError)
 _PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 _COMPUTED = ("rotary_emb.inv_freq",)
+_LEAST_BITS = 16
+_MEANINGS = {
+    **dict.fromkeys(("d2t", "t2d"), "a reduced vocabulary, which no drafter here has"),
+    "markov_head.gate_proj": "the head that markov_head_type 'gated' names",
+    "markov_head.joint_proj": "the head that markov_head_type 'rnn' names",
+    "markov_head.": "a sequential head, which markov_rank above 0 names",
+    "confidence_head.": "a confidence head, which enable_confidence_head names",
+}
+"""What is known of tensors that a configuration does not ask for, by the start of their names."""
 
 
 class StoredTensors(dict[str, Tensor]):
@@ -45,20 +54,36 @@ def read_tensors(directory: Path, dtype: torch.dtype, device: torch.device) -> S
         try:
             with safe_open(path, framework="pt", device="cpu") as file:
                 for name in file.keys():  # noqa: SIM118
-                    tensors[name] = _placed(file.get_tensor(name), dtype, device)
+                    _check_new(name, tensors, path)
+                    tensors[name] = _placed(file.get_tensor(name), name, path, dtype, device)
         except _UNREADABLE as error:
             raise unreadable(path, error) from error
-        for name, tensor in tensors.items():
-            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                raise CheckpointError(
-                    f"{path}: tensor {name!r} holds NaN or infinite values; valid: finite numbers"
-                )
     return StoredTensors(tensors)
 
 
-def _placed(tensor: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _check_new(name: str, tensors: Mapping[str, Tensor], path: Path) -> None:
+    if name in tensors:
+        raise CheckpointError(f"{path}: tensor {name!r} is in another file of its folder too")
+
+
+def _placed(
+    tensor: Tensor, name: str, path: Path, dtype: torch.dtype, device: torch.device
+) -> Tensor:
     """Whole numbers keep their type: who takes them for weights is told so."""
-    return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+    if not tensor.is_floating_point():
+        return tensor.to(device)
+    if torch.finfo(tensor.dtype).bits < _LEAST_BITS:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise CheckpointError(
+            f"{path}: tensor {name!r} has dtype {kind}: quantised weights are not read; valid: "
+            "bfloat16, float16 or float32"
+        )
+    placed = tensor.to(device=device, dtype=dtype)
+    if not torch.isfinite(placed).all():
+        raise CheckpointError(
+            f"{path}: tensor {name!r} holds NaN or infinite values; valid: finite numbers"
+        )
+    return placed
 
 
 def unreadable(path: Path, error: Exception) -> CheckpointError:
@@ -77,16 +102,19 @@ def check_readable(path: Path) -> None:
 
 
 def check_all_read(tensors: StoredTensors, directory: Path) -> None:
-    """Raise CheckpointError if layers hold tensors that the model did not ask for: more layers than
-    the configuration says, biases, adapters. What it computes is then not what they were made for.
+    """Raise CheckpointError if there are tensors that the model did not ask for: more layers than
+    the configuration says, biases, adapters, another head. What it computes is then not what they
+    were made for.
     """
-    left = sorted(name for name in tensors.unread if name.startswith(("model.layers.", "layers.")))
-    left = [name for name in left if not name.endswith(_COMPUTED)]
-    if left:
-        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-        raise CheckpointError(
-            f"{directory} holds the tensor {left[0]!r}{more}, not asked for by its config.json"
-        )
+    left = sorted(name for name in tensors.unread if not name.endswith(_COMPUTED))
+    if not left:
+        return
+    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    meaning = next((text for start, text in _MEANINGS.items() if left[0].startswith(start)), "")
+    raise CheckpointError(
+        f"{directory} holds the tensor {left[0]!r}{more}, not asked for by its config.json"
+        f"{f': {meaning}' if meaning else ''}"
+    )
 
 
 @contextmanager
@@ -139,7 +167,9 @@ def write_checkpoint(directory: Path, tensors: Mapping[str, Tensor], dtype: torc
 
 
 def content_hash(directory: Path) -> str:
-    """16 hex digits over config and weights: the identity of a checkpoint."""
+    """16 hex digits over what determines a checkpoint's answers: config, weights, and the
+    end-of-sequence tokens that its generation settings add.
+    """
     digest = hashlib.sha256()
     for path in [directory / "config.json", *weight_files(directory)]:
         try:
@@ -148,6 +178,9 @@ def content_hash(directory: Path) -> str:
                     digest.update(block)
         except OSError as error:
             raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    ends = further_ends(directory)
+    if ends:
+        digest.update(repr(ends).encode())
     return digest.hexdigest()[:16]
 
 

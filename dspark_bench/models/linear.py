@@ -39,8 +39,17 @@ class Linear:
 
 def _is_packable(weight: Tensor) -> bool:
     size_bytes = weight.numel() * weight.element_size()
-    known = weight.dtype in (torch.float32, torch.bfloat16)
-    return weight.device.type == "cpu" and known and size_bytes <= PACK_MAX_BYTES
+    is_known = weight.dtype == torch.float32 or (
+        weight.dtype == torch.bfloat16 and _can_pack_bfloat16()
+    )
+    return weight.device.type == "cpu" and is_known and size_bytes <= PACK_MAX_BYTES
+
+
+def _can_pack_bfloat16() -> bool:
+    """Whether this processor has the instructions; the stock product does without them."""
+    namespace = torch.ops.mkldnn
+    has_test = hasattr(namespace, "_is_mkldnn_bf16_supported")
+    return bool(has_test and namespace._is_mkldnn_bf16_supported())
 
 
 def _packed_product() -> _PackedProduct | None:

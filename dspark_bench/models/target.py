@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dspark_bench.core.errors import CheckpointError
+from dspark_bench.core.errors import CheckpointError, UsageError
 from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.checkpoint import (
     check_all_read,
@@ -19,12 +19,17 @@ from dspark_bench.models.checkpoint import (
     naming,
     read_tensors,
 )
-from dspark_bench.models.config import ModelConfig, parse_model_config, read_json
+from dspark_bench.models.config import ModelConfig, read_model_config
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import DecoderLayer, Rotary, Tensors, load_norm, take
 from dspark_bench.models.linear import Linear
 
 EMBEDDING_OUTPUT = -1
+_HEAD = "lm_head.weight"
+_CONTRADICTED_TIE = (
+    "the target's config.json says tie_word_embeddings=true, but its files hold an lm_head.weight "
+    "that differs from the embedding; the files' head is used, as transformers 5 does"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,10 @@ class Target(Protocol):
 
 
 class TargetModel:
-    """Weights and forward pass. Holds no request state: the cache is an argument."""
+    """Weights and forward pass. Holds no request state: the cache is an argument.
+
+    notes: what a reader of its figures must know about the checkpoint.
+    """
 
     def __init__(
         self, config: ModelConfig, tensors: Tensors, identity: str, device: torch.device
@@ -81,18 +89,18 @@ class TargetModel:
             DecoderLayer.load(tensors, f"model.layers.{i}.", config)
             for i in range(config.num_hidden_layers)
         ]
-        tied = config.tie_word_embeddings or "lm_head.weight" not in tensors
-        self.head_weight = self.embed if tied else take(tensors, "lm_head.weight", vocab, hidden)
+        self.head_weight = _head_weight(tensors, config, self.embed)
+        is_contradicted = config.tie_word_embeddings and self.head_weight is not self.embed
+        self.notes = (_CONTRADICTED_TIE,) if is_contradicted else ()
         self.lm_head = Linear(self.head_weight)
         self.rotary = Rotary(config, config.max_position_embeddings, device)
 
     @classmethod
     def load(cls, directory: Path, dtype: torch.dtype, device: torch.device) -> "TargetModel":
         """Read a model directory. Raises CheckpointError with the reason."""
-        source = directory / "config.json"
         if not directory.is_dir():
             raise CheckpointError(f"no checkpoint directory at {directory}")
-        config = parse_model_config(read_json(source), str(source))
+        config = read_model_config(directory)
         tensors = read_tensors(directory, dtype, device)
         with naming(directory):
             model = cls(config, tensors, content_hash(directory), device)
@@ -109,7 +117,16 @@ class TargetModel:
         return sum(matrix.num_weight_bytes for matrix in matrices)
 
     def new_cache(self, num_rows: int, max_len: int) -> KVCache:
-        """A cache for `num_rows` requests of up to `max_len` positions."""
+        """A cache for `num_rows` requests of up to `max_len` positions.
+
+        Raises UsageError for more positions than the target has.
+        """
+        most = self.config.max_position_embeddings
+        if not 1 <= max_len <= most:
+            raise UsageError(
+                f"max_len is {max_len}; valid for this target: 1 to {most} (its "
+                "max_position_embeddings)"
+            )
         depth = self.config.num_hidden_layers
         return KVCache(self.config, depth, num_rows, max_len, self.dtype, self.device)
 
@@ -138,3 +155,20 @@ class TargetModel:
         logits = self.lm_head(self.norm(chosen)).float()
         features = torch.cat([taps[i] for i in feature_layers], dim=-1) if feature_layers else None
         return TargetOutput(logits, features)
+
+
+def _head_weight(tensors: Tensors, config: ModelConfig, embed: Tensor) -> Tensor:
+    """The output head [V, D]: the embedding itself, or the one that the files hold.
+
+    What the files hold counts, whatever the configuration says (transformers 5 decides so too); an
+    untied head that is missing is a truncated checkpoint. Raises CheckpointError.
+    """
+    if _HEAD in tensors:
+        head = take(tensors, _HEAD, config.vocab_size, config.hidden_size)
+        return embed if config.tie_word_embeddings and torch.equal(head, embed) else head
+    if config.tie_word_embeddings:
+        return embed
+    raise CheckpointError(
+        f"checkpoint lacks the tensor {_HEAD!r}, and its config.json does not say "
+        "tie_word_embeddings=true; valid: the tensor in its files, or a tied head"
+    )

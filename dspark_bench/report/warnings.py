@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from dspark_bench.metrics.acceptance import FOREIGN, is_foreign
 from dspark_bench.metrics.noise_floor import within_floor
 from dspark_bench.metrics.speed_interval import FEW_UNITS
 from dspark_bench.report.noise import noisy_lines
@@ -22,6 +23,7 @@ def find_warnings(gathered: Gathered) -> tuple[str, ...]:
         *gathered.problems,
         *_states(gathered),
         *_environments(points),
+        *_about(points, looks_foreign, FOREIGN),
         *_losslessness(points),
         *_noise(points),
         *_floors(points),
@@ -29,6 +31,11 @@ def find_warnings(gathered: Gathered) -> tuple[str, ...]:
         *_output(points),
         *_notes(points),
     )
+
+
+def looks_foreign(point: Point) -> bool:
+    """Whether a point's drafter foresees next to nothing."""
+    return is_foreign(point.number("accepted_length"), point.number("acceptance_rate"))
 
 
 def _states(gathered: Gathered) -> list[str]:

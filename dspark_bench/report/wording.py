@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from dspark_bench.metrics.acceptance import FOREIGN
 from dspark_bench.metrics.gap import GAP_TERMS
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.report.changes import Change
 from dspark_bench.report.reading import Point
 from dspark_bench.report.recommend import Challenger, Recommendation
+from dspark_bench.report.warnings import looks_foreign
 
 TERM_NAMES = {
     "truncation": "drafts cut off or not verified (truncation)",
@@ -31,14 +33,16 @@ def headline(found: Sequence[Recommendation]) -> str:
 
 
 def answer(found: Recommendation) -> str:
-    """Winner, S with interval, theory, and the largest loss; no full stop."""
+    """Winner, S with interval, theory, and the largest loss or what explains it; no full stop."""
     winner = found.winner
     parts = [f"{winner.label} {_verdict(found)}: {times(winner.speedup)}"]
     theory = winner.point.number("speedup_theory")
     if theory is not None:
         parts.append(f"theory says {theory:.2f}")
     loss = largest_loss(winner.point)
-    if loss is not None:
+    if looks_foreign(winner.point):
+        parts.append(FOREIGN)
+    elif loss is not None:
         parts.append(f"the largest loss is {loss[0]} ({loss[1]:+.2f})")
     if found.level:
         parts.append(f"{_few([item.candidate.label for item in found.level])} may be as fast")

@@ -75,12 +75,13 @@ def hang_blocks(
     layers: tuple[int, ...],
     anchors: Tensor,
     gamma: int,
-    eos_token_id: int,
+    eos_token_ids: tuple[int, ...],
     decay: float,
 ) -> DraftTrainingBatch:
     """Run the target over tokens [N, S] and cut a block of `gamma` labels behind each anchor.
 
-    anchors [N, A] lie in 1..S-2. Slot k (1-based) is weighted exp(-(k-1)/decay).
+    anchors [N, A] lie in 1..S-2. Slot k (1-based) is weighted exp(-(k-1)/decay); nothing that
+    follows an end of sequence counts.
     """
     teacher = target.read(tokens, layers)
     offsets = torch.arange(gamma, device=tokens.device)
@@ -91,9 +92,9 @@ def hang_blocks(
     rows = torch.arange(tokens.shape[0], device=tokens.device)[:, None, None]
     labels = tokens[rows, places + 1]
     probs = torch.softmax(target.logits(teacher.last[rows, places]).float(), dim=-1)
-    is_open = torch.cat(
-        [torch.ones_like(labels[..., :1]), (labels[..., :-1] != eos_token_id).long()], dim=-1
-    ).cumprod(-1)
-    starts_open = (tokens[rows[..., 0], anchors] != eos_token_id).unsqueeze(-1)
+    ends = torch.tensor(eos_token_ids, dtype=tokens.dtype, device=tokens.device)
+    goes_on = ~torch.isin(labels[..., :-1], ends)
+    is_open = torch.cat([torch.ones_like(labels[..., :1]), goes_on.long()], dim=-1).cumprod(-1)
+    starts_open = ~torch.isin(tokens[rows[..., 0], anchors], ends).unsqueeze(-1)
     weights = torch.exp(-offsets / decay) * (is_inside & starts_open) * is_open
     return DraftTrainingBatch(tokens, teacher.features, anchors, labels, probs, weights)

@@ -220,5 +220,5 @@ def _hang(
     count = recipe.num_anchors(gamma, length)
     drawn = [rng.choice(np.arange(1, length - 1), count, replace=False) for _ in range(size)]
     anchors = torch.from_numpy(np.stack(drawn)).to(tokens.device)
-    eos = target.config.eos_token_ids[0] if target.config.eos_token_ids else -1
-    return hang_blocks(target, tokens, layers.pop(), anchors, gamma, eos, recipe.decay)
+    ends = target.config.eos_token_ids
+    return hang_blocks(target, tokens, layers.pop(), anchors, gamma, ends, recipe.decay)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import embedding, linear
 from transformers import AutoModelForCausalLM
 
-from dspark_bench.models.config import ModelConfig, parse_model_config, read_json
+from dspark_bench.models.config import ModelConfig, read_json, read_model_config
 
 EMBEDDING_OUTPUT = -1
 
@@ -27,9 +27,8 @@ class FrozenTarget:
     """A target that is only read. Its embedding and head serve the drafters too."""
 
     def __init__(self, directory: Path, device: torch.device) -> None:
-        path = directory / "config.json"
-        self.config: ModelConfig = parse_model_config(read_json(path), str(path))
-        self.raw_config = read_json(path)
+        self.config: ModelConfig = read_model_config(directory)
+        self.raw_config = read_json(directory / "config.json")
         model = AutoModelForCausalLM.from_pretrained(
             directory, dtype=torch.float32, attn_implementation="sdpa"
         )

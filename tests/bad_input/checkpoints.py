@@ -51,6 +51,21 @@ _CONFIGS: dict[str, tuple[Any, str]] = {
     "sliding windows": ({"use_sliding_window": True}, "use_sliding_window"),
     "another activation": ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
     "an activation that is a list": ({"hidden_act": ["silu"]}, "hidden_act"),
+    "an untied head that is missing": (
+        {"tie_word_embeddings": False},
+        "lacks the tensor 'lm_head.weight'",
+    ),
+    "a tie that is text": ({"tie_word_embeddings": "no"}, "tie_word_embeddings is 'no'"),
+    "sliding layers": ({"layer_types": ["sliding_attention"]}, "layer_types holds"),
+    "part of a rotation": ({"partial_rotary_factor": 0.5}, "partial_rotary_factor is 0.5"),
+    "experts": ({"num_experts": 8}, "num_experts is 8"),
+    "quantised weights": ({"quantization_config": {"quant_method": "awq"}}, "quant_method 'awq'"),
+    "a key that nobody knows": ({"final_logit_softcapping": 30.0}, "'final_logit_softcapping'"),
+    "two rotary bases": (
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}},
+        "rope_theta is 500000; they must be equal",
+    ),
+    "another task": ({"architectures": ["Qwen3ForSequenceClassification"]}, "architectures is"),
 }
 _DRAFTS: dict[str, tuple[Any, str]] = {
     "another architecture": ({"architectures": ["LlamaForCausalLM"]}, "LlamaForCausalLM"),
@@ -75,6 +90,18 @@ _DRAFTS: dict[str, tuple[Any, str]] = {
     "more layers than there are": ({"num_hidden_layers": 5}, "lacks the tensor"),
     "heads that do not divide": ({"num_key_value_heads": 0}, "num_key_value_heads is 0"),
     "a fork's extension": ({"dflash_query_causal": True}, "dflash_query_causal"),
+    "slots that leave the anchor out": (
+        {"sample_from_anchor": False},
+        "sample_from_anchor is False",
+    ),
+    "a causal block": (
+        {"dflash_config": {"causal_head": True}},
+        "dflash_config.causal_head is True",
+    ),
+    "sliding layers": ({"layer_types": ["sliding_attention"] * 2}, "layer_types holds 'sliding_at"),
+    "a reduced vocabulary": ({"draft_vocab_size": 32}, "draft_vocab_size is 32"),
+    "a target of another depth": ({"num_target_layers": 9}, "num_target_layers 9, its target 4"),
+    "another library's layout": ({"speculators_model_type": "dspark"}, "speculators_model_type"),
 }
 _TEXTS: dict[str, tuple[str | bytes, str]] = {
     "empty": (b"", "config.json"),
@@ -145,7 +172,15 @@ _FILES: dict[str, tuple[Prepare, str]] = {
     ),
     "drafter: no Markov head": (
         both(remove("semi_ar"), lambda box: (box / "parallel").rename(box / "semi_ar")),
-        "markov_rank is 0",
+        "markov_rank is 0: a DFlash checkpoint, not a DSpark one; use drafter=parallel",
+    ),
+    "target: broken generation settings": (
+        write("target/generation_config.json", "{"),
+        "generation_config.json is not valid JSON",
+    ),
+    "target: an end token outside the vocabulary among the generation settings": (
+        write("target/generation_config.json", '{"eos_token_id": [0, 5000]}'),
+        "generation_config.json: eos_token_id is [0, 5000]",
     ),
 }
 

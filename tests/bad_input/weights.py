@@ -100,6 +100,18 @@ _WEIGHTS: dict[str, tuple[Prepare, str]] = {
         tensors("semi_ar", lambda t: t.update({"layers.7.mlp.up_proj.weight": torch.ones(2)})),
         "layers.7.mlp.up_proj.weight",
     ),
+    "drafter: a table of a reduced vocabulary": (
+        tensors("semi_ar", lambda t: t.update({"d2t": torch.zeros(32, dtype=torch.int64)})),
+        "holds the tensor 'd2t', not asked for by its config.json: a reduced vocabulary",
+    ),
+    "drafter: a gate beside a head without one": (
+        tensors("semi_ar", lambda t: t.update({"markov_head.gate_proj.bias": torch.ones(8)})),
+        "the head that markov_head_type 'gated' names",
+    ),
+    "target: eight-bit numbers": (
+        tensors("target", lambda t: t.update({_EMBED: t[_EMBED].to(torch.float8_e4m3fn)})),
+        "has dtype float8_e4m3fn: quantised weights are not read",
+    ),
     "drafter: no tensor at all": (
         tensors("semi_ar", lambda t: t.clear()),
         "lacks the tensor",

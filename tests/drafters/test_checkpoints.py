@@ -14,7 +14,7 @@ from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.drafters.sequential_heads import VanillaHead
 from dspark_bench.models.checkpoint import read_tensors, write_checkpoint
-from dspark_bench.models.draft_config import BLOCK_ARCHITECTURES, read_draft_config
+from dspark_bench.models.draft_config import DSPARK, read_draft_config
 from dspark_bench.training.drafter_batch import hang_blocks
 from tests import tiny
 
@@ -24,7 +24,7 @@ def test_incremental_drafting_equals_the_training_forward(name: str) -> None:
     """Context fed in two chunks, rows out of order, two requests: same probabilities."""
     tokens = torch.randint(1, tiny.VOCAB, (2, 50), generator=torch.Generator().manual_seed(3))
     anchors, gamma = torch.tensor([[30], [21]]), 5
-    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, anchors, gamma, -1, 4.0)
+    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, anchors, gamma, (), 4.0)
     model = tiny.trainable(name)
     model.module.load_state_dict(read_tensors(tiny.drafter_dir(name), torch.float32, tiny.CPU))
     drafter = tiny.drafter(name)
@@ -112,7 +112,7 @@ def test_released_layout_with_copies_drafts_the_same(tmp_path: Path, name: str) 
 
 def test_the_markov_table_is_the_product_of_its_factors(monkeypatch: pytest.MonkeyPatch) -> None:
     directory = tiny.drafter_dir("semi_ar_vanilla")
-    config = read_draft_config(directory, BLOCK_ARCHITECTURES)
+    config = read_draft_config(directory, DSPARK)
     tensors = read_tensors(directory, torch.float32, tiny.CPU)
     previous, hidden = torch.arange(5), torch.zeros(5, 32)
     by_table, _ = VanillaHead(config, tensors).bias(previous, hidden, None)
@@ -122,11 +122,34 @@ def test_the_markov_table_is_the_product_of_its_factors(monkeypatch: pytest.Monk
     assert by_table.abs().max() > 0.1
 
 
-def test_dflash_over_dspark_files_drops_the_head_that_judges_other_drafts() -> None:
-    assert not ParallelDrafter(
-        tiny.drafter_dir("semi_ar_vanilla"), tiny.target()
-    ).spec.has_confidence
+def test_a_dflash_checkpoint_may_judge_its_own_drafts() -> None:
     assert ParallelDrafter(tiny.drafter_dir("parallel"), tiny.target()).spec.has_confidence
+
+
+@pytest.mark.parametrize(
+    ("drafter", "checkpoint", "says"),
+    [
+        (
+            "parallel",
+            "semi_ar_vanilla",
+            "a DSpark checkpoint, not a DFlash one; use drafter=semi_ar",
+        ),
+        (
+            "semi_ar_vanilla",
+            "parallel",
+            "a DFlash checkpoint, not a DSpark one; use drafter=parallel",
+        ),
+        ("parallel", "ar", "architecture is 'Qwen3Eagle3Model'.*use drafter=ar"),
+        ("semi_ar_rnn", "ar", "architecture is 'Qwen3Eagle3Model'.*use drafter=ar"),
+        ("ar", "parallel", "architecture is 'Qwen3DSparkModel'.*use drafter=parallel"),
+        ("ar", "semi_ar_gated", "architecture is 'Qwen3DSparkModel'.*use drafter=semi_ar"),
+    ],
+)
+def test_another_layout_names_the_drafter_that_reads_it(
+    drafter: str, checkpoint: str, says: str
+) -> None:
+    with pytest.raises(CheckpointError, match=says):
+        tiny.drafter(drafter, tiny.drafter_dir(checkpoint))
 
 
 @pytest.mark.parametrize(
@@ -141,6 +164,32 @@ def test_dflash_over_dspark_files_drops_the_head_that_judges_other_drafts() -> N
         ("semi_ar_vanilla", {"markov_rank": 9}, r"markov_w\d\.weight' has shape"),
         ("semi_ar_vanilla", {"log_snr_conditioning": True}, "log_snr_conditioning"),
         ("ar", {"ttt_length": None}, "lacks the key 'ttt_length'"),
+        ("ar", {"draft_num_hidden_layers": 2}, "draft_num_hidden_layers is 2"),
+        ("ar", {"markov_rank": 8}, "markov_rank is 8"),
+        ("ar", {"norm_before_residual": True}, "norm_before_residual is True"),
+        ("semi_ar_vanilla", {"sample_from_anchor": False}, "sample_from_anchor is False; valid: T"),
+        (
+            "parallel",
+            {"dflash_config": {"causal_head": True}},
+            r"dflash_config\.causal_head is True",
+        ),
+        ("parallel", {"causal_head": True}, "causal_head is True; valid: False"),
+        ("parallel", {"dflash_config": {"mask_token_id": 2}}, r"mask_token_id is 2; valid: 1"),
+        ("parallel", {"dflash_config": {"layer_drop": 2}}, r"'dflash_config\.layer_drop' \(2\)"),
+        ("parallel", {"dflash_config": [1]}, r"dflash_config is \[1\]; valid: an object"),
+        ("parallel", {"layer_types": ["sliding_attention"] * 2}, "layer_types holds 'sliding_att"),
+        ("ar", {"layer_types": ["sliding_attention"]}, "layer_types holds 'sliding_attention'"),
+        ("ar", {"draft_vocab_size": 32}, "draft_vocab_size is 32; valid: a whole number, 64 to 64"),
+        ("parallel", {"draft_vocab_size": 32}, "draft_vocab_size is 32"),
+        ("parallel", {"target_hidden_size": 64}, "target_hidden_size is 64"),
+        ("parallel", {"num_target_layers": 5}, "num_target_layers 5, its target 4 layers"),
+        ("parallel", {"enable_confidence_head": "yes"}, "enable_confidence_head is 'yes'"),
+        ("parallel", {"enable_confidence_head": False}, r"'confidence_head\..*enable_confidence"),
+        ("parallel", {"speculators_model_type": "dflash"}, "'speculators_model_type'"),
+        ("parallel", {"confidence_temperatures": [1.0]}, "'confidence_temperatures'"),
+        ("parallel", {"quantization_config": {"quant_method": "gptq"}}, "quant_method 'gptq'"),
+        ("semi_ar_gated", {"markov_head_type": "vanilla"}, "gate_proj.*markov_head_type 'gated'"),
+        ("semi_ar_rnn", {"markov_head_type": "vanilla"}, "joint_proj.*markov_head_type 'rnn'"),
     ],
 )
 def test_unfit_drafters_are_explained(
@@ -154,3 +203,29 @@ def test_asking_for_another_head_than_the_checkpoint_holds_is_refused() -> None:
     path = tiny.drafter_dir("semi_ar_rnn")
     with pytest.raises(CheckpointError, match=r"drafter\.head is 'gated'.*holds 'rnn'"):
         SemiAutoregressiveDrafter(path, tiny.target(), head="gated")
+
+
+@pytest.mark.parametrize("name", tiny.DRAFTERS)
+@pytest.mark.parametrize("extra", ["d2t", "t2d", "markov_head.gate.weight", "adapter.weight"])
+def test_a_tensor_that_no_drafter_reads_is_named(tmp_path: Path, name: str, extra: str) -> None:
+    path = released(tmp_path, name)
+    tensors = read_tensors(path, torch.float32, tiny.CPU)
+    write_checkpoint(path, {**tensors, extra: torch.ones(3)}, torch.float32)
+    with pytest.raises(CheckpointError, match=f"holds the tensor '{extra}', not asked for"):
+        tiny.drafter(name, path)
+
+
+@pytest.mark.parametrize("name", ["parallel", "ar"])
+def test_what_a_config_repeats_or_merely_notes_changes_nothing(tmp_path: Path, name: str) -> None:
+    path = released(
+        tmp_path,
+        name,
+        num_anchors=512,
+        loss_decay_gamma=4.0,
+        sample_from_anchor=True,
+        draft_vocab_size=tiny.VOCAB,
+        dflash_config={"target_layer_ids": list(tiny.LAYERS), "causal_head": False},
+        layer_types=["full_attention"] * 2,
+        sliding_window=64,
+    )
+    assert tiny.drafter(name, path).spec == tiny.drafter(name).spec

@@ -22,7 +22,7 @@ from tests import tiny
 def test_blocks_end_at_the_document_and_at_the_window() -> None:
     tokens = torch.tensor([[5, 6, 7, tiny.EOS, 8, 9, 10, 11]])
     anchors = torch.tensor([[1, 3, 5]])
-    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, anchors, 3, tiny.EOS, 4.0)
+    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, anchors, 3, (tiny.EOS,), 4.0)
     assert batch.labels[0, 0].tolist() == [7, tiny.EOS, 8]
     weights = torch.exp(-torch.arange(3) / 4.0)
     assert torch.allclose(batch.weights[0, 0], weights * torch.tensor([1, 1, 0]))
@@ -32,7 +32,7 @@ def test_blocks_end_at_the_document_and_at_the_window() -> None:
 
 def test_target_probabilities_belong_to_the_labels() -> None:
     tokens = torch.randint(1, tiny.VOCAB, (1, 20), generator=torch.Generator().manual_seed(0))
-    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, torch.tensor([[4]]), 3, -1, 4.0)
+    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, torch.tensor([[4]]), 3, (), 4.0)
     with torch.no_grad():
         probs = torch.softmax(tiny.qwen()(tokens).logits[0, 4:7], -1)
     assert torch.allclose(batch.target_probs[0, 0], probs, atol=1e-5)
@@ -108,7 +108,7 @@ def test_a_block_knows_nothing_after_its_anchor(kind: type[BlockModel]) -> None:
     anchors = torch.tensor([[8]])
 
     def logits(changed: torch.Tensor) -> torch.Tensor:
-        batch = hang_blocks(tiny.frozen(), changed, tiny.LAYERS, anchors, 3, -1, 4.0)
+        batch = hang_blocks(tiny.frozen(), changed, tiny.LAYERS, anchors, 3, (), 4.0)
         with torch.no_grad():
             return model.scores(batch).logits
 
@@ -123,7 +123,7 @@ def test_context_entries_hold_the_token_after_them() -> None:
         for kind in (BlockModel, NextTokenBlockModel)
     )
     tokens = torch.randint(2, tiny.VOCAB, (1, 12), generator=torch.Generator().manual_seed(4))
-    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, torch.tensor([[8]]), 3, -1, 4.0)
+    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, torch.tensor([[8]]), 3, (), 4.0)
     swapped = batch.tokens.clone()
     swapped[0, 5] = 2 + (swapped[0, 5] - 1) % (tiny.VOCAB - 2)
     other = replace(batch, tokens=swapped)  # the features stay
@@ -135,7 +135,7 @@ def test_context_entries_hold_the_token_after_them() -> None:
 def test_slots_start_from_the_entry_before_the_anchor() -> None:
     """With attention silenced, a block knows only what its slots start from."""
     tokens = torch.randint(2, tiny.VOCAB, (1, 12), generator=torch.Generator().manual_seed(4))
-    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, torch.tensor([[8]]), 3, -1, 4.0)
+    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, torch.tensor([[8]]), 3, (), 4.0)
 
     def reads(kind: type[BlockModel], place: int) -> bool:
         model = kind(tiny.frozen(), BlockRecipe(tiny.LAYERS, 1, 2, 16, 0))
