@@ -113,11 +113,13 @@ class Findings:
 
     expected_acceptance [D, K]: sum over the vocabulary of min(target, draft) at each verified slot,
     0 elsewhere, None when greedy; margins [B, K+1]: gap between the two largest target logits per
-    row, greedy only.
+    row, greedy only, as are largest and best [B, K+1]: the largest logit, and its token.
     """
 
     expected_acceptance: Tensor | None = None
     margins: Tensor | None = None
+    largest: Tensor | None = None
+    best: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +236,8 @@ class RequestRecord:
 
     finish_reason: `eos`, `length`, or one of `UNSERVED`; those have no tokens, and NaN for the
     times of what never happened. margins: gap between the two largest target logits at each token,
-    kept for greedy runs only.
+    negative where the token is not that of the largest, kept for greedy runs only; tie_limits: the
+    largest gap there that rounding explains.
     """
 
     request_id: int
@@ -248,6 +251,7 @@ class RequestRecord:
     first_token_s: float
     finished_s: float
     margins: tuple[float, ...] = ()
+    tie_limits: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,12 +84,17 @@ def expected_overlaps(probs: Tensor, proposal: Proposal, verify_lens: Sequence[i
     return table
 
 
-def greedy_margins(logits: Tensor, num_slots: int, verify_lens: Sequence[int]) -> Tensor:
-    """Gap between the two largest logits [B, K+1]; rows past a request's verify length repeat its
-    last. logits [N, V]: each request's 1 + verify_len rows, at most num_slots + 1.
+def greedy_margins(logits: Tensor, num_slots: int, verify_lens: Sequence[int]) -> Findings:
+    """The two largest logits of every row; rows past a request's verify length repeat its last.
+
+    logits [N, V]: each request's 1 + verify_len rows, at most num_slots + 1.
     """
     top = logits.topk(2, dim=-1).values
-    return _per_request(top[:, 0] - top[:, 1], verify_lens, num_slots)
+    return Findings(
+        margins=_per_request(top[:, 0] - top[:, 1], verify_lens, num_slots),
+        largest=_per_request(top[:, 0], verify_lens, num_slots),
+        best=_per_request(logits.argmax(-1), verify_lens, num_slots),
+    )
 
 
 def _decide_greedy(
@@ -98,9 +103,7 @@ def _decide_greedy(
     best = logits.argmax(-1)
     num_slots = 0 if proposal is None else proposal.token_ids.shape[1]
     verdict = _judge_greedy(best, proposal, verify_lens)
-    return ExactDecision(
-        verdict, lambda: Findings(margins=greedy_margins(logits, num_slots, verify_lens))
-    )
+    return ExactDecision(verdict, lambda: greedy_margins(logits, num_slots, verify_lens))
 
 
 def _judge_greedy(best: Tensor, proposal: Proposal | None, verify_lens: Sequence[int]) -> Verdict:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dspark_bench.core.near_tie import tie_limit
 from dspark_bench.core.sampling import Verdict
 from dspark_bench.core.types import ContextUpdate, CycleRecord, Findings, Proposal, RequestRecord
 from dspark_bench.engine.batch import VerifyBatch
@@ -104,17 +105,32 @@ class Commit:
             features=features[chosen[0]],
         )
 
-    def note(self, proposal: Proposal | None, findings: Findings) -> DraftNotes:
-        """Read what is for the records alone: off the clock. Appends margins to the states."""
+    def note(self, proposal: Proposal | None, findings: Findings, dtype: torch.dtype) -> DraftNotes:
+        """Read what is for the records alone: off the clock. Appends margins to the states.
+
+        dtype: what the target computes in.
+        """
         if findings.margins is not None:
-            for outcome, margins in zip(self.outcomes, findings.margins.tolist(), strict=True):
-                outcome.state.margins.extend(margins[: len(outcome.emitted)])
+            self._note_margins(findings.margins, findings.largest, findings.best, dtype)
         confidence = None if proposal is None else proposal.confidence
         expected = findings.expected_acceptance
         return DraftNotes(
             [] if confidence is None else confidence.tolist(),
             [] if expected is None else expected.tolist(),
         )
+
+    def _note_margins(
+        self, margins: Tensor, largest: Tensor | None, best: Tensor | None, dtype: torch.dtype
+    ) -> None:
+        tables = [None if table is None else table.tolist() for table in (largest, best)]
+        for place, row in enumerate(margins.tolist()):
+            outcome = self.outcomes[place]
+            sizes, tops = (None if table is None else table[place] for table in tables)
+            for slot, token in enumerate(outcome.emitted):
+                is_best = tops is None or tops[slot] == token
+                outcome.state.margins.append(row[slot] if is_best else -row[slot])
+                if sizes is not None:
+                    outcome.state.tie_limits.append(tie_limit(dtype, sizes[slot]))
 
     def retire(self, now_s: float) -> list[RequestRecord]:
         """Stamp first tokens, and the records of the requests that ended."""

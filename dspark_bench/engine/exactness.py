@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dspark_bench.core.near_tie import is_near_tie
 from dspark_bench.core.protocols import Drafter, Scheduler
 from dspark_bench.core.types import PlanContext, Request, RunResult, SamplingParams
 from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget, count_sequences
@@ -20,7 +21,6 @@ from dspark_bench.models.target import TargetModel
 
 P_MIN = 1e-4
 Z_MAX = 4.0
-NEAR_TIE = 1e-3
 
 ServeMarkov = Callable[[MarkovTarget, MarkovDrafter, Sequence[Request], int], RunResult]
 """(target, drafter, requests, gamma) -> records, under the scheduler that is being checked."""
@@ -132,8 +132,8 @@ def tilt_check(
 def same_outputs_check(name: str, first: RunResult, second: RunResult) -> CheckResult:
     """Whether two greedy runs emit the same tokens, up to near-ties.
 
-    The first difference of a request is a near-tie if either side's logit margin there is at most
-    `NEAR_TIE`; what follows it is not compared.
+    The first difference of a request is a near-tie if rounding explains both sides' logit margins
+    there (`core.near_tie`); what follows it is not compared.
     """
     others = {record.request_id: record for record in second.requests}
     ties: list[float] = []
@@ -146,8 +146,10 @@ def same_outputs_check(name: str, first: RunResult, second: RunResult) -> CheckR
             if len(record.output_tokens) != len(other.output_tokens):
                 violations.append(f"{record.prompt_id} (length)")
             continue
-        margin = min(record.margins[place], other.margins[place])
-        if margin <= NEAR_TIE:
+        margins = (record.margins[place], other.margins[place])
+        margin = min(margins)
+        limits = (*record.tie_limits[place : place + 1], *other.tie_limits[place : place + 1])
+        if is_near_tie(margins, limits):
             ties.append(margin)
         else:
             violations.append(f"{record.prompt_id} at token {place} (margin {margin:.2g})")

@@ -33,6 +33,7 @@ class ActiveRequest:
     noise: Floats | None = None
     output: list[int] = field(default_factory=list)
     margins: list[float] = field(default_factory=list)
+    tie_limits: list[float] = field(default_factory=list)
 
     @property
     def needs_prefill(self) -> bool:
@@ -66,4 +67,5 @@ class ActiveRequest:
             first_token_s=self.first_token_s,
             finished_s=now_s,
             margins=tuple(self.margins),
+            tie_limits=tuple(self.tie_limits),
         )

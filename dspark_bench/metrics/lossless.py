@@ -12,10 +12,11 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
+from dspark_bench.core.near_tie import is_near_tie
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE, measured, served
 
-NEAR_TIE_MARGIN: Final = 1e-3
 PAIR_KEY: Final = ["repeat", "block", "prompt_id", "occurrence"]
+_OUTPUT: Final = ("output_tokens", "margins", "tie_limits")
 
 Evidence = Literal["exact", "near_tie", "violated", "untested", "simulated"]
 
@@ -24,8 +25,9 @@ Evidence = Literal["exact", "near_tie", "violated", "untested", "simulated"]
 class Divergence:
     """First token at which two outputs of a prompt differ.
 
-    position: index in the output; margin: the smaller of the two arms' logit margins there, None
-    where neither was recorded (then nothing excuses the divergence).
+    position: index in the output; margin: the smaller of the two arms' logit margins there,
+    negative where an arm emitted a token that was not its largest, None where neither was recorded;
+    is_near_tie: whether rounding explains both (`core.near_tie`).
     """
 
     prompt_id: str
@@ -109,32 +111,40 @@ def check_greedy(requests: pd.DataFrame, control: pd.DataFrame | None = None) ->
 
 def compare_outputs(left: pd.DataFrame, right: pd.DataFrame, key: Sequence[str]) -> Comparison:
     """Compare outputs that agree in `key`; `occurrence` counts a prompt's repetitions in a turn."""
-    columns = [*key, "output_tokens", "margins"]
-    pairs = _numbered(left)[columns].merge(
-        _numbered(right)[columns], on=list(key), how="outer", indicator=True
+    pairs = _numbered(left, key).merge(
+        _numbered(right, key), on=list(key), how="outer", indicator=True
     )
     both = pairs[pairs["_merge"] == "both"]
-    ours = map(_Output, both["output_tokens_x"], both["margins_x"])
-    theirs = map(_Output, both["output_tokens_y"], both["margins_y"])
+    ours, theirs = (
+        map(_Output, *(both[f"{name}_{side}"] for name in _OUTPUT)) for side in ("x", "y")
+    )
     found = map(_first_divergence, both["prompt_id"], ours, theirs)
     divergences = tuple(divergence for divergence in found if divergence is not None)
     return Comparison(len(both), len(pairs) - len(both), divergences)
 
 
-def _numbered(requests: pd.DataFrame) -> pd.DataFrame:
+def _numbered(requests: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
+    """The key and the outputs. Older results know no limits of ties: float32's holds for them."""
     turn = ["repeat", "block", "prompt_id"]
-    return requests.assign(occurrence=requests.groupby(turn).cumcount())
+    known = requests.assign(occurrence=requests.groupby(turn).cumcount())
+    if "tie_limits" not in known:
+        known = known.assign(tie_limits=None)
+    return known[[*key, *_OUTPUT]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Output:
     tokens: Sequence[int]
     margins: Sequence[float] | None
+    tie_limits: Sequence[float] | None
 
-    def margin(self, position: int) -> float | None:
-        if self.margins is None or position >= len(self.margins):
-            return None
-        return float(self.margins[position])
+    def at(self, position: int) -> tuple[list[float], list[float]]:
+        """Margin and limit there, each as a list of none or one."""
+        margins, limits = (
+            [] if known is None else [float(value) for value in known[position : position + 1]]
+            for known in (self.margins, self.tie_limits)
+        )
+        return margins, limits
 
 
 def _first_divergence(prompt_id: str, left: _Output, right: _Output) -> Divergence | None:
@@ -146,8 +156,7 @@ def _first_divergence(prompt_id: str, left: _Output, right: _Output) -> Divergen
     if not unequal.size and len(left.tokens) == len(right.tokens):
         return None
     position = int(unequal[0]) if unequal.size else shared
-    margins = [m for m in (left.margin(position), right.margin(position)) if m is not None]
-    margin = min(margins) if margins else None
-    is_token = bool(unequal.size)
-    is_near_tie = is_token and margin is not None and margin <= NEAR_TIE_MARGIN
-    return Divergence(prompt_id, position, margin, is_near_tie)
+    (ours_there, our_limit), (theirs_there, their_limit) = left.at(position), right.at(position)
+    margins = [*ours_there, *theirs_there]
+    is_tie = bool(unequal.size) and is_near_tie(margins, [*our_limit, *their_limit])
+    return Divergence(prompt_id, position, min(margins, default=None), is_tie)

@@ -14,7 +14,10 @@ _CONFIGS: dict[str, tuple[Any, str]] = {
     ),
     "no layers": ({"num_hidden_layers": 0}, "num_hidden_layers is 0"),
     "negative layers": ({"num_hidden_layers": -2}, "num_hidden_layers is -2"),
-    "more layers than there are": ({"num_hidden_layers": 9}, "lacks the tensor"),
+    "more layers than there are": (
+        {"num_hidden_layers": 9},
+        "num_target_layers 4, its target 9 layers",
+    ),
     "layers without end": ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000"),
     "no heads": ({"num_attention_heads": 0}, "num_attention_heads is 0"),
     "no key heads": ({"num_key_value_heads": 0}, "num_key_value_heads is 0"),

@@ -70,3 +70,33 @@ def test_control_counts_divergences_without_speculation() -> None:
 def test_sampled_output_is_untested_until_the_distribution_checks_decide() -> None:
     assert (LosslessResult().evidence, LosslessResult().is_lossless) == ("untested", None)
     assert LosslessResult(has_passed_distribution=True).is_lossless is True
+
+
+def _half(ours: tuple[float, ...], limit: float) -> list[dict[str, object]]:
+    """A difference at token 1 in bfloat16, with the margins and the limit there."""
+    rows = _pair((1, 2, 3), (1, 9, 3), ours)
+    return [row | {"tie_limits": (0.2, limit, 0.2)} for row in rows]
+
+
+def test_the_limit_of_a_tie_is_that_of_the_type_and_the_logit_there() -> None:
+    rows = _half((4.0, 0.06, 3.0), 0.125)
+    assert check_greedy(pd.DataFrame(rows)).evidence == "near_tie"
+    rows = _half((4.0, 0.06, 3.0), 0.1)  # the baseline's margin is 0.12
+    assert check_greedy(pd.DataFrame(rows)).evidence == "violated"
+    rows = [{k: v for k, v in row.items() if k != "tie_limits"} for row in rows]
+    assert check_greedy(pd.DataFrame(rows)).evidence == "violated"
+
+
+def test_a_margin_of_zero_excuses_a_tie_and_nothing_else() -> None:
+    tie = _pair((1, 2), (1, 9), (4.0, 0.0))
+    assert check_greedy(pd.DataFrame(tie)).evidence == "near_tie"
+    wide = [tie[0], tie[1] | {"margins": (4.0, 2.5)}]
+    assert check_greedy(pd.DataFrame(wide)).evidence == "violated"
+
+
+def test_a_token_that_was_not_the_largest_is_never_excused() -> None:
+    rows = _half((4.0, -1e-4, 3.0), 0.5)
+    result = check_greedy(pd.DataFrame(rows))
+    assert result.evidence == "violated"
+    assert result.comparison is not None
+    assert result.comparison.divergences[0].margin == -2e-4
