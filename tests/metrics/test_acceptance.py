@@ -6,6 +6,7 @@ import pytest
 
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics import acceptance
+from dspark_bench.metrics.acceptance import is_foreign
 from dspark_bench.metrics.sums import Pooling, collect_sums
 from tests.metrics.records import both_arms, cycle, drafted, numbered, total_of
 
@@ -84,3 +85,21 @@ def test_cycle_without_request_is_an_error() -> None:
 
     with pytest.raises(ResultsError, match="request 7"):
         collect_sums(numbered([drafted(4, 1, request_id=7)]), both_arms(), Pooling(4))
+
+
+@pytest.mark.parametrize(
+    ("length", "rate", "expected"),
+    [
+        (1.0, 0.0, True),
+        (1.09, 0.05, True),
+        (1.1, 0.05, False),
+        (1.05, 0.6, False),  # a scheduler that verifies little of a good drafter
+        (1.0, None, False),  # nothing was verified
+        (None, None, False),
+        (2.4, 0.4, False),
+    ],
+)
+def test_next_to_no_accepted_draft_is_a_question(
+    length: float | None, rate: float | None, expected: bool
+) -> None:
+    assert is_foreign(length, rate) is expected
