@@ -25,6 +25,7 @@ def tiny_overrides(zoo: TinyZoo, folder: Path, *more: str) -> list[str]:
         "measure.warmup_requests=1",
         "measure.calibration_requests=2",
         "measure.agreement_requests=1",
+        "measure.law_tokens=0",
         "engine=cpu",
         "engine.threads=1",
         *more,

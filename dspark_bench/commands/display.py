@@ -208,6 +208,9 @@ def result_cells(row: Row) -> list[str]:
 def divergence_lines(label: str, lossless: dict[str, Any]) -> list[str]:
     """Where greedy outputs of the arms differ, with the margins, and the control beside it."""
     comparison, control = lossless.get("comparison"), lossless.get("control")
+    failed = lossless.get("failed_checks") or ()
+    if failed:
+        return [f"{label}: not the target's law: {check}" for check in failed]
     if not comparison or not comparison["divergences"]:
         return []
     margins = [divergence["margin"] for divergence in comparison["divergences"]]

@@ -1,13 +1,10 @@
 """`dspark-bench verify`: the exactness checks for a drafter and a scheduler, ours or a user's.
 
-What passes is written beside the results, where a sweep of the same pair finds it and may call its
-sampled output lossless.
+What passes is written beside the results, where a sweep under the same settings finds it and calls
+its sampled output verified.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -16,48 +13,43 @@ from rich.table import Table
 from dspark_bench.commands.sweep import SweepRequest, single_point
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.errors import RegressionError
-from dspark_bench.core.types import Request, RunResult, SamplingParams
+from dspark_bench.core.types import RunResult, SamplingParams
+from dspark_bench.engine.emitted_law import emitted_law_check
 from dspark_bench.engine.engine import Engine, EngineConfig
-from dspark_bench.engine.exactness import (
-    CheckResult,
-    distribution_check,
-    non_anticipation_check,
-    same_outputs_check,
-    tilt_check,
-)
-from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget
+from dspark_bench.engine.exactness import CheckResult, same_outputs_check, tilt_check
+from dspark_bench.engine.forced_contract import forced_contract
 from dspark_bench.loads.closed import ClosedLoad
+from dspark_bench.machine.environment import read_environment
 from dspark_bench.measure.build import (
     ModelCache,
     PointObjects,
-    build_acceptance,
     build_point,
     choose_threads,
     refuse_simulated,
 )
-from dspark_bench.measure.build_scheduler import (
-    CLIFF_SURFACE,
-    EXAMPLE_SURFACE,
-    SchedulerParts,
-    build_scheduler,
-    check_confidence,
-)
+from dspark_bench.measure.build_scheduler import build_scheduler, check_confidence
 from dspark_bench.measure.calibration_file import find_calibration
+from dspark_bench.measure.law_checks import (
+    LAWS,
+    requests_for,
+    scheduler_checks,
+    serve_texts,
+)
 from dspark_bench.measure.predictions import row_length
-from dspark_bench.measure.verification import verification_path
+from dspark_bench.measure.verification import verification_path, write_verification
 from dspark_bench.schedulers.fixed import FixedScheduler
 
 DISTRIBUTION_REQUESTS = 40_000
-DISTRIBUTION_LENGTH = 4
-DISTRIBUTION_BATCH = 1024
-ANTICIPATION_TRIALS = 200
-LAWS = SchedulerParts(EXAMPLE_SURFACE)
-CLIFF = SchedulerParts(CLIFF_SURFACE)
+EMITTED_TOKENS = 16_384
+MOST_TEXTS = 512
 BATCH = 8
 
 
 def run_verify(request: SweepRequest, console: Console) -> None:
-    """Check one configuration and print the table. Raises RegressionError if a check fails."""
+    """Check one configuration and print the table. Raises RegressionError if a check fails.
+
+    A broken contract is no inexact output: it is shown, and what rests on it refuses the drafter.
+    """
     planned = single_point(request, "verify")
     point, identity = planned.config, planned.identity
     refuse_simulated(point, "verify")
@@ -65,81 +57,62 @@ def run_verify(request: SweepRequest, console: Console) -> None:
     found = find_calibration(point, identity.target_hash, identity.drafter_hash)
     objects = build_point(point, ModelCache(), found.stored)
     check_confidence(build_scheduler(point, LAWS), objects.drafter, point)
-    results = [*scheduler_checks(point), *drafter_checks(point, objects)]
-    console.print(_table(point, results))
-    path = verification_path(point, identity)
-    _write(path, results)
+    results = [*scheduler_checks(point, DISTRIBUTION_REQUESTS), *greedy_checks(point, objects)]
+    laws, contract = sampled_checks(point, objects)
+    results += laws
+    console.print(_table(point, results, contract))
+    if contract is not None and not contract.is_passed:
+        console.print(
+            f"contract broken: {contract.detail}. Its output is judged above; agreement curves and "
+            "acceptance=replay, which force tokens, are not measured with it",
+            soft_wrap=True,
+        )
+    write_verification(verification_path(point, identity, read_environment()), results)
     failed = [result.name for result in results if not result.is_passed]
     if failed:
         raise RegressionError(f"not exact: {', '.join(failed)}")
 
 
-def scheduler_checks(point: PointConfig) -> list[CheckResult]:
-    """What the scheduler promises, the joint law of several tokens under it, non-anticipation."""
-
-    def serve(
-        target: MarkovTarget, drafter: MarkovDrafter, requests: Sequence[Request], gamma: int
-    ) -> RunResult:
-        engine = Engine(
-            target,
-            drafter,
-            build_scheduler(point, LAWS),
-            build_acceptance(point),
-            SamplingParams(),
-            gamma,
-            EngineConfig(DISTRIBUTION_BATCH, 2 * DISTRIBUTION_LENGTH + gamma),
-            lambda: 0.0,
-        )
-        return engine.run(requests, ClosedLoad(DISTRIBUTION_BATCH), point.seed)
-
-    gamma = max(1, min(point.gamma, DISTRIBUTION_LENGTH))
-    law = distribution_check(serve, DISTRIBUTION_REQUESTS, gamma, DISTRIBUTION_LENGTH)
-    spec = build_scheduler(point, LAWS).spec
-    if spec.needs_hindsight:
-        causal = CheckResult("non_anticipation", False, "is told the accepted lengths beforehand")
-    else:
-        causal = non_anticipation_check(
-            lambda: build_scheduler(point, CLIFF), point.gamma, ANTICIPATION_TRIALS, point.seed
-        )
-    promise = CheckResult(
-        "promise",
-        spec.is_non_anticipating,
-        "promises to look at no later token" if spec.is_non_anticipating else "says it looks ahead",
-    )
-    return [promise, law, causal]
-
-
-def drafter_checks(point: PointConfig, objects: PointObjects) -> list[CheckResult]:
-    """Greedy equality alone and in a batch, and the tilt of what is emitted when sampling."""
-    greedy = SamplingParams(temperature=0.0)
-    baseline = _serve(point, objects, greedy, 1, is_speculative=False)
+def greedy_checks(point: PointConfig, objects: PointObjects) -> list[CheckResult]:
+    """Whether greedy output is the baseline's, alone and in a batch."""
+    baseline = _serve_greedy(point, objects, 1, is_speculative=False)
     results = [
         same_outputs_check(
             "control: baseline in a batch",
             baseline,
-            _serve(point, objects, greedy, BATCH, is_speculative=False),
+            _serve_greedy(point, objects, BATCH, is_speculative=False),
         )
     ]
     if objects.drafter is None:
         return results
     for concurrency in (1, BATCH):
-        speculative = _serve(point, objects, greedy, concurrency, is_speculative=True)
+        speculative = _serve_greedy(point, objects, concurrency, is_speculative=True)
         name = f"greedy at batch {concurrency}"
         results.append(same_outputs_check(name, baseline, speculative))
-    sampling = SamplingParams(1.0) if point.sampling.is_greedy else point.sampling
-    sampled = _serve(point, objects, sampling, BATCH, is_speculative=True)
-    by_id = {record.request_id: record.output_tokens for record in sampled.requests}
-    sequences = [(r, by_id[r.request_id]) for r in objects.prompts.requests]
-    results.append(tilt_check(objects.target, objects.drafter, sequences, point.gamma, sampling))
     return results
 
 
-def _serve(
-    point: PointConfig,
-    objects: PointObjects,
-    sampling: SamplingParams,
-    concurrency: int,
-    is_speculative: bool,
+def sampled_checks(
+    point: PointConfig, objects: PointObjects
+) -> tuple[list[CheckResult], CheckResult | None]:
+    """The law of what is emitted by the drafter at hand on the target at hand, and whether the
+    drafter answers forced tokens as it must (None without a drafter).
+    """
+    sampling = SamplingParams(1.0) if point.sampling.is_greedy else point.sampling
+    scheduler = build_scheduler(point, LAWS)
+    requests = requests_for(objects.prompts.requests, EMITTED_TOKENS, MOST_TEXTS)
+    texts = serve_texts(point, objects, scheduler, requests, sampling)
+    results = [emitted_law_check(objects.target, texts, sampling, point.gamma)]
+    if objects.drafter is None:
+        return results, None
+    contract = forced_contract(objects.target, objects.drafter, texts, point.gamma, sampling)
+    if contract.is_passed:
+        results.append(tilt_check(objects.target, objects.drafter, texts, point.gamma, sampling))
+    return results, contract
+
+
+def _serve_greedy(
+    point: PointConfig, objects: PointObjects, concurrency: int, is_speculative: bool
 ) -> RunResult:
     requests = objects.prompts.requests
     engine = Engine(
@@ -147,7 +120,7 @@ def _serve(
         objects.drafter if is_speculative else None,
         build_scheduler(point, LAWS) if is_speculative else FixedScheduler(),
         objects.acceptance,
-        sampling,
+        SamplingParams(temperature=0.0),
         point.gamma,
         EngineConfig(concurrency, row_length(point, requests)),
         objects.clock,
@@ -155,20 +128,14 @@ def _serve(
     return engine.run(requests, ClosedLoad(concurrency), point.seed)
 
 
-def _table(point: PointConfig, results: Sequence[CheckResult]) -> Table:
+def _table(
+    point: PointConfig, results: Sequence[CheckResult], contract: CheckResult | None
+) -> Table:
     title = f"exactness of drafter={point.drafter.name} scheduler={point.scheduler.name}"
     table = Table("check", "verdict", "figures", title=f"{title} gamma={point.gamma}")
     for result in results:
         table.add_row(result.name, "pass" if result.is_passed else "FAIL", result.detail)
+    if contract is not None:
+        verdict = "kept" if contract.is_passed else "BROKEN"
+        table.add_row(contract.name, verdict, contract.detail)
     return table
-
-
-def _write(path: Path, results: Sequence[CheckResult]) -> None:
-    verdict = {
-        "passed": all(result.is_passed for result in results),
-        "checks": [asdict(result) for result in results],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
-    aside.replace(path)

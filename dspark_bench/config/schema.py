@@ -53,6 +53,7 @@ class MeasureSettings:
     calibration_requests: int = 72
     calibration_concurrency: int = 24
     agreement_requests: int = 8
+    law_tokens: int = 4096
     max_turn_s: float | None = None
     max_waiting: int | None = None
     time_limit_s: float | None = None

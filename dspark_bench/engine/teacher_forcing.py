@@ -15,7 +15,7 @@ from dspark_bench.core.protocols import Drafter
 from dspark_bench.core.sampling import token_probs
 from dspark_bench.core.types import ContextUpdate, DraftBatch, Request, SamplingParams
 from dspark_bench.models.attention import Span, plan_attention
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import Target
 
 STRIDE = 4
 BATCH = 16
@@ -40,7 +40,7 @@ class ScoredBlocks:
 
 
 @dataclass(frozen=True, slots=True)
-class _Recorded:
+class RecordedText:
     """One sequence with the target's view of it: probs [S, V], features [S, m*D]."""
 
     tokens: Tensor
@@ -50,7 +50,7 @@ class _Recorded:
 
 
 def score_blocks(
-    target: TargetModel,
+    target: Target,
     drafter: Drafter,
     sequences: Sequences,
     gamma: int,
@@ -69,31 +69,33 @@ def score_blocks(
     for start in range(0, len(usable), BATCH):
         places = usable[start : start + BATCH]
         with torch.inference_mode():
-            recorded = [_record(target, drafter, *sequences[place], sampling) for place in places]
+            chosen = [sequences[place] for place in places]
+            recorded = [record_text(target, drafter, *text, sampling) for text in chosen]
             longest = max(item.tokens.shape[0] for item in recorded) + gamma
             drafter.allocate(len(recorded), longest)
             yield from _walk(drafter, recorded, places, gamma, sampling, stride)
 
 
-def _record(
-    target: TargetModel,
+def record_text(
+    target: Target,
     drafter: Drafter,
     request: Request,
     output: tuple[int, ...],
     sampling: SamplingParams,
-) -> _Recorded:
+) -> RecordedText:
+    """One pass of the target along prompt and output."""
     tokens = torch.tensor([*request.prompt_tokens, *output], device=target.device)
     cache = target.new_cache(1, tokens.shape[0])
     plan = plan_attention([Span(0, 0, tokens.shape[0])], cache)
     seen = target.forward(tokens, plan, cache, None, drafter.spec.feature_layers)
     features = seen.logits.new_empty(tokens.shape[0], 0) if seen.features is None else seen.features
     probs = token_probs(seen.logits, sampling)
-    return _Recorded(tokens, len(request.prompt_tokens), probs, features)
+    return RecordedText(tokens, len(request.prompt_tokens), probs, features)
 
 
 def _walk(
     drafter: Drafter,
-    recorded: Sequence[_Recorded],
+    recorded: Sequence[RecordedText],
     places: Sequence[int],
     gamma: int,
     sampling: SamplingParams,
@@ -104,7 +106,7 @@ def _walk(
     while rows := [
         row for row, item in enumerate(recorded) if anchor[row] + gamma < item.tokens.shape[0]
     ]:
-        drafter.extend(_context(recorded, rows, known, anchor))
+        drafter.extend(context_update(recorded, rows, known, anchor))
         where = tuple(places[row] for row in rows)
         yield _score(drafter, recorded, rows, anchor, where, gamma, sampling)
         for row in rows:
@@ -112,12 +114,13 @@ def _walk(
             anchor[row] += stride
 
 
-def _context(
-    recorded: Sequence[_Recorded],
+def context_update(
+    recorded: Sequence[RecordedText],
     rows: Sequence[int],
     known: Sequence[int],
     anchor: Sequence[int],
 ) -> ContextUpdate:
+    """What a drafter is told when the tokens from `known` up to `anchor` become context."""
     spans = [(recorded[row], known[row], anchor[row]) for row in rows]
     return ContextUpdate(
         rows=tuple(rows),
@@ -131,7 +134,7 @@ def _context(
 
 def _score(
     drafter: Drafter,
-    recorded: Sequence[_Recorded],
+    recorded: Sequence[RecordedText],
     rows: Sequence[int],
     anchor: Sequence[int],
     where: tuple[int, ...],

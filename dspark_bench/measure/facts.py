@@ -9,12 +9,13 @@ import torch
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.measure.build import PointObjects
 from dspark_bench.measure.identity import Identity
-from dspark_bench.measure.verification import verification_path
 from dspark_bench.models.config import read_json
 
 
-def point_facts(point: PointConfig, objects: PointObjects, identity: Identity) -> dict[str, Any]:
-    """Identity and settings of a row of summary.csv."""
+def point_facts(
+    point: PointConfig, objects: PointObjects, identity: Identity, verification: str
+) -> dict[str, Any]:
+    """Identity and settings of a row of summary.csv. verification: name of its verdict's file."""
     drafter = objects.drafter
     return {
         "target_hash": identity.target_hash,
@@ -29,7 +30,7 @@ def point_facts(point: PointConfig, objects: PointObjects, identity: Identity) -
         "gamma_trained": None if drafter is None else drafter.spec.max_gamma,
         "train_seed": _train_seed(point),
         **_drafter_shape(point),
-        "verification": verification_path(point, identity).name,
+        "verification": verification,
         "num_target_weight_bytes": objects.target.num_weight_bytes,
     }
 

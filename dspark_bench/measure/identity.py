@@ -16,6 +16,7 @@ from dspark_bench.workloads.requests import requests_hash
 
 SCHEMA_VERSION = 1
 _LEFT_OUT = ("name", "results_dir")
+_NO_RESULT = ("time_limit_s", "law_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,11 @@ def _without_paths(point: PointConfig) -> dict[str, Any]:
     """The configuration without names, places, and gamma where nothing is drafted.
 
     A trace and a cost file count by their content, and so does what `workload.too_long` makes of
-    the prompts; a time limit changes no result within it.
+    the prompts; a time limit changes no result within it, nor does how much of the output is judged
+    afterwards.
     """
     kept = {key: value for key, value in point.values.items() if key not in _LEFT_OUT}
-    kept["measure"] = {k: v for k, v in kept["measure"].items() if k != "time_limit_s"}
+    kept["measure"] = {k: v for k, v in kept["measure"].items() if k not in _NO_RESULT}
     for group in ("target", "drafter", "workload", "calibrator", "acceptance"):
         kept[group] = {k: v for k, v in kept[group].items() if k != "path"}
     kept["workload"] = {k: v for k, v in kept["workload"].items() if k != "too_long"}

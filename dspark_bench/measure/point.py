@@ -34,6 +34,7 @@ from dspark_bench.measure.continuations import with_continuations
 from dspark_bench.measure.cost_profiles import surface_for
 from dspark_bench.measure.facts import peak_memory_bytes, point_facts
 from dspark_bench.measure.identity import Identity
+from dspark_bench.measure.law_checks import broken_contract, check_run
 from dspark_bench.measure.predictions import (
     Prediction,
     agreement_curve,
@@ -134,6 +135,7 @@ def run_point(
     if limit_s is not None:
         left_s = limit_s - (time.monotonic() - started_s)
         objects = replace(objects, clock=limited(objects.clock, left_s, limit_s))
+    broken = broken_contract(point, objects)
     objects, continuations_hash = with_continuations(point, objects, identity)
     with timing_lock() as lock:
         scheduler, surface, cost_notes = _scheduler(point, objects, found, identity, environment)
@@ -144,16 +146,18 @@ def run_point(
         is_shared = lock.is_shared
     done, windows = measured.done, measured.windows
     prediction = predict(point, objects, costs) if is_predicted else Prediction()
-    agreement = agreement_curve(point, objects, done, point.measure.agreement_requests)
+    num_along = 0 if broken else point.measure.agreement_requests
+    agreement = agreement_curve(point, objects, done, num_along)
     requests = request_frame(done)
     cycles = cycle_frame(done).assign(
         calibrated=replay(build_calibrator(point, found.stored), done)
     )
-    lossless = _lossless(point, objects, identity, requests, scheduler)
+    lossless = _lossless(point, objects, identity, environment, requests, scheduler, done)
     context = _context(point, objects, scheduler, prediction, agreement, lossless)
     machine = summarise_machine(windows, environment.num_cores)
     gpu, gpu_samples = gpu_block(measured.telemetry, windows, cycles)
-    facts = point_facts(point, objects, identity) | {
+    verdict = verification_path(point, identity, environment).name
+    facts = point_facts(point, objects, identity, verdict) | {
         "continuations_hash": continuations_hash,
         "timing_invalid": is_shared,
         "wall_s": time.monotonic() - started_s,
@@ -165,6 +169,7 @@ def run_point(
     summary = summarise(cycles, requests, context)
     doubts = _doubts(point, summary)
     notes = (*input_notes, *_calibration_notes(objects, found), *cost_notes, *doubts)
+    notes += (f"no agreement curve: {broken}",) if broken else ()
     seen = replace(environment, torch_threads=torch.get_num_threads(), threading=read_threading())
     return PointResult(
         cycles, requests, summary, seen, facts, notes, machine, gpu, gpu_samples, surface, doubts
@@ -248,10 +253,13 @@ def _lossless(
     point: PointConfig,
     objects: PointObjects,
     identity: Identity,
+    environment: Environment,
     requests: pd.DataFrame,
     scheduler: Scheduler,
+    done: Sequence[TurnResult],
 ) -> LosslessResult:
-    """Greedy: compare the arms, with a baseline at another batch size as control.
+    """Greedy: compare the arms, with a baseline at another batch size as control. Sampled: judge
+    what was emitted by the target's law.
 
     A scheduler that looks ahead is never called lossless. Arms that walk along a record are equal
     whatever the engine does, which is no evidence.
@@ -260,9 +268,13 @@ def _lossless(
         return LosslessResult(is_simulated=True)
     if not scheduler.spec.is_non_anticipating:
         return LosslessResult(has_passed_distribution=False)
-    if not point.sampling.is_greedy or objects.acceptance.follows_record:
-        passed = find_verification(verification_path(point, identity))
+    if objects.acceptance.follows_record:
+        passed = find_verification(verification_path(point, identity, environment))
         return LosslessResult(has_passed_distribution=passed)
+    if not point.sampling.is_greedy:
+        passed, failed = check_run(point, objects, identity, environment, scheduler, done)
+        said = tuple(f"{result.name}: {result.detail}" for result in failed)
+        return LosslessResult(has_passed_distribution=passed, failed_checks=said)
     other = 1 if objects.load.max_concurrency > 1 else _CONTROL_CONCURRENCY
     result = run_untimed(point, objects, objects.prompts.requests, other, is_speculative=False)
     turn = Turn(BASELINE, 0, 0, objects.prompts.requests, 0, is_warmup=False)

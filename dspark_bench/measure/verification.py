@@ -1,35 +1,56 @@
-"""Where the verdicts of `dspark-bench verify` lie, and which points they speak for."""
+"""Where verdicts on exactness lie, and which points they speak for.
+
+A verdict holds only for what it checked: its file is named by a hash over everything that could
+change it, the code and the machine among it. Another key has a verdict of its own.
+"""
 
 import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dspark_bench.config.point_config import Component, PointConfig
 from dspark_bench.core.json_text import load_json
-from dspark_bench.machine.environment import code_hash
+from dspark_bench.engine.exactness import CheckResult
+from dspark_bench.machine.environment import Environment
 from dspark_bench.measure.identity import Identity
 
 VERDICTS = "verify"
 
 
-def verification_path(point: PointConfig, identity: Identity) -> Path:
-    """The file that `verify` writes for this code, models, plug-ins, gamma and sampling."""
+def verification_path(point: PointConfig, identity: Identity, environment: Environment) -> Path:
+    """The verdict's file for this code, machine, models, plug-ins, gamma and sampling."""
     parts = [
-        code_hash(),
+        environment.code_hash,
+        environment.machine_id,
         identity.target_hash,
         identity.drafter_hash,
         *identity.plugin_hashes,
         str(point.drafter.class_path),
         str(without_path(point.drafter)),
         f"{point.gamma} {point.sampling} {point.engine.dtype} {point.engine.device}",
-        str(point.scheduler),
-        str(point.cost),
+        *_scheduling(point),
         f"{point.calibrator.class_path} {without_path(point.calibrator)}",
-        f"{point.acceptance.class_path} {without_path(point.acceptance)}",
     ]
-    digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
-    name = f"{point.drafter.name}-{point.scheduler.name}-{digest}.json"
-    return point.results_dir / VERDICTS / name
+    return _path(point, f"{point.drafter.name}-{point.scheduler.name}", parts)
+
+
+def scheduler_verdict_path(
+    point: PointConfig, identity: Identity, environment: Environment
+) -> Path:
+    """The file of what was found of the scheduler alone, with a drafter of known law."""
+    parts = [
+        environment.code_hash,
+        environment.machine_id,
+        *identity.plugin_hashes,
+        str(point.gamma),
+        *_scheduling(point),
+        f"{point.calibrator.class_path} {without_path(point.calibrator)}",
+    ]
+    return _path(point, f"scheduler-{point.scheduler.name}", parts)
 
 
 def without_path(component: Component) -> dict[str, Any]:
@@ -38,10 +59,35 @@ def without_path(component: Component) -> dict[str, Any]:
 
 
 def find_verification(path: Path) -> bool | None:
-    """Whether the distribution checks passed; None if they have not been run."""
+    """Whether the checks passed; None if they have not been run."""
     try:
         found = load_json(path)
     except (OSError, ValueError):
         return None
     passed = found.get("passed") if isinstance(found, dict) else None
     return passed if isinstance(passed, bool) else None
+
+
+def write_verification(path: Path, results: Sequence[CheckResult]) -> None:
+    """Keep a verdict: it passed if every check did. Raises OSError."""
+    verdict = {
+        "passed": all(result.is_passed for result in results),
+        "checks": [asdict(result) for result in results],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        aside.write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _scheduling(point: PointConfig) -> tuple[str, str, str]:
+    rule = f"{point.acceptance.class_path} {without_path(point.acceptance)}"
+    return str(point.scheduler), str(point.cost), rule
+
+
+def _path(point: PointConfig, name: str, parts: Sequence[str]) -> Path:
+    digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
+    return point.results_dir / VERDICTS / f"{name}-{digest}.json"

@@ -18,7 +18,8 @@ from dspark_bench.metrics.frames import BASELINE, SPECULATIVE, measured, served
 PAIR_KEY: Final = ["repeat", "block", "prompt_id", "occurrence"]
 _OUTPUT: Final = ("output_tokens", "margins", "tie_limits")
 
-Evidence = Literal["exact", "near_tie", "violated", "untested", "simulated"]
+Evidence = Literal["exact", "near_tie", "verified", "violated", "untested", "simulated"]
+"""`verified`: sampled output that passed the distribution checks; `untested`: none were run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +64,30 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class LosslessResult:
     """comparison: the arms' greedy outputs, None for sampled ones; control: baseline against
-    baseline; has_passed_distribution: verdict of the `verify` checks for sampled output, if run;
-    is_simulated: verdicts came from a stated profile, so no output is evidence.
+    baseline; has_passed_distribution: verdict of the distribution checks for sampled output, if
+    run; is_simulated: verdicts came from a stated profile, so no output is evidence; failed_checks:
+    which distribution checks failed in this run, with their figures.
     """
 
     comparison: Comparison | None = None
     control: Comparison | None = None
     has_passed_distribution: bool | None = None
     is_simulated: bool = False
+    failed_checks: tuple[str, ...] = ()
 
     @property
     def evidence(self) -> Evidence:
         """`lossless_evidence` of summary.csv."""
         if self.is_simulated:
             return "simulated"
-        return self.comparison.evidence if self.comparison is not None else "untested"
+        if self.comparison is not None:
+            return self.comparison.evidence
+        return evidence_of(self.has_passed_distribution)
 
     @property
     def is_lossless(self) -> bool | None:
         """True: exact, or distribution checks passed; False: violated or failed; None: open."""
-        if self.evidence == "exact":
+        if self.evidence in ("exact", "verified"):
             return True
         if self.evidence in ("violated", "simulated"):
             return False
@@ -91,6 +96,13 @@ class LosslessResult:
     def as_json(self) -> dict[str, object]:
         """Evidence, counts and every divergence with its margin."""
         return {"lossless": self.is_lossless, "evidence": self.evidence, **asdict(self)}
+
+
+def evidence_of(has_passed_distribution: bool | None) -> Evidence:
+    """What a verdict on sampled output is called."""
+    if has_passed_distribution is None:
+        return "untested"
+    return "verified" if has_passed_distribution else "violated"
 
 
 def check_greedy(requests: pd.DataFrame, control: pd.DataFrame | None = None) -> LosslessResult:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from dspark_bench.machine.environment import Environment
 from dspark_bench.measure.identity import SCHEMA_VERSION
 from dspark_bench.measure.verification import VERDICTS, find_verification
+from dspark_bench.metrics.lossless import evidence_of
 from dspark_bench.store.point_store import (
     PointStore,
     StoredPoint,
@@ -135,6 +136,7 @@ def point_row(
     row |= facts | content.get("summary", {})
     if row.get("lossless") is None and row.get("lossless_evidence") == "untested":
         row["lossless"] = find_verification(verdicts / str(facts.get("verification")))
+        row["lossless_evidence"] = evidence_of(row["lossless"])
     row["status"] = _status(stored, facts, environment)
     if not stored.is_finished:
         row["error"] = content.get("message")
