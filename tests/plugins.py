@@ -37,6 +37,16 @@ class UniformDrafter:
         return Proposal(tokens, torch.full(shape, 1 / self._vocab_size), None)
 
 
+class EndOfTextDrafter(UniformDrafter):
+    """Always drafts end-of-text, and claims to have drawn it from a uniform law."""
+
+    def propose(self, batch: DraftBatch) -> Proposal:
+        drafted = super().propose(batch)
+        if batch.forced is not None:
+            return drafted
+        return Proposal(torch.zeros_like(drafted.token_ids), drafted.probs, None)
+
+
 class SilentLoad:
     """A load that never brings a request."""
 

@@ -1,15 +1,18 @@
 """`verify` as typed: what is exact passes and is remembered, what is not fails with exit 1."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from dspark_bench import cli
+from dspark_bench.commands import verify as verify_module
 from dspark_bench.commands.sweep import SweepRequest, single_point
-from dspark_bench.commands.verify import scheduler_checks
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import PlanContext, SchedulerSpec
+from dspark_bench.measure import law_checks
+from dspark_bench.measure.law_checks import scheduler_checks
 from dspark_bench.schedulers.fixed import FixedScheduler
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
@@ -27,6 +30,82 @@ class PeekingScheduler(FixedScheduler):
         return [n if row[-1] > 0.5 else 0 for n, row in zip(draft_lens, confidence, strict=True)]
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough for what these tests plant, in a second or two."""
+    monkeypatch.setattr(verify_module, "DISTRIBUTION_REQUESTS", 4_000)
+    monkeypatch.setattr(verify_module, "EMITTED_TOKENS", 1_024)
+    monkeypatch.setattr(law_checks, "SHORT_DISTRIBUTION_REQUESTS", 2_000)
+
+
+def own_drafter(folder: Path, target: str, **keys: object) -> list[str]:
+    """Arguments that make a drafter of the tests' own available as drafter=mine."""
+    (folder / "mine" / "drafter").mkdir(parents=True, exist_ok=True)
+    lines = [f"_target_: {target}", *(f"{key}: {value}" for key, value in keys.items())]
+    (folder / "mine" / "drafter" / "mine.yaml").write_text("\n".join(lines) + "\n")
+    return ["--config-dir", str(folder / "mine")]
+
+
+def test_a_drafter_that_ends_every_text_fails(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = own_drafter(tmp_path, "tests.plugins.EndOfTextDrafter", max_gamma=8)
+    overrides = [
+        o for o in tiny_overrides(tiny_zoo, tmp_path, "gamma=2") if not o.startswith("drafter")
+    ]
+    assert cli.execute(["verify", *options, *overrides, "drafter=mine"]) == 1
+    assert "not exact: emitted law" in capsys.readouterr().err
+    own = [o for o in overrides if not o.startswith("measure.law")]
+    code = cli.execute(["run", *options, *own, "drafter=mine", "measure.law_tokens=1024"])
+    shown = capsys.readouterr().out
+    assert code == 0
+    assert "violated" in shown
+
+
+def test_a_look_up_that_misreads_forced_tokens_is_exact_and_told_so(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = own_drafter(tmp_path, "tests.engine.lookup.LookupDrafter", claims_forced="true")
+    overrides = [
+        o for o in tiny_overrides(tiny_zoo, tmp_path, "gamma=2") if not o.startswith("drafter")
+    ]
+    assert cli.execute(["verify", *options, *overrides, "drafter=mine"]) == 0
+    shown = capsys.readouterr().out
+    assert "BROKEN" in shown
+    assert "contract broken: LookupDrafter.propose lets batch.forced change" in shown
+    assert "tilt" not in shown
+    assert cli.execute(["run", *options, *overrides, "drafter=mine"]) == 0
+    (point,) = (tmp_path / "results" / "tiny" / "points").iterdir()
+    metrics = json.loads((point / "metrics.json").read_text())
+    assert any(note.startswith("no agreement curve: LookupDrafter") for note in metrics["notes"])
+    capsys.readouterr()
+    code = cli.execute(["run", *options, *overrides, "drafter=mine", "acceptance=replay"])
+    assert code == 2
+    assert "acceptance=replay forces tokens, and LookupDrafter.propose" in capsys.readouterr().err
+
+
+def test_the_first_sweep_of_its_settings_is_judged_and_the_next_takes_the_verdict(
+    tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("measure.law")]
+    overrides.append("measure.law_tokens=256")
+    assert cli.execute(["sweep", *overrides, "gamma=2"]) == 0
+    rows = read_summary(tmp_path / "results" / "tiny")
+    assert [row["lossless_evidence"] for row in rows] == ["verified"]
+    assert [row["lossless"] for row in rows] == ["true"]
+    verdicts = {path.name for path in (tmp_path / "results" / "verify").iterdir()}
+    assert {row["verification"] for row in rows} < verdicts
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("what is known is not checked again")
+
+    monkeypatch.setattr(law_checks, "emitted_law_check", refuse)
+    assert cli.execute(["sweep", *overrides, "gamma=2", "--fresh"]) == 0
+    rows = read_summary(tmp_path / "results" / "tiny")
+    assert [row["lossless_evidence"] for row in rows] == ["verified"]
+    assert cli.execute(["run", *overrides, "gamma=2", "temperature=0.9", "name=other"]) == 4
+
+
 def test_a_passed_verdict_makes_sampled_output_lossless(
     tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -35,11 +114,12 @@ def test_a_passed_verdict_makes_sampled_output_lossless(
     assert read_summary(tmp_path / "results" / "tiny")[0]["lossless"] == ""
     assert cli.execute(["verify", *overrides]) == 0
     shown = capsys.readouterr().out
-    for check in ("distribution", "non_anticipation", "greedy at batch 1", "tilt"):
+    checks = ("distribution", "non_anticipation", "greedy at batch 1", "emitted law", "tilt")
+    for check in (*checks, "contract: forced"):
         assert check in shown
     assert cli.execute(["sweep", *overrides]) == 0
     row = read_summary(tmp_path / "results" / "tiny")[0]
-    assert (row["lossless"], row["lossless_evidence"]) == ("true", "untested")
+    assert (row["lossless"], row["lossless_evidence"]) == ("true", "verified")
 
 
 def test_a_biased_scheduler_fails(
@@ -68,7 +148,7 @@ def test_schedulers_that_look_ahead_are_caught_at_it(
 ) -> None:
     overrides = tiny_overrides(tiny_zoo, tmp_path, "gamma=3", f"scheduler={scheduler}")
     point = single_point(SweepRequest(tuple(overrides)), "verify").config
-    promise, _, causal = scheduler_checks(point)
+    promise, _, causal = scheduler_checks(point, 100)
     assert not promise.is_passed and not causal.is_passed
     assert reason in causal.detail
 
