@@ -46,6 +46,11 @@ def own_drafter(folder: Path, target: str, **keys: object) -> list[str]:
     return ["--config-dir", str(folder / "mine")]
 
 
+def without(key: str, overrides: list[str]) -> list[str]:
+    """Overrides of other keys."""
+    return [override for override in overrides if not override.startswith(key)]
+
+
 def test_a_drafter_that_ends_every_text_fails(
     tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,7 +60,7 @@ def test_a_drafter_that_ends_every_text_fails(
     ]
     assert cli.execute(["verify", *options, *overrides, "drafter=mine"]) == 1
     assert "not exact: emitted law" in capsys.readouterr().err
-    own = [o for o in overrides if not o.startswith("measure.law")]
+    own = without("measure.law_tokens", overrides)
     code = cli.execute(["run", *options, *own, "drafter=mine", "measure.law_tokens=1024"])
     shown = capsys.readouterr().out
     assert code == 0
@@ -87,7 +92,7 @@ def test_a_look_up_that_misreads_forced_tokens_is_exact_and_told_so(
 def test_the_first_sweep_of_its_settings_is_judged_and_the_next_takes_the_verdict(
     tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    overrides = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("measure.law")]
+    overrides = without("measure.law_tokens", tiny_overrides(tiny_zoo, tmp_path))
     overrides.append("measure.law_tokens=256")
     assert cli.execute(["sweep", *overrides, "gamma=2"]) == 0
     rows = read_summary(tmp_path / "results" / "tiny")
