@@ -26,7 +26,7 @@ from dspark_bench.evidence.mutants.edits import Edit, read_edits
 from dspark_bench.evidence.mutants.record import Record
 from dspark_bench.evidence.mutants.report import noticed, progress, rooms_of, section
 from dspark_bench.evidence.mutants.tree import REPOSITORY, ScratchTree, code_hash
-from dspark_bench.evidence.mutants.trial import Outcome, TestRunner, test_files, try_edit
+from dspark_bench.evidence.mutants.trial import Outcome, SuiteRunner, files_for, try_edit
 from dspark_bench.evidence.robustness_file import ROBUSTNESS, choose, replace_section, revision
 from dspark_bench.machine.processors import usable_cores
 
@@ -79,8 +79,8 @@ class _Bench:
     def __init__(
         self, trees: Sequence[ScratchTree], record: Record, console: Console, has_rest: bool
     ) -> None:
-        self._runners = [(tree, TestRunner(tree.folder)) for tree in trees]
-        self._free: SimpleQueue[tuple[ScratchTree, TestRunner]] = SimpleQueue()
+        self._runners = [(tree, SuiteRunner(tree.folder)) for tree in trees]
+        self._free: SimpleQueue[tuple[ScratchTree, SuiteRunner]] = SimpleQueue()
         for pair in self._runners:
             self._free.put(pair)
         self._record, self._console, self._has_rest = record, console, has_rest
@@ -90,10 +90,10 @@ class _Bench:
         examples = {edit.room: edit for edit in edits}
         tree, runner = self._free.get()
         for room, edit in examples.items():
-            own, _ = test_files(edit, tree.folder)
+            own, _ = files_for(edit, tree.folder)
             self._check_passing(room, runner, own)
         if self._has_rest and edits:
-            own, rest = test_files(edits[0], tree.folder)
+            own, rest = files_for(edits[0], tree.folder)
             known = tuple(f"tests/{room}/" for room in examples)
             self._check_passing("", runner, [n for n in (*own, *rest) if not n.startswith(known)])
         self._free.put((tree, runner))
@@ -103,7 +103,7 @@ class _Bench:
         for _, runner in self._runners:
             runner.close()
 
-    def _check_passing(self, room: str, runner: TestRunner, files: Sequence[str]) -> None:
+    def _check_passing(self, room: str, runner: SuiteRunner, files: Sequence[str]) -> None:
         if self._record.has_control(room) or not files:
             return
         failed = runner.first_failure(files)

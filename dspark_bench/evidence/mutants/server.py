@@ -15,7 +15,6 @@ import tempfile
 import time
 import traceback
 
-USUAL = "torch transformers pandas pyarrow.parquet matplotlib.figure hydra scipy.stats"
 CANNOT_RUN = 70
 """Exit code of a copy in which pytest itself broke."""
 OPTIONS = (
@@ -71,8 +70,8 @@ def _wait(child: int, limit_s: float) -> int | None:
 
 
 def main() -> None:
-    """Answer until the input ends."""
-    for name in USUAL.split():
+    """Answer until the input ends. Arguments: the modules to import first."""
+    for name in sys.argv[1:]:
         importlib.import_module(name)
     for line in sys.stdin:
         request = json.loads(line)

@@ -17,6 +17,11 @@ LIMIT_S: Final = 1800.0
 SKIPPED: Final = "tests/evidence/mutants"
 """Tests of the list itself, which fail on every edit that it holds."""
 
+USUAL: Final = tuple(
+    "torch transformers pandas pyarrow.parquet matplotlib.figure hydra scipy.stats".split()
+)
+"""What most tests import, and what takes longest."""
+
 Verdict = Literal["room", "rest", "survived", "moved"]
 """Noticed by the tests of its room, or by others; not at all; or its text is no longer there."""
 
@@ -30,14 +35,15 @@ class Outcome:
     seconds: float
 
 
-class TestRunner:
+class SuiteRunner:
     """Runs test files of one tree, each time in a process of their own (`server`)."""
 
-    def __init__(self, tree: Path) -> None:
+    def __init__(self, tree: Path, imported: Sequence[str] = USUAL) -> None:
+        """imported: modules that need not be imported again for every run."""
         self.tree = tree
         environment = os.environ | {"PYTHONPATH": str(tree), "OMP_WAIT_POLICY": "PASSIVE"}
         self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("server.py"))],
+            [sys.executable, str(Path(__file__).with_name("server.py")), *imported],
             cwd=tree,
             env=environment,
             stdin=subprocess.PIPE,
@@ -64,17 +70,19 @@ class TestRunner:
     def close(self) -> None:
         """End the server."""
         assert self._server.stdin is not None
+        assert self._server.stdout is not None
         self._server.stdin.close()
         self._server.wait()
+        self._server.stdout.close()
 
 
-def try_edit(edit: Edit, runner: TestRunner, has_rest: bool) -> Outcome:
+def try_edit(edit: Edit, runner: SuiteRunner, has_rest: bool) -> Outcome:
     """Run the tests of a tree in which the edit is planted, up to the first that fails.
 
     has_rest: also those of other rooms; without them, an edit that its room overlooks survives.
     """
     started_s = time.monotonic()
-    room, rest = test_files(edit, runner.tree)
+    room, rest = files_for(edit, runner.tree)
     for name, files in (("room", room), ("rest", rest if has_rest else ())):
         failed = runner.first_failure(files) if files else None
         if failed is not None:
@@ -83,7 +91,7 @@ def try_edit(edit: Edit, runner: TestRunner, has_rest: bool) -> Outcome:
     return Outcome("survived", "", time.monotonic() - started_s)
 
 
-def test_files(edit: Edit, tree: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def files_for(edit: Edit, tree: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Test files of the edit's room and all others, those that name its module first."""
     files = [str(path.relative_to(tree)) for path in sorted(tree.glob("tests/**/test_*.py"))]
     files = [name for name in files if not name.startswith(SKIPPED)]

@@ -30,9 +30,10 @@ def folder(sound: Sound, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sound.folder, tmp_path / "copy"))
 
 
-def test_killed_sweeps_leave_whole_points_and_resume(sound: Sound) -> None:
-    tally = kills(sound.bench, sound.reference, 2, np.random.default_rng(3))
-    assert (tally.n, tally.problems) == (2, [])
+def test_a_killed_sweep_leaves_whole_points_and_resumes(sound: Sound) -> None:
+    """Aimed at a write by this seed; the slow tests below kill at other moments too."""
+    tally = kills(sound.bench, sound.reference, 1, np.random.default_rng(3))
+    assert (tally.n, tally.problems) == (1, [])
     assert tally.outcomes[_RESUMED] >= 1
 
 
