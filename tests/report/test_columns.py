@@ -7,7 +7,9 @@ import json
 
 import pytest
 
-from dspark_bench.report.page import write_report
+from dspark_bench.report.markdown import render_markdown
+from dspark_bench.report.page import build_page
+from dspark_bench.report.reading import gather
 from tests.report.folders import cells, write_sweep
 
 RESULTS = {
@@ -105,7 +107,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> str:
             "arms": {"speculative": gpu_arm(place, 3.0), "baseline": gpu_arm(place, 5.5)}
         }
         path.write_text(json.dumps(content))
-    return write_report(folder)[1].read_text()
+    return render_markdown(build_page(gather(folder), (), ()))
 
 
 def tables(markdown: str) -> list[list[dict[str, str]]]:
