@@ -176,11 +176,11 @@ def plot(
     style: Annotated[str, typer.Option(help="light or dark.")] = "light",
 ) -> None:
     """Draw the figures that the results allow, the plotted numbers beside them as CSV."""
+    from dspark_bench.machine.environment import this_machine_id
     from dspark_bench.plots.command import PlotRequest, run_plot
 
-    request = PlotRequest(
-        tuple(paths or [Path("results")]), out, tuple(formats.split(",")), style, tuple(kind or ())
-    )
+    folders, suffixes = tuple(paths or [Path("results")]), tuple(formats.split(","))
+    request = PlotRequest(folders, out, suffixes, style, tuple(kind or ()), this_machine_id())
     report = run_plot(request, typer.echo)
     for skipped_kind in report.skipped_kinds:
         typer.echo(f"skipped: {skipped_kind}")
@@ -196,9 +196,10 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Folder; by default PATH.")] = None,
 ) -> None:
     """Write one self-contained HTML page and its Markdown twin: answer, tables, figures."""
+    from dspark_bench.machine.environment import this_machine_id
     from dspark_bench.report.page import write_report
 
-    for file in write_report(path, out):
+    for file in write_report(path, out, this_machine_id()):
         typer.echo(file)
 
 
@@ -207,11 +208,19 @@ def recommend(
     path: Annotated[Path, typer.Argument(help="A sweep's folder, or a folder of sweeps.")] = Path(
         "results"
     ),
+    why: Annotated[
+        bool, typer.Option("--why", help="Say all that lies behind the tables.")
+    ] = False,
 ) -> None:
     """Name the fastest measured configuration per load and workload, and what would change it."""
+    from dspark_bench.machine.environment import this_machine_id
+    from dspark_bench.report.setting_table import Line
     from dspark_bench.report.terminal import print_recommendations
 
-    print_recommendations(path, typer.echo)
+    def say(line: Line) -> None:
+        typer.echo(typer.style(line.text, bold=True) if line.is_bold else line.text)
+
+    print_recommendations(path, say, _wide_console().width, why, this_machine_id())
 
 
 @app.command()

@@ -17,7 +17,7 @@ from dspark_bench.config.point_config import NO_DRAFTER
 from dspark_bench.measure.point import Watcher
 from dspark_bench.measure.turns import TurnResult
 from dspark_bench.metrics.gap import GAP_TERMS
-from dspark_bench.store.tables import FINISHED, Row
+from dspark_bench.reading.rows import FINISHED, Row
 
 _REFRESH_S = 0.5
 _BAR = 24

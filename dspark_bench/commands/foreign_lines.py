@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from dspark_bench.metrics.acceptance import FOREIGN, is_foreign
-from dspark_bench.store.tables import Row
+from dspark_bench.reading.rows import Row
 
 
 def foreign_lines(rows: Sequence[Row], label: Callable[[Row], str]) -> list[str]:

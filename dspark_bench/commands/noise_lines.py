@@ -7,7 +7,7 @@ from dspark_bench.config.point_config import NO_DRAFTER
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.noise_floor import within_floor
 from dspark_bench.metrics.summary import PointSummary
-from dspark_bench.store.tables import Row
+from dspark_bench.reading.rows import Row
 
 _UNMEASURED = "not measured"
 

@@ -22,9 +22,9 @@ from dspark_bench.measure.build import ModelCache
 from dspark_bench.measure.identity import HashCache, Identity, identify
 from dspark_bench.measure.point import run_point
 from dspark_bench.metrics.machine import machine_warnings
+from dspark_bench.reading.rows import FAILED, FINISHED
 from dspark_bench.store.failures import is_out_of_memory, reason_of
 from dspark_bench.store.point_store import POINTS, PointStore, flatten
-from dspark_bench.store.tables import FAILED, FINISHED
 
 _OTHER_GROUPS = tuple(group for group in GROUPS if group not in ("drafter", "workload"))
 

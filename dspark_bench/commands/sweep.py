@@ -43,19 +43,11 @@ from dspark_bench.machine.environment import Environment, read_environment
 from dspark_bench.measure.build import try_light_parts
 from dspark_bench.measure.foreseen import check_measurable
 from dspark_bench.measure.identity import HashCache, identify
+from dspark_bench.reading.rows import FAILED, STALE, TIMING_INVALID, Row
 from dspark_bench.store.failures import reason_of
 from dspark_bench.store.folder_lock import folder_lock
 from dspark_bench.store.point_store import ERROR_FILE, POINTS, PointStore, StoredPoint
-from dspark_bench.store.tables import (
-    FAILED,
-    STALE,
-    TIMING_INVALID,
-    Row,
-    SweepPlan,
-    read_plan,
-    table_rows,
-    write_tables,
-)
+from dspark_bench.store.tables import SweepPlan, read_plan, table_rows, write_tables
 
 _MANY = 20
 """Points whose check takes long enough to be told of."""

@@ -23,7 +23,7 @@ from dspark_bench.machine.environment import Environment, read_environment
 from dspark_bench.machine.processors import usable_cores
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.noise_floor import within_floor
-from dspark_bench.store.tables import Row
+from dspark_bench.reading.rows import Row
 
 HEADING: Final = "## Timing noise"
 _HEAD: Final = (

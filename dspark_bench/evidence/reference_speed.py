@@ -6,7 +6,8 @@ from typing import Final
 
 from dspark_bench.evidence.reference_origin import measured_on
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.report.reading import Point, gather
+from dspark_bench.reading.gather import gather
+from dspark_bench.reading.points import Point
 from dspark_bench.report.recommend import Recommendation, recommend
 
 COMPARED: Final = ("parallel", "ar", "semi_ar")

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.gate.records import ROUNDING, check_records
 from dspark_bench.metrics.frames import SPECULATIVE, TURN_KEY, decode_cycles, measured
 from dspark_bench.metrics.sums import FloatArray, trial_cycles
+from dspark_bench.reading.records import ROUNDING, check_records
 
 MAX_COUNT = 1e12
 FIELDS = ("verified", "accepted", "rejected", "overlaps", "reached", "all_overlaps")

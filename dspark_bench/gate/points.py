@@ -1,25 +1,23 @@
 """The points of a results folder as the gate sees them: who they are, and their counts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pandas as pd
-
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.core.files import not_special
 from dspark_bench.gate.counts import PromptCounts, collect_counts
 from dspark_bench.gate.speed import SpeedUnits, collect_speed
-from dspark_bench.plots.points import read_json
-from dspark_bench.plots.results import find_sweeps
+from dspark_bench.reading.gather import read_sweeps
+from dspark_bench.reading.points import Point, Sweep
+from dspark_bench.reading.records import read_records
+from dspark_bench.reading.rows import FAILED, STALE, UNREADABLE
 
 NO_DRAFTER: Final = "none"
 MAX_GAMMA: Final = 4096
 MAX_NAME_LENGTH: Final = 200
 REPLAY: Final = "replay"
-STALE: Final = "stale"
 _UNNAMED: Final = ("name", "results_dir", "num_requests", "seed", "target", "experiment")
 _UNNAMED_GROUPS: Final = ("acceptance", "engine", "measure", "slo", "train")
 _SCHEDULING_GROUPS: Final = ("cost", "calibrator")
@@ -71,27 +69,29 @@ def read_points(path: Path) -> list[GatePoint]:
     sweep's last run, or cannot be read: what is missing must not pass.
     """
     points = []
-    for folder in find_sweeps(path):
-        entries = _planned(folder / "sweep.json")
-        _refuse_stale(entries, folder)
-        planned = [str(entry["point_id"]) for entry in entries]
-        present = [p.name for p in sorted((folder / "points").glob("[!.]*")) if p.is_dir()]
-        for point_id in dict.fromkeys([*planned, *present]):
-            point = _read_point(folder / "points" / point_id)
-            if point is not None:
-                points.append(point)
+    for sweep in read_sweeps(path).sweeps:
+        _check_plan(sweep)
+        _refuse_stale(sweep)
+        for point in sweep.points:
+            found = _read_point(point)
+            if found is not None:
+                points.append(found)
+        _refuse_absent(sweep)
     if not points:
         raise ResultsError(f"no point with a drafter in {path}: nothing to check")
     return points
 
 
-def _planned(path: Path) -> list[dict[str, Any]]:
-    """The sweep's points with their states; an id is one folder's name."""
-    entries = read_json(path).get("points", [])
+def _check_plan(sweep: Sweep) -> None:
+    """The plan must be readable: what it asked for must be there."""
+    path = sweep.folder / "sweep.json"
+    if sweep.problem is not None:
+        raise ResultsError(f"{sweep.folder}: {sweep.problem}")
+    entries = sweep.description.get("points", [])
     if isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries):
         names = [entry.get("point_id") for entry in entries]
         if all(isinstance(name, str) and _is_folder_name(name) for name in names):
-            return entries
+            return
     raise ResultsError(f"{path} is damaged: points must list objects with a point_id")
 
 
@@ -99,21 +99,30 @@ def _is_folder_name(name: str) -> bool:
     return Path(name).name == name != ".." and len(name) <= MAX_NAME_LENGTH
 
 
-def _refuse_stale(entries: Sequence[Mapping[str, Any]], folder: Path) -> None:
+def _refuse_stale(sweep: Sweep) -> None:
     """Figures of older code must not speak for the code that is checked."""
-    stale = [entry["point_id"] for entry in entries if entry.get("status") == STALE]
+    stale = [point.point_id for point in sweep.points if point.status == STALE]
     if stale:
         raise ResultsError(
-            f"{len(stale)} points of {folder} are stale: measured by other code or on another "
-            f"machine ({', '.join(map(str, stale))}); sweep --fresh measures them again"
+            f"{len(stale)} points of {sweep.folder} are stale: measured by other code or on "
+            f"another machine ({', '.join(stale)}); sweep --fresh measures them again"
         )
 
 
-def _read_point(folder: Path) -> GatePoint | None:
+def _refuse_absent(sweep: Sweep) -> None:
+    for point_id in (*sweep.pending, *sweep.lost):
+        raise ResultsError(
+            f"point {point_id} of {sweep.folder} is not finished: it has no metrics.json"
+        )
+
+
+def _read_point(point: Point) -> GatePoint | None:
     """None for `drafter=none`."""
-    if not (folder / "metrics.json").is_file():
-        raise ResultsError(f"point {folder.name} of {folder.parents[1]} {_failure(folder)}")
-    metrics = read_json(folder / "metrics.json")
+    folder, metrics = point.folder, point.metrics
+    if point.status == FAILED:
+        raise ResultsError(f"point {folder.name} of {folder.parents[1]} failed: {point.message}")
+    if point.status == UNREADABLE:
+        raise ResultsError(f"point {folder.name} of {folder.parents[1]}: {point.message}")
     try:
         keys = dict(metrics["point"]["keys"])
         if keys["drafter"] == NO_DRAFTER:
@@ -134,7 +143,7 @@ def _read_point(folder: Path) -> GatePoint | None:
         )
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise ResultsError(f"{folder / 'metrics.json'} is damaged: {error!r}") from error
-    cycles, requests = (_read_frame(folder / f"{name}.parquet") for name in ("cycles", "requests"))
+    cycles, requests = read_records(folder, metrics)
     try:
         counts = collect_counts(cycles, requests, gamma, is_selective)
         speed = collect_speed(cycles, requests, keys, facts, concurrency)
@@ -184,20 +193,3 @@ def _label(keys: Mapping[str, Any]) -> str:
         if keys.get(name, usual) != usual
     ]
     return " ".join(parts)
-
-
-def _failure(folder: Path) -> str:
-    error = folder / "error.json"
-    if error.is_file():
-        return f"failed: {read_json(error).get('message')}"
-    return "is not finished: it has no metrics.json"
-
-
-def _read_frame(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(not_special(path))
-    except FileNotFoundError as error:
-        raise ResultsError(f"{path} is missing; the gate needs the records") from error
-    except Exception as error:  # a damaged file raises whatever the parquet reader meets
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ResultsError(f"cannot read {path}: {reason}") from error

@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -74,8 +75,7 @@ class Environment:
     @property
     def machine_id(self) -> str:
         """Equal for runs whose timings may be compared."""
-        parts = [self.cpu_model, str(self.num_cores), *(gpu.name for gpu in self.gpus)]
-        return hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
+        return _machine_id(self.cpu_model, self.num_cores, self.gpus)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, `machine_id` included."""
@@ -111,6 +111,16 @@ def read_environment() -> Environment:
         processors=read_processors(),
         threading=read_threading(),
     )
+
+
+def this_machine_id() -> str:
+    """`Environment.machine_id` of this machine, without looking at anything else."""
+    return _machine_id(_cpu_model(), os.cpu_count() or 1, read_gpus())
+
+
+def _machine_id(cpu_model: str, num_cores: int, gpus: Sequence[Gpu]) -> str:
+    parts = [cpu_model, str(num_cores), *(gpu.name for gpu in gpus)]
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
 
 
 def code_hash() -> str:

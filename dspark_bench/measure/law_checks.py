@@ -33,12 +33,12 @@ from dspark_bench.measure.identity import Identity
 from dspark_bench.measure.predictions import row_length
 from dspark_bench.measure.turns import TurnResult, repeat_seed
 from dspark_bench.measure.verification import (
-    find_verification,
     scheduler_verdict_path,
     verification_path,
     write_verification,
 )
 from dspark_bench.metrics.frames import SPECULATIVE
+from dspark_bench.reading.verdicts import find_verdict
 
 SHORT_DISTRIBUTION_REQUESTS = 8_000
 DISTRIBUTION_LENGTH = 4
@@ -103,7 +103,7 @@ def check_run(
     anew: call it when nothing is left to be timed.
     """
     path = verification_path(point, identity, environment)
-    known = find_verification(path)
+    known = find_verdict(path)
     if known is not None or point.measure.law_tokens == 0:
         return known, []
     results = _scheduler_verdict(point, objects, identity, environment)
@@ -139,7 +139,7 @@ def _scheduler_verdict(
     if objects.drafter is None:
         return []
     path = scheduler_verdict_path(point, identity, environment)
-    if find_verification(path):
+    if find_verdict(path):
         return [CheckResult("scheduler", True, f"checked before: {path.name}")]
     results = scheduler_checks(point, SHORT_DISTRIBUTION_REQUESTS)
     write_verification(path, results)

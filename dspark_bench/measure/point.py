@@ -56,13 +56,14 @@ from dspark_bench.measure.turns import (
     request_frame,
     run_turns,
 )
-from dspark_bench.measure.verification import find_verification, verification_path
+from dspark_bench.measure.verification import verification_path
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE
 from dspark_bench.metrics.gpu import gpu_values
 from dspark_bench.metrics.lossless import LosslessResult, check_greedy
 from dspark_bench.metrics.machine import MachineSummary, Window, machine_warnings, summarise_machine
 from dspark_bench.metrics.positions import Agreement
 from dspark_bench.metrics.summary import PointSummary, SummaryContext, summarise
+from dspark_bench.reading.verdicts import find_verdict
 from dspark_bench.schedulers.fixed import FixedScheduler
 
 _CONTROL_CONCURRENCY = 8
@@ -269,7 +270,7 @@ def _lossless(
     if not scheduler.spec.is_non_anticipating:
         return LosslessResult(has_passed_distribution=False)
     if objects.acceptance.follows_record:
-        passed = find_verification(verification_path(point, identity, environment))
+        passed = find_verdict(verification_path(point, identity, environment))
         return LosslessResult(has_passed_distribution=passed)
     if not point.sampling.is_greedy:
         passed, failed = check_run(point, objects, identity, environment, scheduler, done)

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from dspark_bench.config.point_config import Component, PointConfig
-from dspark_bench.core.json_text import load_json
 from dspark_bench.engine.exactness import CheckResult
 from dspark_bench.machine.environment import Environment
 from dspark_bench.measure.identity import Identity
-
-VERDICTS = "verify"
+from dspark_bench.reading.verdicts import VERDICTS
 
 
 def verification_path(point: PointConfig, identity: Identity, environment: Environment) -> Path:
@@ -56,16 +54,6 @@ def scheduler_verdict_path(
 def without_path(component: Component) -> dict[str, Any]:
     """A component's keys but its path: another place for the same file is no other component."""
     return {key: value for key, value in component.arguments.items() if key != "path"}
-
-
-def find_verification(path: Path) -> bool | None:
-    """Whether the checks passed; None if they have not been run."""
-    try:
-        found = load_json(path)
-    except (OSError, ValueError):
-        return None
-    passed = found.get("passed") if isinstance(found, dict) else None
-    return passed if isinstance(passed, bool) else None
 
 
 def write_verification(path: Path, results: Sequence[CheckResult]) -> None:

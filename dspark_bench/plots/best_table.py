@@ -8,8 +8,8 @@ import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.plots.kind import NotSupportedError
-from dspark_bench.plots.points import read_table
 from dspark_bench.plots.results import Results
+from dspark_bench.reading.files import read_table
 
 Rank = tuple[float, ...]
 

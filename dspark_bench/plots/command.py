@@ -21,7 +21,8 @@ from dspark_bench.plots.style import find_look
 @dataclass(frozen=True, slots=True)
 class PlotRequest:
     """paths: sweeps, folders of sweeps, or one file of `profile`; out: by default `figures` in the
-    path, or beside the first of several; kinds: all that the data supports if none is named.
+    path, or beside the first of several; kinds: all that the data supports if none is named; here:
+    machine_id of the machine that asks.
     """
 
     paths: tuple[Path, ...]
@@ -29,6 +30,7 @@ class PlotRequest:
     formats: tuple[str, ...] = ("png", "svg")
     style: str = "light"
     kinds: tuple[str, ...] = ()
+    here: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -74,7 +76,7 @@ def _draw(request: PlotRequest) -> tuple[Sequence[Figure | Skipped], tuple[Skipp
     if len(request.paths) == 1 and first.is_file():
         plotted = cost_curve.collect_file(first)
         return [make_figure(cost_curve.KIND, plotted, find_look(request.style))], ()
-    results = load_results(request.paths)
+    results = load_results(request.paths, request.here)
     return draw_all(results, request.style, request.kinds), results.skipped
 
 

@@ -20,7 +20,15 @@ from dspark_bench.plots.settings import (
 )
 
 MOST_PANELS = 6
-BARE = ("drafter", "drafter_class", "drafter_head", "scheduler", "workload", "target")
+BARE = (
+    "drafter",
+    "drafter_name",
+    "drafter_class",
+    "drafter_head",
+    "scheduler",
+    "workload",
+    "target",
+)
 _SIMULATED = "(simulated acceptance)"
 _PLACE = ("panel", "series", "sweep", "point_id")
 

@@ -8,10 +8,10 @@ import pandas as pd
 SETTINGS = (
     "target workload temperature top_p top_k load concurrency rate scheduler acceptance "
     "max_new_tokens lengths num_requests seed dtype device threads cost calibrator speedup_basis "
-    "target_hash prompts_hash machine_id"
+    "target_hash prompts_hash machine"
 ).split()
 _LATER = ("cost", "calibrator")
-DRAFTER_SETTINGS = ("drafter", "drafter_hash", "train_seed")
+DRAFTER_SETTINGS = ("drafter", "drafter_name", "drafter_hash", "train_seed")
 SHARED_SETTINGS = (
     "target drafter gamma workload temperature load concurrency rate scheduler dtype device threads"
 ).split()

@@ -1,12 +1,13 @@
 """The answer section of a report: who is fastest, and what would let the next one draw level."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
-from dspark_bench.report.content import Block, Cell, Items, Paragraph, Table
-from dspark_bench.report.reading import Gathered
+from dspark_bench.reading.points import Gathered
+from dspark_bench.report.content import Block, Cell, Items, Paragraph, Section, Table
 from dspark_bench.report.recommend import Candidate, Challenger, Recommendation, left_out
 from dspark_bench.report.tables import figure_cell, place
-from dspark_bench.report.wording import answer, short_change, short_lead
+from dspark_bench.report.wording import answer, behind, short_change, verdict
 
 _READ_CHANGES = (
     "What alone would let a slower configuration draw level, everything else as measured: relative "
@@ -15,12 +16,23 @@ _READ_CHANGES = (
 )
 
 
-def answer_blocks(found: Sequence[Recommendation], gathered: Gathered) -> tuple[Block, ...]:
+def answer_sections(found: Sequence[Recommendation], gathered: Gathered) -> tuple[Section, ...]:
+    """One section, or one per machine, this one first and what came in the box last."""
+    unranked = [f"not ranked: {place(point)}: {reason}" for point, reason in left_out(gathered)]
+    groups = [list(group) for _, group in groupby(found, key=lambda item: item.origin)]
+    is_plain = len(groups) == 1 and not groups[0][0].origin.is_named
+    sections = [
+        Section("Answer" if is_plain else f"Answer. {own[0].origin.heading}", answer_blocks(own))
+        for own in groups
+    ]
+    return (*sections, *((Section("Not ranked", (Items(tuple(unranked)),)),) if unranked else ()))
+
+
+def answer_blocks(found: Sequence[Recommendation]) -> tuple[Block, ...]:
     """Winners, their sentences, what would change them, and doubts."""
     sentences = Items(tuple(f"{item.setting}: {answer(item)}" for item in found))
     changes = changes_table(found)
     notes = [f"{item.setting}: {note}" for item in found for note in item.notes]
-    notes += [f"not ranked: {place(point)}: {reason}" for point, reason in left_out(gathered)]
     return (
         answer_table(found),
         sentences,
@@ -56,8 +68,8 @@ def _answer_row(found: Recommendation) -> tuple[Cell, ...]:
     first = found.challengers[0]
     other = first.candidate
     its_speedup = figure_cell(other.point, "speedup", ".2f")
-    verdict = "yes" if first.is_clear else "no"
-    return (*cells, Cell(other.label), its_speedup, Cell(short_lead(first)), Cell(verdict))
+    is_clear = verdict(first, found.reason)
+    return (*cells, Cell(other.label), its_speedup, Cell(behind(first)), Cell(is_clear))
 
 
 def _speedup_cells(candidate: Candidate) -> tuple[Cell, ...]:
@@ -81,4 +93,4 @@ def changes_table(found: Sequence[Recommendation]) -> Table | None:
 def _change_row(setting: str, other: Challenger, terms: Sequence[str]) -> tuple[Cell, ...]:
     known = {change.term: short_change(change) for change in other.changes}
     said = (Cell(known.get(term, "-")) for term in terms)
-    return (Cell(setting), Cell(other.candidate.label), Cell(short_lead(other)), *said)
+    return (Cell(setting), Cell(other.candidate.label), Cell(behind(other)), *said)

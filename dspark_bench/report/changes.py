@@ -8,7 +8,7 @@ stages of the gap, as a ratio). One term is changed at a time, r and the others 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dspark_bench.report.reading import Point
+from dspark_bench.reading.points import Point
 
 _REST = ("t_schedule_s", "t_accept_s", "t_engine_s")
 _HALVINGS = 60

@@ -12,14 +12,16 @@ from dspark_bench.report.content import Figure
 FOLDER = "figures"
 
 
-def draw_figures(path: Path, out: Path) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
+def draw_figures(
+    path: Path, out: Path, here: str | None = None
+) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
     """Draw into `out`/figures; returns the figures, and why others were left out.
 
     A folder that supports no figure is no error: a report may well be tables only. Raises
     ResultsError if a file cannot be written.
     """
     try:
-        results = load_results((path,))
+        results = load_results((path,), here)
     except ResultsError as error:
         return (), (str(error),)
     drawn = draw_all(results)

@@ -6,8 +6,8 @@ from typing import Any
 
 from dspark_bench.metrics.gpu import throttle_reasons
 from dspark_bench.metrics.machine import machine_warnings
+from dspark_bench.reading.points import Gathered, Point, Sweep
 from dspark_bench.report.content import Block, Items, Paragraph, Table
-from dspark_bench.report.reading import Gathered, Point, Sweep
 from dspark_bench.report.tables import point_table
 
 _READ_NOISE = (

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.report.answers import answer_blocks
+from dspark_bench.reading.gather import gather
+from dspark_bench.reading.points import Gathered
+from dspark_bench.report.answers import answer_sections
 from dspark_bench.report.content import Block, Figure, Items, Page, Paragraph, Section
 from dspark_bench.report.figures import draw_figures
 from dspark_bench.report.html import render_html
 from dspark_bench.report.markdown import render_markdown
 from dspark_bench.report.noise import gpu_blocks, noise_blocks
-from dspark_bench.report.reading import Gathered, gather
 from dspark_bench.report.recommend import recommend
 from dspark_bench.report.runs import (
     environment_table,
@@ -41,17 +42,18 @@ _READ_DOMAINS = (
 )
 
 
-def write_report(path: Path, out: Path | None = None) -> tuple[Path, Path]:
+def write_report(path: Path, out: Path | None = None, here: str | None = None) -> tuple[Path, Path]:
     """Write the report on `path` into `out` (default: `path` itself); returns HTML and Markdown.
 
-    Raises ResultsError if there is nothing measured to report, or if `out` cannot be written.
+    here: machine_id of the machine that asks. Raises ResultsError if there is nothing measured to
+    report, or if `out` cannot be written.
     """
-    gathered = gather(path)
+    gathered = gather(path, here)
     folder = path if out is None else out
     files = folder / "report.html", folder / "report.md"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        page = build_page(gathered, *draw_figures(path, folder))
+        page = build_page(gathered, *draw_figures(path, folder, here))
         files[0].write_text(render_html(page), encoding="utf-8")
         files[1].write_text(render_markdown(page), encoding="utf-8")
     except OSError as error:
@@ -64,17 +66,17 @@ def write_report(path: Path, out: Path | None = None) -> tuple[Path, Path]:
 
 def build_page(gathered: Gathered, figures: Sequence[Figure], skipped: Sequence[str]) -> Page:
     """The whole report as content. skipped: why figures are missing."""
-    answers: tuple[Block, ...]
+    answers: tuple[Section, ...]
     try:
         found = recommend(gathered)
     except ResultsError as error:
         sentence, answers = f"No configuration can be recommended: {error}.", ()
     else:
-        sentence, answers = headline(found), answer_blocks(found, gathered)
+        sentence, answers = headline(found), answer_sections(found, gathered)
     failed = failed_table(gathered)
     machine = environment_table(gathered)
     sections = [
-        Section("Answer", answers),
+        *answers,
         Section("Warnings", (_warnings(gathered),)),
         Section("Figures", (*figures, *_skipped(skipped))),
         Section("Results", (Paragraph(_READ_SPEEDUP), *result_tables(gathered))),

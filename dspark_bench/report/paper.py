@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.reading.gather import gather
+from dspark_bench.reading.points import Gathered, Point
 from dspark_bench.report.content import Cell, Page, Paragraph, Section, Table
 from dspark_bench.report.markdown import render_markdown
 from dspark_bench.report.paper_points import (
@@ -20,7 +22,6 @@ from dspark_bench.report.paper_points import (
     ratio_text,
 )
 from dspark_bench.report.paper_serving import serving_rows
-from dspark_bench.report.reading import Gathered, Point, gather
 from dspark_bench.report.runs import lead_sentence
 
 Row = tuple[str, str, str, str, str]

@@ -7,7 +7,9 @@ import pandas as pd
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.comparison import accepted_by_prompt, accepted_length_ratio
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.report.reading import FINISHED, Point
+from dspark_bench.reading.points import Point
+from dspark_bench.reading.records import read_records
+from dspark_bench.reading.rows import FINISHED
 
 DOMAINS = ("math", "code", "prose")
 
@@ -94,7 +96,7 @@ def length_ratio(
     try:
         ours, theirs = (_by_prompt(point) for point in pair)
         return accepted_length_ratio(ours, theirs)
-    except (OSError, ValueError, KeyError, ResultsError):
+    except (KeyError, ResultsError):
         return Interval(lengths[0] / lengths[1], None, None, 0)
 
 
@@ -109,7 +111,7 @@ def at_gamma(gamma: int) -> str:
 
 
 def _by_prompt(point: Point) -> pd.DataFrame:
-    return accepted_by_prompt(*point.records())
+    return accepted_by_prompt(*read_records(point.folder, point.metrics))
 
 
 def _is_plain(point: Point, drafter: str, domain: str, gamma: int) -> bool:

@@ -5,8 +5,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from dspark_bench.reading.points import Point
 from dspark_bench.report.paper_points import PaperPoints
-from dspark_bench.report.reading import Point
 
 _SHORT, _LONG = 1, 7
 

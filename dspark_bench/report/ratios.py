@@ -1,44 +1,103 @@
-"""How much faster one point is than another, with the interval of that ratio."""
+"""How much faster the fastest point of a setting is than the others, and whether that is chance.
+
+S is compared in pairs: by prompt where requests come one at a time, else round by round, from the
+records of both points. What cannot be paired is never called clear.
+"""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.metrics.comparison import speed_by_prompt, speedup_ratio
+from dspark_bench.metrics.comparison import arm_sums, speed_by_prompt, speed_by_round
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.report.reading import Point
+from dspark_bench.metrics.leads import Leads, find_leads
+from dspark_bench.reading.points import Point
+from dspark_bench.reading.records import read_records
 
 _Z = 1.96
 
 
-class SpeedCache:
-    """Ratios of measured S. Tokens and seconds by prompt are read once per point."""
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Points of one setting against the fastest of them.
+
+    fastest: its place among the points; ratios: S of the fastest over S of each, by place;
+    is_paired, is_beaten: of each by place; reason: why there is no verdict, or None; broken: what
+    is wrong with records that could not be used, one line each.
+    """
+
+    fastest: int
+    ratios: tuple[Interval, ...]
+    is_paired: tuple[bool, ...]
+    is_beaten: tuple[bool, ...]
+    reason: str | None
+    broken: tuple[str, ...]
+
+
+class SpeedRecords:
+    """Tokens and seconds by unit, read once per point."""
 
     def __init__(self) -> None:
-        self._found: dict[Path, pd.DataFrame | None] = {}
+        self._found: dict[Path, pd.DataFrame | str] = {}
 
-    def ratio(self, first: Point, second: Point) -> tuple[Interval, bool]:
-        """S of `first` over S of `second`, and whether it is paired by prompt.
+    def compare(self, points: Sequence[Point]) -> Comparison:
+        """Compare points of one setting, given by falling S; a single one needs no records."""
+        if len(points) == 1:
+            alone = Interval(1.0, None, None, 0)
+            return Comparison(0, (alone,), (False,), (False,), None, ())
+        tables = [self._speeds(point) for point in points]
+        broken = tuple(dict.fromkeys(table for table in tables if isinstance(table, str)))
+        leads, places = _find(tables)
+        fastest = int(leads.winner) if leads is not None else 0
+        own = measured_speedup(points[fastest])
+        ratios = [unpaired_ratio(own, measured_speedup(point)) for point in points]
+        beaten: set[int] = set()
+        for lead in () if leads is None else leads.leads:
+            ratios[int(lead.challenger)] = lead.ratio
+            if lead.is_clear:
+                beaten.add(int(lead.challenger))
+        marks = range(len(points))
+        return Comparison(
+            fastest,
+            tuple(ratios),
+            tuple(place in places for place in marks),
+            tuple(place in beaten for place in marks),
+            None if leads is None else leads.reason,
+            broken,
+        )
 
-        Paired where both points kept their times and served the same prompts one at a time;
-        otherwise from both intervals.
-        """
-        ours, theirs = self._speeds(first), self._speeds(second)
-        if ours is not None and theirs is not None and set(ours.index) == set(theirs.index):
-            return speedup_ratio(ours, theirs), True
-        return unpaired_ratio(measured_speedup(first), measured_speedup(second)), False
-
-    def _speeds(self, point: Point) -> pd.DataFrame | None:
-        """None where a prompt is no unit, or where the records hold no times."""
+    def _speeds(self, point: Point) -> pd.DataFrame | str:
+        """By unit, or why there are none."""
         if point.folder not in self._found:
             self._found[point.folder] = _read_speeds(point)
         return self._found[point.folder]
 
 
+def _find(tables: Sequence[pd.DataFrame | str]) -> tuple[Leads | None, frozenset[int]]:
+    """Leads among the points that can be paired with the first one, and which those are."""
+    first = tables[0]
+    if isinstance(first, str):
+        return None, frozenset()
+    paired = {
+        place: table
+        for place, table in enumerate(tables)
+        if not isinstance(table, str) and set(table.index) == set(first.index)
+    }
+    if len(paired) < 2:
+        return None, frozenset()
+    try:
+        leads = find_leads(arm_sums({str(place): table for place, table in paired.items()}))
+    except ResultsError:
+        return None, frozenset()
+    return leads, frozenset(paired)
+
+
 def measured_speedup(point: Point) -> Interval:
-    """S of a row of summary.csv with its interval and units."""
+    """S of a point with its interval and units."""
     return Interval(
         point.number("speedup"),
         point.number("speedup_ci_low"),
@@ -65,10 +124,20 @@ def _log_width(interval: Interval) -> float | None:
     return math.log(interval.high / interval.low) / (2 * _Z)
 
 
-def _read_speeds(point: Point) -> pd.DataFrame | None:
-    if (point.text("load"), point.text("concurrency")) != ("closed", "1"):
-        return None
+def is_by_prompt(point: Point) -> bool:
+    """Whether a prompt is a unit: one request at a time; else it is a round."""
+    return (point.text("load"), point.text("concurrency")) == ("closed", "1")
+
+
+def _read_speeds(point: Point) -> pd.DataFrame | str:
     try:
-        return speed_by_prompt(*point.records())
-    except (OSError, ValueError, KeyError, ResultsError):
-        return None
+        cycles, requests = read_records(point.folder, point.metrics)
+        if is_by_prompt(point):
+            return speed_by_prompt(cycles, requests)
+        concurrency = int(point.number("concurrency") or 2)
+        is_closed = point.text("load") == "closed"
+        return speed_by_round(cycles, requests, concurrency, is_closed)
+    except KeyError as error:
+        return f"{point.folder}: no times are recorded (no column {error})"
+    except ResultsError as error:
+        return str(error)

@@ -5,14 +5,16 @@ ranking, by name: points whose timing is invalid, and those whose output is not 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.noise_floor import within_floor
+from dspark_bench.reading.origin import Origin
+from dspark_bench.reading.points import Gathered, Point
+from dspark_bench.reading.rows import STALE, TIMING_INVALID, UNREADABLE
 from dspark_bench.report.changes import Change, changes_to_reach
-from dspark_bench.report.ratios import SpeedCache, measured_speedup
-from dspark_bench.report.reading import STALE, TIMING_INVALID, UNREADABLE, Gathered, Point
+from dspark_bench.report.ratios import SpeedRecords, is_by_prompt, measured_speedup
 from dspark_bench.report.settings import (
     NO_DRAFTER,
     configuration_label,
@@ -38,8 +40,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Challenger:
-    """A slower candidate. ratio: S of the winner over its own; is_paired: prompt by prompt.
+    """A slower candidate. ratio: S of the winner over its own; is_paired: unit by unit.
 
+    is_beaten: by a verdict that is simultaneous over all pairs of the setting's configurations;
     noise_floor: the larger one of the two points; None where neither measured one.
     """
 
@@ -48,6 +51,7 @@ class Challenger:
     is_paired: bool
     changes: tuple[Change, ...]
     noise_floor: float | None = None
+    is_beaten: bool = False
 
     @property
     def is_within_floor(self) -> bool:
@@ -57,22 +61,37 @@ class Challenger:
     @property
     def is_clear(self) -> bool:
         """Whether the winner's lead is outside of noise."""
-        return self.ratio.low is not None and self.ratio.low > 1 and not self.is_within_floor
+        return self.is_beaten and not self.is_within_floor
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One setting's answer. challengers: by falling S, without the winner; notes: doubts."""
+    """One setting's answer. challengers: by falling S, without the winner; notes: doubts.
+
+    reason: why nothing here can be called clear, or None; broken: records that could not be used.
+    """
 
     setting: str
     winner: Candidate
     challengers: tuple[Challenger, ...]
     notes: tuple[str, ...]
+    reason: str | None = None
+    broken: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> Origin:
+        """Where it was measured."""
+        return self.winner.point.origin
 
     @property
     def level(self) -> tuple[Challenger, ...]:
         """Challengers that may be as fast as the winner."""
         return tuple(item for item in self.challengers if not item.is_clear)
+
+    @property
+    def ties(self) -> tuple[Challenger, ...]:
+        """Those of them that were compared in pairs with enough units, and are not behind."""
+        return () if self.reason else tuple(item for item in self.level if item.is_paired)
 
     @property
     def noise_floor(self) -> float | None:
@@ -107,12 +126,18 @@ def recommend(gathered: Gathered) -> tuple[Recommendation, ...]:
     groups: dict[tuple[tuple[str, str], ...], list[Point]] = {}
     for point in usable:
         groups.setdefault(tuple(setting_of(point).items()), []).append(point)
-    ordered = sorted(groups, key=lambda key: order_of(dict(key)))
-    told_apart = varying([dict(key) for key in ordered])
-    speeds = SpeedCache()
+    origins = {key: points[0].origin for key, points in groups.items()}
+    ordered = sorted(groups, key=lambda key: (origins[key].order, order_of(dict(key))))
+    told_apart = {
+        origin: varying([dict(key) for key in ordered if origins[key] == origin])
+        for origin in origins.values()
+    }
+    records = SpeedRecords()
     labels = varying([configuration_of(point) for point in usable])
     return tuple(
-        _recommend_one(setting_label(dict(key), told_apart), groups[key], labels, speeds)
+        _recommend_one(
+            setting_label(dict(key), told_apart[origins[key]]), groups[key], labels, records
+        )
         for key in ordered
     )
 
@@ -144,33 +169,39 @@ def _obstacle(point: Point) -> str | None:
 
 
 def _recommend_one(
-    setting: str, points: Sequence[Point], told_apart: Sequence[str], speeds: SpeedCache
+    setting: str, points: Sequence[Point], told_apart: Sequence[str], records: SpeedRecords
 ) -> Recommendation:
     kept, repeated = _one_per_configuration(points)
     candidates = [_candidate(point, told_apart) for point in kept]
     candidates.sort(key=lambda item: -(item.speedup.value or 0.0))
-    winner = candidates[0]
+    compared = records.compare([item.point for item in candidates])
+    winner = candidates[compared.fastest]
+    others = [place for place in range(len(candidates)) if place != compared.fastest]
+    drafters = [candidates[place].drafter for place in others]
     challengers = []
-    for place, item in enumerate(candidates[1:]):
-        is_next = place == 0 or _is_first_of_another_drafter(candidates, place + 1)
-        ratio, is_paired = speeds.ratio(winner.point, item.point)
+    for nth, place in enumerate(others):
+        item, drafter = candidates[place], drafters[nth]
+        is_next = nth == 0 or (drafter != winner.drafter and drafter not in drafters[1:nth])
         changes = changes_to_reach(item.point, winner.speedup.value or 0.0) if is_next else ()
-        floor = _larger_floor(winner.point, item.point)
-        challengers.append(Challenger(item, ratio, is_paired, changes, floor))
-    found = Recommendation(setting, winner, tuple(challengers), ())
-    notes = (*_doubts(found, kept), *repeated)
-    return Recommendation(setting, winner, tuple(challengers), notes)
+        challengers.append(
+            Challenger(
+                item,
+                compared.ratios[place],
+                compared.is_paired[place],
+                changes,
+                _larger_floor(winner.point, item.point),
+                compared.is_beaten[place],
+            )
+        )
+    found = Recommendation(
+        setting, winner, tuple(challengers), (), compared.reason, compared.broken
+    )
+    return replace(found, notes=(*_doubts(found, kept), *repeated))
 
 
 def _larger_floor(first: Point, second: Point) -> float | None:
     known = [point.number("noise_floor") for point in (first, second)]
     return max((floor for floor in known if floor is not None), default=None)
-
-
-def _is_first_of_another_drafter(candidates: Sequence[Candidate], place: int) -> bool:
-    before = {item.drafter for item in candidates[1:place]}
-    own = candidates[place].drafter
-    return own != candidates[0].drafter and own not in before
 
 
 def _candidate(point: Point, told_apart: Sequence[str]) -> Candidate:
@@ -216,11 +247,8 @@ def _doubts(found: Recommendation, points: Sequence[Point]) -> list[str]:
     notes += _floor_notes(found)
     if not found.challengers:
         notes.append("only one configuration was measured here, so there is nothing to compare")
-    if len(found.level) > 1:
-        notes.append(
-            f"{len(found.level)} others are within noise of it; the fastest of so many looks "
-            "faster than it is"
-        )
+    if found.broken:
+        notes.append(f"leads are not all paired: {few(found.broken)}")
     revisions = {str(point.environment.get("code_hash")) for point in points}
     if len(revisions) > 1:
         notes.append(f"its points come from {len(revisions)} revisions of the code")
@@ -247,5 +275,9 @@ def _floor_notes(found: Recommendation) -> list[str]:
 
 
 def _unit(point: Point) -> str:
-    is_by_prompt = (point.text("load"), point.text("concurrency")) == ("closed", "1")
-    return "prompts" if is_by_prompt else "A-B blocks"
+    return "prompts" if is_by_prompt(point) else "A-B blocks"
+
+
+def few(lines: Sequence[str]) -> str:
+    """The first line, and how many more there are."""
+    return lines[0] if len(lines) == 1 else f"{lines[0]}; and {len(lines) - 1} more"

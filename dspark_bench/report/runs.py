@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dspark_bench.reading.points import Gathered, Point, Sweep
+from dspark_bench.reading.rows import PENDING
 from dspark_bench.report.content import Block, Cell, Commands, Items, Table
-from dspark_bench.report.reading import PENDING, Gathered, Point, Sweep
 from dspark_bench.report.settings import SETTINGS
 
 _GENERATION = ("machine_id", "git_revision", "is_dirty", "code_hash")

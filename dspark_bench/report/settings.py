@@ -7,19 +7,29 @@ setting is what is given (target, prompts, sampling, load, machine). S is compar
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dspark_bench.report.reading import Point
+from dspark_bench.reading.points import Point
 
 CONFIGURED = ("drafter", "scheduler", "cost", "calibrator")
 NO_DRAFTER = "none"
+_PLAIN = "fixed"
 SETTINGS = (
     *("workload", "load", "concurrency", "rate", "temperature", "top_p", "top_k"),
-    *("max_new_tokens", "acceptance", "target_hash", "num_requests", "prompts_hash", "seed"),
+    *(
+        "max_new_tokens",
+        "acceptance",
+        "target",
+        "target_hash",
+        "num_requests",
+        "prompts_hash",
+        "seed",
+    ),
     *("dtype", "device", "threads", "speedup_basis", "machine_id"),
 )
 _GIVEN_GROUPS = ("load", "lengths", "workload", "acceptance", "slo")
 _ALWAYS_SAID = ("workload", "load", "concurrency", "rate")
+_ALWAYS_CALLED = ("drafter", "drafter_name", "gamma", "scheduler")
 _TWICE_SAID = ("drafter.path", "workload.path", "load.concurrency", "load.rate")
-"""Keys that a hash or a column says better."""
+"""Keys that a name, a hash or a column says better."""
 
 Values = dict[str, str]
 
@@ -30,21 +40,22 @@ def setting_of(point: Point) -> Values:
     for key, value in sorted(point.keys.items()):
         group, _, rest = key.partition(".")
         if rest and group in _GIVEN_GROUPS and not _is_unsaid(key):
-            values[key] = _plain(value)
+            values[key] = point.names.get(key) or _plain(value)
     return values
 
 
 def configuration_of(point: Point) -> Values:
     """What is chosen, by name. `fixed` reads neither costs nor calibrated confidences."""
     values = {"drafter": point.text("drafter"), "gamma": point.text("gamma")}
+    values["drafter_name"] = point.text("drafter_name")
     values["drafter_hash"] = point.text("drafter_hash")
-    is_fixed = point.text("scheduler") == "fixed"
+    is_fixed = point.text("scheduler") == _PLAIN
     for key, value in point.keys.items():
         group = key.partition(".")[0]
         if is_fixed and group in ("cost", "calibrator"):
             continue
         if group in CONFIGURED and key != "drafter" and not _is_unsaid(key):
-            values[key] = _plain(value)
+            values[key] = point.names.get(key) or _plain(value)
     values.setdefault("scheduler", point.text("scheduler"))
     return values
 
@@ -83,10 +94,28 @@ def configuration_label(chosen: Mapping[str, str], differing: Sequence[str]) -> 
     """Such as `semi_ar at gamma 7 with hardware_aware`."""
     if chosen["drafter"] == NO_DRAFTER:
         return "no speculation"
-    label = f"{chosen['drafter']} at gamma {chosen['gamma']} with {chosen['scheduler']}"
-    others = [name for name in differing if name not in ("drafter", "gamma", "scheduler")]
+    drafter = " ".join(filter(None, (chosen["drafter"], chosen.get("drafter_name"))))
+    label = f"{drafter} at gamma {chosen['gamma']} with {chosen['scheduler']}"
+    others = [name for name in differing if name not in _ALWAYS_CALLED]
     said = [f"{name}={_short(name, chosen[name])}" for name in others if chosen.get(name)]
     return f"{label} ({', '.join(said)})" if said else label
+
+
+def short_label(chosen: Mapping[str, str], differing: Sequence[str]) -> str:
+    """Such as `semi_ar gamma 7 threshold 0.6`: drafter and length, the scheduler unless it is
+    `fixed`, and what else differs.
+    """
+    if chosen["drafter"] == NO_DRAFTER:
+        return "no speculation"
+    parts = [chosen["drafter"], chosen.get("drafter_name", ""), f"gamma {chosen['gamma']}"]
+    others = [name for name in differing if name not in _ALWAYS_CALLED and chosen.get(name)]
+    ends = [name.rpartition(".")[2] for name in others]
+    scheduler = chosen["scheduler"]
+    parts += [] if scheduler == _PLAIN or scheduler in ends else [scheduler]
+    for name, end in zip(others, ends, strict=True):
+        called = end if ends.count(end) == 1 else name
+        parts.append(f"{called.removesuffix('_hash')} {_short(name, chosen[name])}")
+    return " ".join(filter(None, parts))
 
 
 def order_of(setting: Mapping[str, str]) -> tuple[str, str, float, float]:

@@ -5,10 +5,11 @@ from itertools import chain
 from typing import Any
 
 from dspark_bench.metrics.gap import GAP_TERMS
+from dspark_bench.reading.points import Gathered, Point, Sweep
+from dspark_bench.reading.rows import FAILED
 from dspark_bench.report.content import Cell, Table
-from dspark_bench.report.reading import FAILED, Gathered, Point, Sweep
 
-_NAMES = ("drafter", "gamma", "scheduler", "workload", "concurrency", "rate")
+_NAMES = ("drafter", "drafter_name", "gamma", "scheduler", "workload", "concurrency", "rate")
 _FIGURES: tuple[tuple[str, str, str], ...] = (
     ("S", "speedup", ".2f"),
     ("low", "speedup_ci_low", ".2f"),
@@ -167,8 +168,14 @@ def _shown_names(sweep: Sweep, points: Sequence[Point]) -> list[str]:
     swept = sweep.description.get("swept_keys")
     wanted = dict.fromkeys(chain(_NAMES, map(str, swept if isinstance(swept, list) else ())))
     columns = {key for point in points for key in point.row}
-    hidden = {name for name in ("rate",) if not any(point.text(name) for point in points)}
-    twins = {"load.concurrency": "concurrency", "load.rate": "rate"}
+    rare = ("rate", "drafter_name")
+    hidden = {name for name in rare if not any(point.text(name) for point in points)}
+    twins = {
+        "load.concurrency": "concurrency",
+        "load.rate": "rate",
+        "workload.path": "workload",
+        "drafter.path": "drafter_name",
+    }
     return [n for n in wanted if n in columns and n not in hidden and n not in twins]
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dspark_bench.metrics.acceptance import FOREIGN, is_foreign
 from dspark_bench.metrics.noise_floor import within_floor
 from dspark_bench.metrics.speed_interval import FEW_UNITS
+from dspark_bench.reading.points import Gathered, Point
+from dspark_bench.reading.rows import FAILED, STALE, TIMING_INVALID
 from dspark_bench.report.noise import noisy_lines
 from dspark_bench.report.ratios import measured_speedup
-from dspark_bench.report.reading import FAILED, STALE, TIMING_INVALID, Gathered, Point
 from dspark_bench.report.settings import NO_DRAFTER
 
 WIDE_SHARE = 0.1
@@ -51,12 +52,6 @@ def _states(gathered: Gathered) -> list[str]:
     num_pending = sum(len(sweep.pending) for sweep in gathered.sweeps)
     if num_pending:
         found.append(f"{num_pending} points were asked for and have not been measured yet")
-    num_unlisted = sum(len(sweep.unlisted) for sweep in gathered.sweeps)
-    if num_unlisted:
-        found.append(
-            f"{num_unlisted} measured points are not in summary.csv yet and not shown: the sweep "
-            "is running or was cut off, and its own command adds them"
-        )
     return found
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dspark_bench.metrics.acceptance import FOREIGN
 from dspark_bench.metrics.gap import GAP_TERMS
 from dspark_bench.metrics.intervals import Interval
+from dspark_bench.reading.points import Point
 from dspark_bench.report.changes import Change
-from dspark_bench.report.reading import Point
+from dspark_bench.report.ratios import is_by_prompt
 from dspark_bench.report.recommend import Challenger, Recommendation
 from dspark_bench.report.warnings import looks_foreign
 
@@ -23,6 +24,7 @@ _ALSO_SHOWN = 2
 
 def headline(found: Sequence[Recommendation]) -> str:
     """The answer in one sentence, from the setting with most configurations."""
+    found = [item for item in found if item.origin == found[0].origin]
     main = max(found, key=lambda item: len(item.challengers))
     same = sum(item.winner.label == main.winner.label for item in found)
     if len(found) == 1:
@@ -44,8 +46,11 @@ def answer(found: Recommendation) -> str:
         parts.append(FOREIGN)
     elif loss is not None:
         parts.append(f"the largest loss is {loss[0]} ({loss[1]:+.2f})")
-    if found.level:
-        parts.append(f"{_few([item.candidate.label for item in found.level])} may be as fast")
+    if found.ties:
+        names = _few([item.candidate.label for item in found.ties])
+        parts.append(f"tied with {names}")
+    elif found.level:
+        parts.append(f"not comparable with the others: {found.reason or 'not paired'}")
     return "; ".join(parts)
 
 
@@ -83,20 +88,35 @@ def lead(challenger: Challenger) -> str:
     ahead = f"the winner is ahead by {ratio.value - 1:.1%}"
     if ratio.low is None or ratio.high is None:
         return f"{ahead}; no interval, so nothing can be said about noise"
-    how = "paired by prompt" if challenger.is_paired else "from both intervals, not paired"
+    how = f"paired by {_unit(challenger)}"
     verdict = "clear of noise" if challenger.is_clear else "not clear of noise"
+    if not challenger.is_paired:
+        how, verdict = "from both intervals", "not comparable, not paired"
     if challenger.is_within_floor:
         verdict = f"within the timing noise floor ({challenger.noise_floor:.1%})"
     return f"{ahead} [{ratio.low - 1:+.1%} to {ratio.high - 1:+.1%}, {how}]: {verdict}"
 
 
-def short_lead(challenger: Challenger) -> str:
-    """The winner's lead for a table's cell, such as `5.5% [-2.0% to +12.1%]`."""
+def _unit(challenger: Challenger) -> str:
+    return "prompt" if is_by_prompt(challenger.candidate.point) else "round"
+
+
+def behind(challenger: Challenger) -> str:
+    """How far its S lies behind the winner's, such as `5.2% [-2.0% to +10.8%]`."""
     ratio = challenger.ratio
-    assert ratio.value is not None
-    if ratio.low is None or ratio.high is None:
-        return f"{ratio.value - 1:.1%} [no interval]"
-    return f"{ratio.value - 1:.1%} [{ratio.low - 1:+.1%} to {ratio.high - 1:+.1%}]"
+    assert ratio.value
+    if not ratio.low or not ratio.high:
+        return f"{1 - 1 / ratio.value:.1%} [no interval]"
+    return f"{1 - 1 / ratio.value:.1%} [{1 - 1 / ratio.low:+.1%} to {1 - 1 / ratio.high:+.1%}]"
+
+
+def verdict(challenger: Challenger, reason: str | None) -> str:
+    """Whether the winner's lead is clear of noise, in a word or two. reason: why there are none."""
+    if not challenger.is_paired:
+        return "unpaired"
+    if reason is not None:
+        return "too few"
+    return "yes" if challenger.is_clear else "tie"
 
 
 def change_text(change: Change) -> str:

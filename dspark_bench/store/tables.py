@@ -9,8 +9,16 @@ from typing import Any, Final
 
 from dspark_bench.machine.environment import Environment
 from dspark_bench.measure.identity import SCHEMA_VERSION
-from dspark_bench.measure.verification import VERDICTS, find_verification
-from dspark_bench.metrics.lossless import evidence_of
+from dspark_bench.reading.rows import (
+    FAILED,
+    PENDING,
+    Row,
+    cell_text,
+    measured_status,
+    point_row,
+    with_regret,
+)
+from dspark_bench.reading.verdicts import VERDICTS
 from dspark_bench.store.point_store import (
     PointStore,
     StoredPoint,
@@ -29,13 +37,6 @@ COLUMNS: Final = (
     *("target_hash", "drafter_hash", "prompts_hash", "dtype", "device", "gamma_trained"),
     *("train_seed", "prompt_tokens_p50", "acceptance"),
 )
-_KEYS = ("drafter", "scheduler", "load", "workload", "acceptance", "gamma", "temperature", "seed")
-_SAME = ("drafter", "load", "workload", "gamma", "temperature", "seed", "concurrency", "rate")
-_ORACLE = "oracle"
-PENDING, FINISHED, FAILED = "pending", "finished", "failed"
-STALE, TIMING_INVALID = "stale", "timing_invalid"
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def table_rows(folder: Path, plan: SweepPlan, environment: Environment) -> list[
     """A row per stored point."""
     swept = _swept_keys(read_plan(folder) or {}, plan)
     stored = PointStore(folder).load_all()
-    rows = [point_row(point, swept, environment, folder.parent / VERDICTS) for point in stored]
+    rows = [stored_row(point, swept, environment, folder.parent / VERDICTS) for point in stored]
     return with_regret(rows, swept)
 
 
@@ -124,47 +125,15 @@ def _commands(before: dict[str, Any], plan: SweepPlan) -> list[list[str]]:
     return earlier if mine in earlier else [*earlier, mine]
 
 
-def point_row(
+def stored_row(
     stored: StoredPoint, swept_keys: Sequence[str], environment: Environment, verdicts: Path
 ) -> Row:
-    """One row of summary.csv. A verdict that `verify` has reached since then counts."""
-    content = stored.content
-    keys, facts = content["point"]["keys"], content.get("facts", {})
-    row: Row = {"point_id": stored.point_id}
-    row |= {key: keys.get(key) for key in _KEYS}
-    row |= {key: keys.get(key) for key in swept_keys}
-    row |= facts | content.get("summary", {})
-    if row.get("lossless") is None and row.get("lossless_evidence") == "untested":
-        row["lossless"] = find_verification(verdicts / str(facts.get("verification")))
-        row["lossless_evidence"] = evidence_of(row["lossless"])
-    row["status"] = _status(stored, facts, environment)
-    if not stored.is_finished:
-        row["error"] = content.get("message")
-    return row
-
-
-def with_regret(rows: Sequence[Row], swept_keys: Sequence[str]) -> list[Row]:
-    """Rows with `scheduler_regret`: the share of the oracle's throughput that a scheduler misses.
-
-    Only where the folder holds a point that differs from the row in its scheduler alone and has
-    `scheduler=oracle`.
-    """
-    keys = [key for key in (*_SAME, *swept_keys) if not key.startswith(("scheduler", "cost"))]
-
-    def place(row: Row) -> tuple[str, ...]:
-        return tuple(str(row.get(key)) for key in keys)
-
-    best = {
-        place(row): row["throughput_tok_s"]
-        for row in rows
-        if row["scheduler"] == _ORACLE and row.get("throughput_tok_s")
-    }
-    return [
-        row | {"scheduler_regret": 1 - row["throughput_tok_s"] / best[place(row)]}
-        if row.get("throughput_tok_s") and place(row) in best
-        else row
-        for row in rows
-    ]
+    """One row of summary.csv."""
+    facts = stored.content.get("facts", {})
+    status = FAILED
+    if stored.is_finished:
+        status = measured_status(facts, environment.as_json(), stored.environment)
+    return point_row(stored.point_id, stored.content, swept_keys, status, verdicts)
 
 
 def write_csv(path: Path, rows: Sequence[Row], swept_keys: Sequence[str]) -> None:
@@ -174,21 +143,5 @@ def write_csv(path: Path, rows: Sequence[Row], swept_keys: Sequence[str]) -> Non
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows([{key: _cell(value) for key, value in row.items()} for row in rows])
+    writer.writerows([{key: cell_text(value) for key, value in row.items()} for row in rows])
     replace_text(path, text.getvalue())
-
-
-def _status(stored: StoredPoint, facts: dict[str, Any], environment: Environment) -> str:
-    if not stored.is_finished:
-        return FAILED
-    here = (environment.code_hash, environment.machine_id)
-    there = (stored.environment.get("code_hash"), stored.environment.get("machine_id"))
-    if here != there:
-        return STALE
-    return TIMING_INVALID if facts.get("timing_invalid") else FINISHED
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value is None else value

@@ -113,7 +113,8 @@ def _readers() -> list[Case]:
 
 
 def _read_by(verb: str) -> list[Case]:
-    arguments, found = (verb, DONE), list[Case]()
+    few = ("--kind", "s_curve") if verb == "plot" else ()  # thirteen figures say no more
+    arguments, found = (verb, DONE, *few), list[Case]()
 
     def add(name: str, prepare: Prepare, says: str = "") -> None:
         found.append(either("results", f"{verb}: {name}", arguments, prepare, says))
@@ -126,10 +127,10 @@ def _read_by(verb: str) -> list[Case]:
         add(f"metrics.json {name}", point_json(DONE, change))
     for name, content in (("cut off", lambda c: c[:40]), ("too deep", lambda c: DEEP.encode())):
         add(f"metrics.json {name}", in_point(DONE, "metrics.json", content), "metrics.json")
-    gone = remove(f"{DONE}/summary.csv")
+    add("no summary.csv", remove(f"{DONE}/summary.csv"))
+    add("no sweep.json", remove(f"{DONE}/sweep.json"), "sweep.json")
     return [
         *found,
-        Case("results", f"{verb}: no summary.csv", arguments, "summary.csv", gone),
         Case("results", f"{verb}: no sweep", (verb, "target"), "no sweep in target"),
         Case("results", f"{verb}: no folder", (verb, "nowhere"), "nowhere is not a folder"),
     ]

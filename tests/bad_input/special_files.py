@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from tests.bad_input.case import Case, overridden
+from tests.bad_input.case import Case, either, overridden
 from tests.bad_input.edits import link, pipe, with_point
 from tests.bad_input.gate import CHECK, GATE
 from tests.bad_input.results import DONE
@@ -42,12 +42,12 @@ def cases() -> list[Case]:
         for path in _DEVICES
     ]
     found += [
-        Case(
+        either(
             "special files",
-            f"a pipe: {verb}: summary.csv",
+            f"a pipe: {verb}: sweep.json",
             (verb, DONE),
+            pipe(f"{DONE}/sweep.json"),
             "pipe or a device",
-            pipe(f"{DONE}/summary.csv"),
         )
         for verb in ("plot", "report", "recommend")
     ]

@@ -26,9 +26,9 @@ from dspark_bench.plots.figures import draw_all
 from dspark_bench.plots.kind import NotSupportedError
 from dspark_bench.plots.kinds import choose_kinds
 from dspark_bench.plots.results import load_results
+from dspark_bench.reading.gather import gather
 from dspark_bench.report.html import render_html
 from dspark_bench.report.page import build_page
-from dspark_bench.report.reading import gather
 from dspark_bench.workloads.jsonl import JsonlWorkload
 
 _FAST = settings(

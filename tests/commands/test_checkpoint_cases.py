@@ -15,8 +15,8 @@ from dspark_bench.commands.foreign_lines import foreign_lines
 from dspark_bench.commands.sweep import SweepRequest, run_sweep
 from dspark_bench.core.errors import UsageError
 from dspark_bench.models.checkpoint import read_tensors, write_checkpoint
+from dspark_bench.reading.gather import gather
 from dspark_bench.report.page import build_page
-from dspark_bench.report.reading import gather
 from dspark_bench.report.warnings import find_warnings
 from tests import tiny_models
 from tests.sweeps import tiny_overrides

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from dspark_bench.commands.display import gap_table, result_table
 from dspark_bench.metrics.gap import GAP_TERMS
-from dspark_bench.store.tables import Row
+from dspark_bench.reading.rows import Row
 
 _AXES = ("load.concurrency", "temperature", "scheduler", "measure.calibration_requests", "seed")
 

@@ -22,9 +22,9 @@ from dspark_bench.machine.gpu_process import GpuTelemetry, sampled
 from dspark_bench.machine.processors import usable_cores
 from dspark_bench.measure import point as point_module
 from dspark_bench.metrics.machine import Reading, Window, machine_warnings, summarise_machine
+from dspark_bench.reading.gather import gather
 from dspark_bench.report.markdown import render_markdown
 from dspark_bench.report.page import build_page
-from dspark_bench.report.reading import gather
 from tests.sweeps import tiny_overrides
 from tests.tiny_models import TinyZoo, write_prompts
 

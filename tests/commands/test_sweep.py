@@ -20,7 +20,8 @@ from dspark_bench.core.types import Request, RunResult
 from dspark_bench.engine.engine import Engine
 from dspark_bench.machine.environment import read_environment
 from dspark_bench.measure.timing_lock import timing_lock
-from dspark_bench.store.tables import COLUMNS, Row
+from dspark_bench.reading.rows import Row
+from dspark_bench.store.tables import COLUMNS
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
 

@@ -4,7 +4,7 @@ import pytest
 
 from dspark_bench.evidence.bench_noise import section
 from dspark_bench.machine.environment import read_environment
-from dspark_bench.store.tables import Row
+from dspark_bench.reading.rows import Row
 
 
 def row(drafter: str, low: float | None, high: float | None, floor: float | None = 0.02) -> Row:

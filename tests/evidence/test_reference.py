@@ -28,7 +28,7 @@ from dspark_bench.evidence.reference_speed import (
 )
 from dspark_bench.measure.identity import HashCache
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.report.reading import Point
+from dspark_bench.reading.points import Point
 from dspark_bench.report.recommend import Candidate, Challenger, Recommendation
 from tests.sweeps import tiny_overrides
 from tests.tiny_models import TinyZoo

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dspark_bench.metrics.frames import decode_cycles, measured
 from tests.metrics.records import cycle, request
 
 
@@ -30,12 +31,11 @@ def records(
         for prompt in range(num_prompts):
             own = float(np.clip(chance + 0.1 * np.sin(prompt), 0, 1))
             names = {"repeat": repeat, "block": repeat * num_prompts + prompt, "request_id": prompt}
-            requests.append(
-                request(**names, prompt_id=f"p{prompt}") | {"prompt_hash": f"hash{prompt}"}
-            )
+            length = 0
             for number in range(num_cycles):
                 passed = rng.random(gamma) < own
                 count = gamma if passed.all() else int(np.argmin(passed))
+                length += count + 1
                 cycles.append(
                     cycle(
                         **names,
@@ -48,6 +48,10 @@ def records(
                         expected_acceptance=[own] * gamma if has_overlaps else (),
                     )
                 )
+            requests.append(
+                request(**names, prompt_id=f"p{prompt}", output_tokens=tuple(range(length)))
+                | {"prompt_hash": f"hash{prompt}"}
+            )
     return pd.DataFrame(cycles), pd.DataFrame(requests)
 
 
@@ -96,3 +100,21 @@ def write_point(
     plan = folder / "sweep.json"
     known = json.loads(plan.read_text())["points"] if plan.exists() else []
     plan.write_text(json.dumps({"points": [*known, {"point_id": point_id}]}))
+
+
+def recount(point: Path) -> None:
+    """Have a point whose cycles were changed say of itself what they now hold."""
+    cycles = decode_cycles(pd.read_parquet(point / "cycles.parquet"))
+    path = point / "requests.parquet"
+    requests = pd.read_parquet(path)
+    if "output_tokens" in requests.columns:
+        columns = ["arm", "repeat", "block", "request_id"]
+        emitted = measured(pd.read_parquet(point / "cycles.parquet")).groupby(columns)
+        sums = emitted["num_emitted"].sum().reindex(pd.MultiIndex.from_frame(requests[columns]))
+        requests["output_tokens"] = [list(range(int(length))) for length in sums.fillna(0)]
+        requests.to_parquet(path, index=False)
+    content = json.loads((point / "metrics.json").read_text())
+    names = {"accepted": "num_accepted", "emitted": "num_emitted"}
+    sums = {name: float(cycles[column].sum()) for name, column in names.items()}
+    content["counts"] |= {"cycles": len(cycles), "trial_cycles": len(cycles)} | sums
+    (point / "metrics.json").write_text(json.dumps(content))

@@ -11,7 +11,7 @@ import pytest
 
 from dspark_bench import cli
 from dspark_bench.gate import assert_no_regression
-from tests.gate.folders import records, write_point
+from tests.gate.folders import records, recount, write_point
 
 
 @pytest.fixture
@@ -41,6 +41,7 @@ def lower_counts(folder: Path, position: int, share: float) -> None:
     cycles.loc[chosen, "num_accepted"] = position - 1
     cycles.loc[chosen, "is_rejected"] = True
     cycles.to_parquet(path, index=False)
+    recount(folder)
 
 
 def test_equal_results_pass(base: Path, now: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,6 +92,7 @@ def test_five_prompts_are_inconclusive(
         for name in ("cycles", "requests"):
             frame = pd.read_parquet(point / f"{name}.parquet")
             frame[frame["request_id"] < 5].to_parquet(point / f"{name}.parquet", index=False)
+        recount(point)
     assert check(now, "--baseline", base) == 3
     shown = capsys.readouterr().out
     assert "5 prompts on both sides; 20 or more are needed" in shown
@@ -299,6 +301,7 @@ def test_speed_is_checked_only_when_asked(base: Path, now: Path) -> None:
             pd.concat([baseline, timed]).to_parquet(place / "cycles.parquet", index=False)
             both = pd.concat([requests.assign(arm="baseline"), requests])
             both.to_parquet(place / "requests.parquet", index=False)
+            recount(place)
     assert check(now, "--baseline", base) == 0
     assert check(now, "--baseline", base, "--speed-margin", 0.2) == 0
     assert check(now, "--baseline", base, "--speed-margin", 0.05) == 1

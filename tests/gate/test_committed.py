@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from dspark_bench import cli
+from tests.gate.folders import recount
 
 BASELINE = Path(__file__).resolve().parents[2] / "results" / "baseline"
 
@@ -50,6 +51,7 @@ def test_acceptances_lowered_by_5_percent_everywhere_are_a_regression(
     cycles["is_rejected"] = cycles["is_rejected"].to_numpy() | (lowered < accepted)
     cycles["num_accepted"] = lowered
     cycles.to_parquet(path, index=False)
+    recount(path.parent)
     assert check(results) == 1
     shown = capsys.readouterr().out
     assert f"semi_ar gamma={gamma} mixed: regression: " in shown
@@ -68,6 +70,7 @@ def test_one_position_lowered_by_5_percent_is_named(
     cycles.loc[chosen, "num_accepted"] = position - 1
     cycles.loc[chosen, "is_rejected"] = True
     cycles.to_parquet(path, index=False)
+    recount(path.parent)
     assert check(results) == 1
     reason = capsys.readouterr().out.partition("semi_ar gamma=4 mixed: regression: ")[2]
     assert f"acceptance[{position}] by counts" in reason.splitlines()[0]
@@ -92,6 +95,7 @@ def test_five_requests_are_inconclusive(results: Path) -> None:
         for name in ("cycles", "requests"):
             frame = pd.read_parquet(point / f"{name}.parquet")
             frame[frame["request_id"] < 5].to_parquet(point / f"{name}.parquet", index=False)
+        recount(point)
     assert check(results) == 3
 
 

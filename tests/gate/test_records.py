@@ -12,7 +12,7 @@ import pytest
 from dspark_bench import cli
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.gate.counts import Counts, check_counts, collect_counts
-from dspark_bench.gate.records import check_records
+from dspark_bench.reading.records import check_records
 from tests.gate.folders import records, write_point
 
 GAMMA = 3

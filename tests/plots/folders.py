@@ -11,6 +11,9 @@ import pandas as pd
 from dspark_bench.plots.figures import Figure, Skipped, draw_all
 from dspark_bench.plots.results import load_results
 
+MACHINE = {"machine_id": "m0", "code_hash": "c0de", "cpu_model": "Test CPU", "num_cores": 4}
+_KEYS = ("drafter", "scheduler", "load", "workload", "acceptance", "gamma", "temperature", "seed")
+_FACTS = ("timing_invalid", "target_hash", "drafter_hash", "prompts_hash", "concurrency", "rate")
 GAP = {
     "gap_truncation": -0.01,
     "gap_non_iid": 0.06,
@@ -79,7 +82,7 @@ def row(point_id: str, **values: object) -> dict[str, object]:
     return default | values
 
 
-def metrics(n: int = 24, **parts: object) -> dict[str, object]:
+def metrics(n: int = 24, **parts: object) -> dict[str, Any]:
     """A metrics.json with two positions; `parts` replace whole entries."""
     positions = {"agreement": [0.8, 0.7], "conditional_acceptance": [0.75, None]}
     counts = {"accepted": [30.0, 0.0], "rejected": [10.0, 0.0], "agreement": [55.0, 55.0]}
@@ -103,7 +106,7 @@ def write_sweep(
 ) -> Path:
     """A sweep whose points all have a metrics.json; files: more files by point and name."""
     folder.mkdir(parents=True)
-    (folder / "sweep.json").write_text(json.dumps({"schema_version": 1, "points": []}))
+    (folder / "sweep.json").write_text(json.dumps({"points": [], **MACHINE}))
     names = list(dict.fromkeys(name for values in rows for name in values))
     with (folder / "summary.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, names, restval="")
@@ -112,10 +115,24 @@ def write_sweep(
     for values in rows:
         point = folder / "points" / str(values["point_id"])
         point.mkdir(parents=True)
-        (point / "metrics.json").write_text(json.dumps(metrics(n, **parts)))
+        machine = MACHINE | ({"code_hash": "older"} if values["status"] == "stale" else {})
+        (point / "environment.json").write_text(json.dumps(machine))
+        content = _with_row(metrics(n, **parts), values)
+        name = "error.json" if values["status"] == "failed" else "metrics.json"
+        (point / name).write_text(json.dumps(content))
         for name, text in ((files or {}).get(str(values["point_id"])) or {}).items():
             (point / name).write_text(text)
     return folder
+
+
+def _with_row(content: dict[str, Any], values: Mapping[str, object]) -> dict[str, Any]:
+    """A metrics.json that says what the row says, where a real one says it."""
+    keys = {name: values[name] for name in _KEYS if name in values}
+    point = {"keys": keys | content["point"]["keys"]}
+    left_out = (*_KEYS, "point_id", "status")
+    summary = {name: value for name, value in values.items() if name not in left_out}
+    facts = {name: summary.pop(name) for name in _FACTS if name in summary}
+    return content | {"point": point, "facts": facts, "summary": summary}
 
 
 def two_drafters() -> list[dict[str, object]]:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dspark_bench.plots.columns import STAGES
 from dspark_bench.plots.figures import Figure, draw_all
 from dspark_bench.plots.kinds import find_kinds
 from dspark_bench.plots.kinds.gap import TERMS
-from dspark_bench.plots.points import STAGES
 from dspark_bench.plots.results import load_results
 
 ROOT = Path(__file__).parents[2]
@@ -49,8 +49,11 @@ LINES = {
     "draft_length": ("accepted_length", "cycle_s"),
     "threshold": ("acceptance_rate_scheduled", "accepted_length", "speedup"),
     "reliability": ("observed", "mean_predicted"),
-    "frontier": ("throughput_tok_s", "tok_s_per_user", "baseline_tok_s"),
-    "load": ("throughput_tok_s", "verify_budget", "baseline_tok_s"),
+    "frontier": (
+        *("normalised_throughput_tok_s", "normalised_tok_s_per_user"),
+        *("common_baseline_tok_s", "common_baseline_tok_s_per_user"),
+    ),
+    "load": ("speedup", "verify_budget"),
     "cost_curve": ("steps_per_s", "tokens"),
     "timeline": ("num_waiting", "batch_size"),
 }

@@ -42,29 +42,19 @@ def test_broken_points_are_skipped_and_named(tmp_path: Path) -> None:
     assert list(results.rows["point_id"]) == ["good"]
     reasons = {point.point_id: point.reason for point in results.skipped}
     assert reasons["failed"] == "status failed: no such file"
-    assert reasons["stale"] == "status stale"
+    assert reasons["stale"].startswith("status stale")
     assert reasons["shared"].startswith("timing invalid")
     assert "metrics.json" in reasons["lost"]
     assert "metrics.json" in reasons["torn"]
 
 
-@pytest.mark.parametrize("broken", ["sweep.json", "summary.csv"])
-def test_corrupt_sweep_is_one_line(tmp_path: Path, broken: str) -> None:
-    folder = write_sweep(tmp_path / "s", [row("p")])
-    (folder / broken).write_bytes(b"\xff\x00{")
-    with pytest.raises(ResultsError, match=broken) as caught:
-        load_results(folder)
-    assert "\n" not in str(caught.value)
-
-
-def test_one_corrupt_sweep_does_not_hide_the_others(tmp_path: Path) -> None:
-    write_sweep(tmp_path / "good", [row("p")])
-    bad = write_sweep(tmp_path / "bad", [row("q")])
-    (bad / "sweep.json").write_text("{")
+def test_a_corrupt_sweep_file_is_named_and_its_points_are_shown(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "bad", [row("q")])
+    (folder / "sweep.json").write_text("{")
     results = load_results(tmp_path)
-    assert results.rows["point_id"].tolist() == ["p"]
+    assert results.rows["point_id"].tolist() == ["q"]
     (skipped,) = results.skipped
-    assert str(skipped).startswith("bad: cannot read")
+    assert str(skipped).startswith("bad: cannot read sweep.json")
 
 
 def test_settings_that_only_the_point_names_become_columns(tmp_path: Path) -> None:

@@ -24,6 +24,12 @@ MACHINE = {
 }
 
 
+_FACTS = (
+    *("target_hash", "drafter_hash", "prompts_hash", "concurrency", "rate", "dtype", "device"),
+    *("threads", "timing_invalid"),
+)
+
+
 def cells(point_id: str, **values: object) -> dict[str, object]:
     """One row of summary.csv. Its terms: E 2.0, draft 0.4, verify 1.1, overhead 0.1 steps, S 1.25,
     so that r = 1.25 / (2.0 / 1.6) = 1.
@@ -105,6 +111,8 @@ def write_sweep(
         "overrides": list(overrides),
         "swept_keys": ["gamma"],
         "git_revision": "a" * 40,
+        "code_hash": (MACHINE | (environment or {}))["code_hash"],
+        "machine_id": (MACHINE | (environment or {}))["machine_id"],
         "points": entries,
     }
     (folder / "sweep.json").write_text(json.dumps(description))
@@ -115,7 +123,9 @@ def write_sweep(
     for row in rows:
         point = folder / "points" / str(row["point_id"])
         point.mkdir(parents=True)
-        (point / "environment.json").write_text(json.dumps(MACHINE | (environment or {})))
+        machine = MACHINE | (environment or {})
+        machine |= {"code_hash": "older"} if row["status"] == "stale" else {}
+        (point / "environment.json").write_text(json.dumps(machine))
         if row["status"] == "failed":
             (point / "error.json").write_text(json.dumps({"message": "cannot <draft>"}))
             continue
@@ -127,7 +137,13 @@ def _metrics(row: dict[str, object], n: int, keys: dict[str, Any]) -> dict[str, 
     names = ("drafter", "gamma", "scheduler", "workload", "temperature", "seed")
     own = {name: row[name] for name in names} | {"load": row["load"], "acceptance": "exact"}
     gamma = int(str(row["gamma"]))
+    known = {name: None if value == "" else value for name, value in row.items()}
+    given = ("lossless", "timing_invalid")
+    known |= {name: {"true": True, "false": False}.get(str(known[name])) for name in given}
+    left_out = (*own, *_FACTS, "point_id", "status")
     return {
+        "facts": {name: known[name] for name in _FACTS},
+        "summary": {name: value for name, value in known.items() if name not in left_out},
         "point": {"point_id": row["point_id"], "keys": own | keys},
         "notes": [],
         "intervals": {"speedup": {"n": n}, "accepted_length": {"n": n}},

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dspark_bench.reading.gather import gather
 from dspark_bench.report.page import write_report
-from dspark_bench.report.reading import gather
 from dspark_bench.report.tables import domain_tables
 from tests.report.folders import cells, write_sweep
 

@@ -182,13 +182,13 @@ def test_several_sweeps_damage_and_nothing_to_draw(tmp_path: Path) -> None:
     bad = write_sweep(tmp_path / "r" / "bad", _rows())
     (bad / "points" / "a" / "metrics.json").write_text('{"point"')
     worse = write_sweep(tmp_path / "r" / "worse", _rows())
-    (worse / "summary.csv").write_text("\0")
+    (worse / "sweep.json").write_text("\0")
     out = tmp_path / "out"
     html, markdown = write_report(tmp_path / "r", out)
     _read(html)
     text = markdown.read_text()
     assert "bad/a: cannot read metrics.json" in text
-    assert "worse: cannot read summary.csv" in text
+    assert "worse: cannot read sweep.json" in text
     assert not (tmp_path / "r" / "report.html").exists()
     only = write_sweep(tmp_path / "only", [cells("n", drafter="none", gamma=0)])
     page = write_report(only)[1].read_text()

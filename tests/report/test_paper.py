@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from dspark_bench.reading.gather import gather
 from dspark_bench.report.paper import paper_lengths, paper_numbers, paper_rows, write_paper_table
 from dspark_bench.report.paper_serving import throughput_ratio
-from dspark_bench.report.reading import gather
 from tests.report.folders import cells, write_sweep
 
 

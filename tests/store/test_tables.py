@@ -12,13 +12,7 @@ from dspark_bench.commands.display import divergence_lines, gap_table, result_ta
 from dspark_bench.machine.environment import Environment
 from dspark_bench.metrics.gap import GAP_TERMS
 from dspark_bench.store.point_store import StoredPoint, write_json
-from dspark_bench.store.tables import (
-    SweepPlan,
-    point_row,
-    with_regret,
-    write_csv,
-    write_tables,
-)
+from dspark_bench.store.tables import SweepPlan, stored_row, write_csv, write_tables
 
 _HERE = Environment(
     cpu_model="cpu",
@@ -51,7 +45,7 @@ def _stored(**summary: object) -> StoredPoint:
 
 
 def test_a_row_has_swept_keys_under_their_own_names(tmp_path: Path) -> None:
-    row = point_row(_stored(speedup=1.5), ["load.concurrency"], _HERE, tmp_path)
+    row = stored_row(_stored(speedup=1.5), ["load.concurrency"], _HERE, tmp_path)
     assert row["load.concurrency"] == 8
     assert row["speedup"] == 1.5
     assert row["status"] == "finished"
@@ -60,9 +54,9 @@ def test_a_row_has_swept_keys_under_their_own_names(tmp_path: Path) -> None:
 
 def test_a_verdict_reached_later_counts(tmp_path: Path) -> None:
     (tmp_path / "v.json").write_text(json.dumps({"passed": True}))
-    assert point_row(_stored(), [], _HERE, tmp_path)["lossless"] is True
+    assert stored_row(_stored(), [], _HERE, tmp_path)["lossless"] is True
     (tmp_path / "v.json").write_text(json.dumps({"passed": False}))
-    assert point_row(_stored(), [], _HERE, tmp_path)["lossless"] is False
+    assert stored_row(_stored(), [], _HERE, tmp_path)["lossless"] is False
 
 
 def test_csv_leaves_unknown_values_empty(tmp_path: Path) -> None:
@@ -85,7 +79,7 @@ def test_json_holds_no_nan(tmp_path: Path) -> None:
 def test_table_fits_80_columns(tmp_path: Path) -> None:
     figures = {"speedup_ci_low": 1.44, "speedup_ci_high": 1.57, "accepted_length": 3.21}
     figures |= {"alpha": 0.71, "draft_cost_ratio": 0.08, "speedup_theory": 2.11}
-    row = point_row(_stored(speedup=1.5, speedup_model=1.56, **figures), [], _HERE, tmp_path)
+    row = stored_row(_stored(speedup=1.5, speedup_model=1.56, **figures), [], _HERE, tmp_path)
     console = Console(file=io.StringIO(), width=80)
     console.print(result_table([row]))
     assert isinstance(console.file, io.StringIO)
@@ -97,9 +91,9 @@ def test_table_fits_80_columns(tmp_path: Path) -> None:
 def test_gap_table_lists_every_term_and_skips_points_without_one(tmp_path: Path) -> None:
     terms = dict(zip(GAP_TERMS, (0.0, -0.25, 0.05, -0.2, -0.1, 0.15), strict=True))
     figures = {f"gap_{name}": value for name, value in terms.items()}
-    row = point_row(_stored(speedup=1.5, speedup_theory=1.85, **figures), [], _HERE, tmp_path)
+    row = stored_row(_stored(speedup=1.5, speedup_theory=1.85, **figures), [], _HERE, tmp_path)
     console = Console(file=io.StringIO(), width=80)
-    table = gap_table([row, point_row(_stored(), [], _HERE, tmp_path)])
+    table = gap_table([row, stored_row(_stored(), [], _HERE, tmp_path)])
     assert table is not None
     console.print(table)
     assert isinstance(console.file, io.StringIO)
@@ -121,26 +115,11 @@ def test_divergences_show_margins_and_the_control() -> None:
     assert "0 of 8" in second
 
 
-def test_regret_is_what_is_missing_of_the_oracles_throughput() -> None:
-    def row(scheduler: str, concurrency: int, tok_s: float | None) -> dict[str, object]:
-        point = {"scheduler": scheduler, "concurrency": concurrency, "throughput_tok_s": tok_s}
-        return {"drafter": "semi_ar", "gamma": 4, **point}
-
-    rows = [
-        row("fixed", 1, 80.0),
-        row("oracle", 1, 100.0),
-        row("fixed", 8, 300.0),
-        row("hardware_aware", 1, None),
-    ]
-    found = with_regret(rows, ["scheduler", "load.concurrency"])
-    assert [r.get("scheduler_regret") for r in found] == [pytest.approx(0.2), 0.0, None, None]
-
-
 def _status_of(environment: dict[str, object], **facts: object) -> object:
     stored = _stored()
     content = stored.content | {"facts": stored.content["facts"] | facts}
     found = StoredPoint("0123", True, content, _HERE.as_json() | environment)
-    return point_row(found, [], _HERE, Path("nowhere"))["status"]
+    return stored_row(found, [], _HERE, Path("nowhere"))["status"]
 
 
 def test_a_point_of_other_code_or_of_another_machine_is_stale() -> None:
@@ -148,12 +127,12 @@ def test_a_point_of_other_code_or_of_another_machine_is_stale() -> None:
     assert _status_of({"code_hash": "0ther"}) == "stale"
     assert _status_of({"machine_id": "0ther"}) == "stale"
     other = replace(_HERE, cpu_model="faster")
-    assert point_row(_stored(), [], other, Path("nowhere"))["status"] == "stale"
+    assert stored_row(_stored(), [], other, Path("nowhere"))["status"] == "stale"
 
 
 def test_a_timing_that_was_shared_is_invalid_and_not_finished() -> None:
     assert _status_of({}, timing_invalid=True) == "timing_invalid"
-    assert _status_of({"machine_id": "0ther"}, timing_invalid=True) == "stale"
+    assert _status_of({"machine_id": "0ther"}, timing_invalid=True) == "timing_invalid"
 
 
 @pytest.mark.parametrize("passed", [True, False])
@@ -165,7 +144,7 @@ def test_a_verdict_of_verify_does_not_replace_what_greedy_outputs_showed(
 ) -> None:
     (tmp_path / "v.json").write_text(json.dumps({"passed": passed}))
     stored = _stored(lossless=lossless, lossless_evidence=evidence)
-    assert point_row(stored, [], _HERE, tmp_path)["lossless"] is lossless
+    assert stored_row(stored, [], _HERE, tmp_path)["lossless"] is lossless
 
 
 def test_tables_keep_what_earlier_commands_asked_for(tmp_path: Path) -> None:
@@ -184,22 +163,3 @@ def test_tables_keep_what_earlier_commands_asked_for(tmp_path: Path) -> None:
     assert (content["machine_id"], content["code_hash"]) == (_HERE.machine_id, "c0de")
     header = (tmp_path / "summary.csv").read_text().splitlines()[0].split(",")
     assert {"gamma", "seed"} <= set(header)
-
-
-def test_regret_compares_with_the_oracle_of_the_same_place_alone() -> None:
-    def row(scheduler: str, tok_s: float, **place: object) -> dict[str, object]:
-        return {"drafter": "semi_ar", "gamma": 4, "concurrency": 1, "rate": None} | place | {
-            "scheduler": scheduler, "throughput_tok_s": tok_s
-        }  # fmt: skip
-
-    rows = [
-        row("oracle", 100.0),
-        row("oracle", 300.0, concurrency=8),
-        row("oracle", 500.0, gamma=8),
-        row("fixed", 75.0),
-        row("fixed", 150.0, concurrency=8),
-        row("fixed", 50.0, rate=2.0),
-        row("fixed", 400.0, gamma=8),
-    ]
-    found = [r.get("scheduler_regret") for r in with_regret(rows, ["scheduler", "cost"])]
-    assert found == [0.0, 0.0, 0.0, 0.25, 0.5, None, pytest.approx(0.2)]

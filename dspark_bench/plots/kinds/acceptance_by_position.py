@@ -33,7 +33,7 @@ from dspark_bench.plots.settings import LOAD_SETTINGS, split
 from dspark_bench.plots.sheet import Grid, curve_handles, sheet
 from dspark_bench.plots.style import Look, Mark
 
-FREE = (*LOAD_SETTINGS, "scheduler", "cost", "calibrator", "threads", "speedup_basis", "machine_id")
+FREE = (*LOAD_SETTINGS, "scheduler", "cost", "calibrator", "threads", "speedup_basis", "machine")
 """Settings that acceptance does not depend on."""
 MOST_ROWS = 4
 ENOUGH = 20

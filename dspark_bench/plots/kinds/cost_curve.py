@@ -12,12 +12,12 @@ from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.plots.curves import draw_curve, ticks_at
 from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
-from dspark_bench.plots.points import read_json
 from dspark_bench.plots.results import Results
 from dspark_bench.plots.selection import each_panel, in_order, left_out
 from dspark_bench.plots.settings import drafter_columns, label, panel_columns, split, varying
 from dspark_bench.plots.sheet import curve_handles, from_zero, panel_grid, sheet, switch_off, title
 from dspark_bench.plots.style import Look
+from dspark_bench.reading.files import read_object
 
 FILE = "cost_surface.json"
 MOST_SURFACES = 4
@@ -78,7 +78,9 @@ def _names(results: Results, owners: list[tuple[str, str]]) -> list[str]:
 
 def read_surface(path: Path) -> CostSurface:
     """A stored surface. Raises ResultsError."""
-    content = read_json(path)
+    content = read_object(path)
+    if isinstance(content, str):
+        raise ResultsError(f"{path}: {content}")
     found = content.get("surface", content)
     names = CostSurface.__dataclass_fields__
     try:

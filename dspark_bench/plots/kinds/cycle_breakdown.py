@@ -6,8 +6,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from dspark_bench.plots.columns import STAGES
 from dspark_bench.plots.kind import Kind, Plotted
-from dspark_bench.plots.points import STAGES
 from dspark_bench.plots.results import Results
 from dspark_bench.plots.selection import (
     caption,

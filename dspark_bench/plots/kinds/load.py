@@ -1,11 +1,15 @@
-"""Throughput and verify budget against load (the paper's Figure 8)."""
+"""Speedup and verify budget against load (the paper's Figure 8).
+
+The paper draws throughputs of arms that ran side by side. Ours may have run at different minutes,
+each beside a baseline of its own, so that their throughputs differ by the machine's drift as well;
+S, which divides by the paired baseline, does not.
+"""
 
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.lines import Line2D
 
 from dspark_bench.plots.curves import draw_curve, ticks_at
 from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
@@ -25,17 +29,20 @@ from dspark_bench.plots.selection import (
 )
 from dspark_bench.plots.settings import LOAD_SETTINGS, drafter_columns, panel_columns
 from dspark_bench.plots.sheet import Grid, curve_handles, from_zero, sheet, title
-from dspark_bench.plots.style import Look, Mark
+from dspark_bench.plots.style import Look
 
-BASELINE = "baseline of each point"
 _ROWS = (
-    ("throughput_tok_s", "throughput (tokens/s)"),
+    ("speedup", "speedup S\n(over its own paired baseline)"),
     ("verify_budget", "verify budget\n(tokens per request and cycle)"),
+)
+_WHY = (
+    "S of every point is over the baseline that took turns with it; throughputs measured at "
+    "different minutes are not compared."
 )
 _AXIS_LABELS = {"concurrency": "requests at once", "rate": "arrival rate (requests/s)"}
 _PANEL_SETTINGS = (
     *("target", "target_hash", "workload", "temperature", "top_p", "top_k", "acceptance"),
-    *("max_new_tokens", "lengths", "seed", "dtype", "device", "threads", "machine_id"),
+    *("max_new_tokens", "lengths", "seed", "dtype", "device", "threads", "machine"),
 )
 
 
@@ -80,37 +87,31 @@ def _several_levels(rows: pd.DataFrame) -> pd.DataFrame:
 
 def collect(results: Results) -> Plotted:
     """Every configuration that ran at several loads."""
-    rows, notes = load_rows(results, "throughput_tok_s", "verify_budget")
-    rows = numbers(rows, *with_interval("throughput_tok_s", "verify_budget", "baseline_tok_s"))
+    rows, notes = load_rows(results, "speedup", "verify_budget")
+    rows = numbers(rows, *with_interval("speedup", "verify_budget"))
     rows, further = limit_panels(rows, most=4)
     data = columns(
         rows, "drafter", "scheduler", "gamma", "load_axis", "level", "concurrency", "rate",
-        *with_interval("throughput_tok_s", "verify_budget", "baseline_tok_s"),
-        "n_units", "n_requests",
+        *with_interval("speedup", "verify_budget"), "speedup_basis", "n_units", "n_requests",
     )  # fmt: skip
-    return Plotted(
-        data,
-        (*caption(rows, "throughput_tok_s", "verify_budget", "baseline_tok_s"), *notes, *further),
-    )
+    first, *settings = caption(rows, "speedup", "verify_budget")
+    return Plotted(data, (f"{first} {_WHY}", *settings, *notes, *further))
 
 
 def draw(plotted: Plotted, look: Look) -> Canvas:
-    """Throughput above, verify budget below; one column per group."""
+    """S above, verify budget below; one column per group."""
     data = plotted.data
     marks = look.marks(data["series"])
     panels = each_panel(data)
-    baseline = Mark(look.muted, "x")
-    keys = [*curve_handles(marks), baseline_handle(baseline)]
+    keys = curve_handles(marks)
     grid = Grid(2, len(panels), 6.8 if len(panels) == 1 else 4.6, 2.9, sharex="col", sharey=False)
     figure, axes = sheet(look, grid, keys, plotted.caption)
     for column, (name, part) in zip(axes.T, panels, strict=True):
         for axis, (figure_name, text) in zip(column, _ROWS, strict=True):
             for label, curve in each_series(part):
                 draw_curve(axis, curve, "level", figure_name, marks[label])
-                if figure_name == "throughput_tok_s":
-                    draw_curve(
-                        axis, curve, "level", "baseline_tok_s", baseline, linestyle=":", zorder=2
-                    )
+            if figure_name == "speedup":
+                axis.axhline(1.0, color=look.muted, linewidth=1.0, zorder=1)
             axis.set_ylabel(text)
         _level_ticks(column, part["level"].tolist())
         title(column[0], name)
@@ -124,9 +125,4 @@ def _level_ticks(column: Iterable[Axes], levels: Sequence[float]) -> None:
         ticks_at(axis, levels, is_log=min(levels) > 0)
 
 
-def baseline_handle(mark: Mark) -> Line2D:
-    """Legend entry of the paired baselines."""
-    return Line2D([], [], color=mark.color, marker=mark.marker, linestyle=":", label=BASELINE)
-
-
-KIND = Kind("load", "Throughput and verify budget against load", 90, collect, draw)
+KIND = Kind("load", "Speedup and verify budget against load", 90, collect, draw)

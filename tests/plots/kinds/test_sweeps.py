@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.plots.folders import (
     assert_from_summary,
     figure_of,
@@ -87,16 +89,42 @@ def _loads() -> list[dict[str, object]]:
 
 def test_load_and_frontier_are_curves_over_loads(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path / "s", _loads())
-    load = figure_of(folder, "load").data
+    figure = figure_of(folder, "load")
+    load = figure.data
     assert load["series"].tolist() == ["fixed"] * 2 + ["hardware_aware"] * 2
     assert load["level"].tolist() == [1, 8, 1, 8]
     assert set(load["panel"]) == {""}
-    assert_from_summary(load, folder, "throughput_tok_s", "verify_budget", "baseline_tok_s")
+    assert_from_summary(load, folder, "speedup", "speedup_ci_low", "verify_budget")
+    assert "over the baseline that took turns with it" in figure.caption[0]
     frontier = figure_of(folder, "frontier")
     assert_from_summary(
         frontier.data, folder, "tok_s_per_user", "throughput_tok_s", "baseline_tok_s_per_user"
     )
     assert "A-B blocks or prompts per point" in frontier.caption[0]
+
+
+def test_drift_between_points_moves_neither_load_nor_frontier(tmp_path: Path) -> None:
+    """The machine ran at half its speed while hardware_aware was measured; its S is the higher."""
+    rows = []
+    for values in _loads():
+        slow = 0.5 if values["scheduler"] == "hardware_aware" else 1.0
+        gain = 1.5 if values["scheduler"] == "hardware_aware" else 1.2
+        users = float(str(values["concurrency"]))
+        speeds = {"baseline_tok_s": 80.0 * users * slow, "baseline_tok_s_per_user": 80.0 * slow}
+        speeds |= {"throughput_tok_s": 80.0 * users * slow * gain}
+        speeds |= {"tok_s_per_user": 80.0 * slow * gain, "speedup": gain}
+        rows.append(values | speeds | {"speedup_ci_low": gain - 0.1, "speedup_ci_high": gain + 0.2})
+    folder = write_sweep(tmp_path / "s", rows)
+    data = figure_of(folder, "frontier").data
+    assert data["level"].tolist() == [1, 8, 1, 8]
+    assert data["common_baseline_tok_s"].tolist() == [60.0, 480.0, 60.0, 480.0]
+    expected = pytest.approx([72.0, 576.0, 90.0, 720.0])
+    assert data["normalised_throughput_tok_s"].tolist() == expected
+    assert data["normalised_tok_s_per_user"].tolist() == pytest.approx([72.0, 72.0, 90.0, 90.0])
+    lows = data["normalised_throughput_tok_s_ci_low"].tolist()
+    assert lows == pytest.approx([66.0, 528.0, 84.0, 672.0])
+    by_series = figure_of(folder, "load").data.groupby("series")["speedup"].mean()
+    assert by_series["hardware_aware"] > by_series["fixed"]
 
 
 def test_open_loops_are_apart_and_on_their_rate(tmp_path: Path) -> None:
@@ -134,5 +162,5 @@ def test_one_load_is_no_axis(tmp_path: Path) -> None:
 
 def test_points_without_the_baselines_speed_per_user_say_so(tmp_path: Path) -> None:
     rows = [values | {"baseline_tok_s_per_user": None} for values in _loads()]
-    caption = figure_of(write_sweep(tmp_path / "s", rows), "frontier").caption
-    assert "No baseline: these points do not store its speed per user." in caption
+    folder = write_sweep(tmp_path / "s", rows)
+    assert skipped(folder, "frontier") == "no point stores its baseline's speed per user"

@@ -1,16 +1,87 @@
-"""Whether a point's records can be what a sweep wrote, before anything is counted in them."""
+"""A point's records, and whether they can be what the sweep wrote there, before anything is counted
+in them.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.metrics.frames import SPECULATIVE, STAGE_TIMES, TURN_KEY, measured
+from dspark_bench.core.files import not_special
+from dspark_bench.metrics.frames import (
+    SPECULATIVE,
+    STAGE_TIMES,
+    TURN_KEY,
+    decode_cycles,
+    measured,
+)
+from dspark_bench.reading.files import part_of, reason_of
 
 _KEYS = ("repeat", "block", "request_id")
 _COUNTS = ("cycle", "num_drafted", "verify_len", "num_accepted")
 _FLAGS = ("is_warmup", "is_prefill", "is_rejected")
+_SUMS: Mapping[str, str | None] = {
+    "cycles": None,
+    "accepted": "num_accepted",
+    "emitted": "num_emitted",
+}
+"""Sums over decode cycles that metrics.json keeps, by the column that they add up."""
 ROUNDING = 1e-3
 """What a sum of single-precision probabilities may exceed 1 by."""
+
+
+def read_records(folder: Path, metrics: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cycles and requests of a point, as they were recorded.
+
+    Raises ResultsError, naming the file, if one is lost, cannot be read, or is not this point's.
+    """
+    cycles, requests = (_read_frame(folder / f"{name}.parquet") for name in ("cycles", "requests"))
+    try:
+        _check_owner(cycles, requests, part_of(metrics, "counts"))
+    except KeyError as error:
+        raise ResultsError(f"records of {folder} have no column {error}") from error
+    except ResultsError as error:
+        raise ResultsError(f"{folder}: {error}") from error
+    return cycles, requests
+
+
+def _read_frame(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(not_special(path))
+    except FileNotFoundError as error:
+        raise ResultsError(f"{path} is missing") from error
+    except Exception as error:  # a damaged file raises whatever the parquet reader meets
+        raise ResultsError(f"cannot read {path}: {reason_of(error)}") from error
+
+
+def _check_owner(cycles: pd.DataFrame, requests: pd.DataFrame, counts: Mapping[str, Any]) -> None:
+    """Records agree with each other, and with the sums in metrics.json where it keeps them."""
+    known = {name: counts[name] for name in _SUMS if isinstance(counts.get(name), int | float)}
+    rows = decode_cycles(cycles) if known else cycles
+    for name, expected in known.items():
+        column = _SUMS[name]
+        found = len(rows) if column is None else int(rows[column].sum())
+        if expected != found:
+            raise ResultsError(
+                f"cycles.parquet is another point's: {found} {name}, metrics.json says {expected:g}"
+            )
+    if "output_tokens" not in requests.columns or "num_emitted" not in cycles.columns:
+        return
+    key = [*TURN_KEY, "request_id"]
+    emitted = measured(cycles).groupby(key)["num_emitted"].sum()
+    kept = measured(requests)
+    lengths = kept["output_tokens"].map(_length).groupby([kept[name] for name in key]).sum()
+    if not emitted.eq(lengths.reindex(emitted.index)).all():
+        raise ResultsError(
+            "requests.parquet is another point's: its outputs are not those of cycles.parquet"
+        )
+
+
+def _length(tokens: object) -> int:
+    return int(np.size(np.asarray(tokens, dtype=object))) if tokens is not None else 0
 
 
 def check_records(cycles: pd.DataFrame, requests: pd.DataFrame, gamma: int) -> None:
