@@ -7,9 +7,9 @@ import json
 
 import pytest
 
+from dspark_bench.reading.gather import gather
 from dspark_bench.report.markdown import render_markdown
 from dspark_bench.report.page import build_page
-from dspark_bench.report.reading import gather
 from tests.report.folders import cells, write_sweep
 
 RESULTS = {
