@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The build of torch: cpu (small, the same everywhere), auto (for this machine's driver), cu130, ...
+# as uv names them, which knows where each is kept; index: whatever build pip's own index has.
+TORCH ?= cpu
 ZOO_WORK ?= zoo-work
 ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 
@@ -17,10 +20,13 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-venv: $(STAMP) ## Create .venv with the pinned versions of constraints.txt
+venv: $(STAMP) ## Create .venv with the pinned versions of constraints.txt and torch's CPU build; TORCH=auto: for the GPU
 
 $(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
+	@test $(TORCH) = index || { $(BIN)/python -m pip install --quiet uv && $(BIN)/python -m uv pip \
+		install --quiet --python $(BIN)/python --torch-backend=$(TORCH) -c constraints.txt torch; } || \
+		echo "torch: the $(TORCH) build cannot be had; taking the build of pip's own index (on Linux maybe CUDA, 5 GB)"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 

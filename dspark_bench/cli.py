@@ -14,6 +14,7 @@ from dspark_bench.core.errors import (
     EXIT_INTERNAL,
     EXIT_INTERRUPTED,
     BenchError,
+    Stopped,
     UsageError,
     error_line,
 )
@@ -35,6 +36,7 @@ app = typer.Typer(
 _BadCommandLine: type[Exception] = typer.BadParameter.__mro__[1]
 _PIPE_WIDTH = 160
 _READING_WIDTH = 80
+_INTERRUPTED = "interrupted; the same command goes on from here"
 _KEPT = " (points that were measured are kept)"
 _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -367,10 +369,13 @@ def _execute(arguments: Sequence[str]) -> int:
         return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
+    except Stopped as stopped:
+        print(_INTERRUPTED, file=sys.stderr)
+        return stopped.exit_code
     except Exception:
         traceback.print_exc()
         print("internal error: please report it with the lines above", file=sys.stderr)
         return EXIT_INTERNAL
     if code == EXIT_INTERRUPTED:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print(_INTERRUPTED, file=sys.stderr)
     return code if isinstance(code, int) else 0

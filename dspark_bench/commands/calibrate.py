@@ -83,7 +83,7 @@ class Fit:
 def run_calibrate(request: SweepRequest, console: Console) -> Path:
     """Calibrate what the overrides name; returns the file. Raises UsageError."""
     refuse_sweep_list(request.overrides, request.config_dir)
-    overrides = (*request.overrides, *search_path_override(request.config_dir))
+    overrides = (*request.overrides, *search_path_override(request.config_dir, request.overrides))
     point = _point(with_plain_group(overrides))
     refuse_simulated(point, "calibrate")
     path = calibration_path(point)

@@ -91,7 +91,7 @@ def run_sweep(request: SweepRequest, console: Console) -> list[Row]:
 
 def plan_request(request: SweepRequest, hashes: HashCache, console: Console) -> PlannedSweep:
     """Check every point of a command line. Raises UsageError for the first mistake."""
-    overrides = (*request.overrides, *search_path_override(request.config_dir))
+    overrides = (*request.overrides, *search_path_override(request.config_dir, request.overrides))
     overrides = as_hydra_reads(with_plain_group(overrides))
     plan, points = plan_sweep(overrides, hashes, console, is_measured=True)
     if request.is_single and len(points) > 1:
@@ -183,7 +183,7 @@ def _damage(folder: Path, wanted: Sequence[str]) -> list[str]:
 def single_point(request: SweepRequest, verb: str) -> PlannedPoint:
     """The one point that the overrides name. Raises UsageError if they name several."""
     refuse_sweep_list(request.overrides, request.config_dir)
-    overrides = (*request.overrides, *search_path_override(request.config_dir))
+    overrides = (*request.overrides, *search_path_override(request.config_dir, request.overrides))
     plan, points = plan_sweep(with_plain_group(overrides), HashCache())
     if len(points) > 1:
         keys = ", ".join(plan.swept_keys)

@@ -32,7 +32,7 @@ from dspark_bench.training_runs.train_drafters import TRAINABLE, DraftersJob, re
 def run_train(request: SweepRequest, console: Console) -> Path:
     """Train what the overrides name; returns the checkpoint's folder. Raises UsageError."""
     refuse_sweep_list(request.overrides, request.config_dir)
-    overrides = (*request.overrides, *search_path_override(request.config_dir))
+    overrides = (*request.overrides, *search_path_override(request.config_dir, request.overrides))
     overrides = with_plain_group(overrides)
     check_overrides(overrides)
     expansion = expand(overrides)

@@ -19,6 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 from dspark_bench.config.config_files import check_config_dir
 from dspark_bench.config.quoting import expand_home, quoted
 from dspark_bench.config.schema import CONFIG_NAME, GROUPS, RootConfig, register_schema
+from dspark_bench.config.unknown import explain_key, explain_option, unknown_key
+from dspark_bench.config.wording import did_you_mean
 from dspark_bench.core.errors import BenchError, UsageError
 
 PACKAGE_DIR = Path(__file__).resolve().parents[1]
@@ -51,11 +53,15 @@ def conf_dir() -> Path:
     return folder
 
 
-def search_path_override(config_dir: Path | None) -> list[str]:
-    """`--config-dir` as the override that composition and launchers both understand."""
+def search_path_override(config_dir: Path | None, overrides: Sequence[str] = ()) -> list[str]:
+    """`--config-dir` as the override that composition and launchers both understand.
+
+    Raises UsageError for a folder that is none, or holds a file that `overrides` choose and that
+    cannot be read.
+    """
     if config_dir is None:
         return []
-    check_config_dir(config_dir)
+    check_config_dir(config_dir, overrides)
     return [f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"]
 
 
@@ -70,9 +76,39 @@ def hydra_session() -> Iterator[None]:
 
 def compose_point(overrides: Sequence[str]) -> Composed:
     """Compose one point inside a `hydra_session`. Raises UsageError with one line."""
+    try:
+        with one_line_errors():
+            return to_composed(_compose(overrides))
+    except UsageError as error:
+        raise _explained(error, overrides) from error
+
+
+def _compose(overrides: Sequence[str]) -> DictConfig:
+    return compose(CONFIG_NAME, overrides=list(overrides), return_hydra_config=True)
+
+
+def _explained(error: UsageError, overrides: Sequence[str]) -> UsageError:
+    """An unknown key or option with what was probably meant; other mistakes as they are."""
+    folders = [conf_dir(), *_search_folders(overrides)]
+    key = unknown_key(str(error))
+    if key is None:
+        text = explain_option(str(error), folders)
+        return error if text == str(error) else UsageError(text)
+    chosen = [o for o in overrides if o.partition("=")[0] in (*GROUPS, "hydra.searchpath")]
     with one_line_errors():
-        config = compose(CONFIG_NAME, overrides=list(overrides), return_hydra_config=True)
-        return to_composed(config)
+        config = _compose(chosen)
+        choices = read_choices(config)
+        keys: list[Any] = [name for name in config if name != "hydra"]
+        values = OmegaConf.to_container(OmegaConf.masked_copy(config, keys))
+    assert isinstance(values, dict)
+    plain = {str(name): value for name, value in values.items()}
+    return UsageError(explain_key(key, plain, choices.get(key.split(".")[0]), folders))
+
+
+def _search_folders(overrides: Sequence[str]) -> list[Path]:
+    """Folders that `--config-dir` has added."""
+    found = [o for o in overrides if o.startswith("hydra.searchpath=")]
+    return [Path(path) for text in found for path in re.findall(r"file://(.*)'\]$", text)]
 
 
 def to_composed(config: DictConfig) -> Composed:
@@ -101,7 +137,8 @@ def _check_keys(values: Mapping[str, Any]) -> None:
     known = [field.name for field in fields(RootConfig)]
     for key in values:
         if key not in known:
-            raise UsageError(f"unknown key {key!r}; valid: {', '.join(known)}")
+            hint = did_you_mean(key, known)
+            raise UsageError(f"unknown key {key!r}{hint}; valid: {', '.join(known)}")
     for key in known:
         if key not in values:
             raise UsageError(f"{key} is missing: it may be changed, not removed")

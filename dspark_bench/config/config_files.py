@@ -2,6 +2,8 @@
 copies out aliases that stand for each other until memory ends.
 """
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,17 +12,39 @@ import yaml
 from dspark_bench.config.schema import GROUPS
 from dspark_bench.core.errors import UsageError
 
+_NAME = re.compile(r"[^\s,'\"()\[\]]+")
 MAX_VALUES: Final = 100_000
 """Values in one file once every alias is written out."""
 
 
-def check_config_dir(folder: Path) -> None:
-    """Raise UsageError for a folder that is none, or holds a group's file that cannot be used."""
+def check_config_dir(folder: Path, overrides: Sequence[str]) -> None:
+    """Raise UsageError for a folder that is none, or for a chosen file that cannot be used.
+
+    Files that `overrides` do not choose may be broken: they concern nobody here.
+    """
     if not folder.is_dir():
         raise UsageError(f"--config-dir {folder}: no such folder")
-    for group in GROUPS:
-        for path in sorted((folder / group).rglob("*.yaml")):
-            check_yaml(path)
+    checked: set[Path] = set()
+    for override in overrides:
+        group, _, value = override.lstrip("+").partition("=")
+        if group in GROUPS:
+            for name in _NAME.findall(value):
+                _check_with_defaults(folder / group / f"{name}.yaml", checked)
+
+
+def _check_with_defaults(path: Path, checked: set[Path]) -> None:
+    """Check a file and those of its group that its defaults list names."""
+    if path in checked or not path.is_file():
+        return
+    checked.add(path)
+    check_yaml(path)
+    content = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+    pairs = content.value if isinstance(content, yaml.MappingNode) else []
+    for key, value in pairs:
+        if key.value == "defaults" and isinstance(value, yaml.SequenceNode):
+            names = [n.value for n in value.value if isinstance(n, yaml.ScalarNode)]
+            for name in names:
+                _check_with_defaults(path.parent / f"{name}.yaml", checked)
 
 
 def check_yaml(path: Path) -> None:

@@ -83,7 +83,10 @@ def show(arguments: Arguments, config_dir: Path | None) -> None:
     main = hydra.main(
         config_path=str(conf_dir()), config_name=CONFIG_NAME, version_base=VERSION_BASE
     )
-    extra = [*search_path_override(config_dir), f"name={quoted(expansion.name)}"]
+    extra = [
+        *search_path_override(config_dir, arguments.overrides),
+        f"name={quoted(expansion.name)}",
+    ]
     with command_line([*arguments.flags, *arguments.overrides, *extra]):
         try:
             main(_nothing)()
@@ -101,7 +104,9 @@ def _check_shown(arguments: Arguments, config_dir: Path | None, expansion: Expan
                 raise UsageError(f"{name} is {found[name]!r}; valid: {', '.join(valid)}")
     check_overrides(arguments.overrides)
     with hydra_session():
-        values = compose_point([*expansion.points[0], *search_path_override(config_dir)]).values
+        values = compose_point(
+            [*expansion.points[0], *search_path_override(config_dir, arguments.overrides)]
+        ).values
     for name in ("--package", "-p"):
         package = found.get(name)
         if package is not None and OmegaConf.select(OmegaConf.create(values), package) is None:

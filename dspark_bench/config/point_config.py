@@ -13,6 +13,7 @@ from dspark_bench.config.schema import (
     TargetSettings,
     TrainSettings,
 )
+from dspark_bench.config.wording import did_you_mean
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.types import RunLimits, SamplingParams
 from dspark_bench.metrics.slo import Slo
@@ -133,7 +134,10 @@ def _check_keys(group: str, values: Mapping[str, Any], kind: type) -> None:
     known = [field.name for field in fields(kind)]
     unknown = [name for name in values if name not in known]
     if unknown:
-        raise UsageError(f"{group} has no key {unknown[0]!r}; valid: {', '.join(known)}")
+        raise UsageError(
+            f"{group} has no key {unknown[0]!r}; valid: {', '.join(known)}"
+            f"{did_you_mean(unknown[0], known)}"
+        )
 
 
 def _target_dir(path: str | None) -> Path:

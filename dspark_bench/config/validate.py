@@ -29,6 +29,10 @@ _HYDRA_FOLDERS = (
     *("hydra.output_subdir", "hydra.mode", "hydra.runtime.output_dir"),
 )
 DTYPES = ("auto", "float32", "bfloat16")
+_AT_LEAST_HINTS = {
+    "gamma": "; no speculation is drafter=none",
+    "top_k": " (0 keeps all tokens)",
+}
 _PROBE_BYTES = 1 << 18
 
 
@@ -107,7 +111,7 @@ def _check_numbers(point: PointConfig) -> None:
     }
     for key, minimum in at_least.items():
         if values[key] < minimum:
-            hint = "; no speculation is drafter=none" if key == "gamma" else ""
+            hint = _AT_LEAST_HINTS.get(key, "")
             raise UsageError(f"{key} is {values[key]}; valid: {minimum} or more{hint}")
     if values["measure.repeats"] > _MAX_REPEATS:
         raise UsageError(

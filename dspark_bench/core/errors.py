@@ -50,6 +50,17 @@ class TimeLimitError(PointsFailedError):
     """A point took longer than it was allowed to."""
 
 
+class Stopped(BaseException):
+    """SIGTERM or SIGHUP: a batch system's limit, or a terminal that was closed.
+
+    What Ctrl-C is to a KeyboardInterrupt; exit_code is 128 + the signal's number, as of a shell.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.exit_code = 128 + signum
+
+
 EXIT_INTERRUPTED = 130
 EXIT_INTERNAL = 70
 

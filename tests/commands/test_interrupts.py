@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from dspark_bench.commands.interrupts import Interrupts
+from dspark_bench.core.errors import Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -18,15 +19,17 @@ def default_handler() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def _press() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+def _press(signum: int = signal.SIGINT) -> None:
+    os.kill(os.getpid(), signum)
 
 
-def _write(interrupts: Interrupts, done: list[str], num_presses: int) -> None:
+def _write(
+    interrupts: Interrupts, done: list[str], num_presses: int, signum: int = signal.SIGINT
+) -> None:
     with interrupts.listening():
         with interrupts.held():
             for _ in range(num_presses):
-                _press()
+                _press(signum)
             done.append("written")
         done.append("measured on")
 
@@ -73,3 +76,20 @@ def test_the_handler_before_is_put_back_and_an_ignored_signal_stays_ignored() ->
             _press()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_batch_systems_and_a_terminals_end_are_held_back_too(name: str, code: int) -> None:
+    signum = getattr(signal, name)
+    before = signal.signal(signum, signal.SIG_DFL)
+    try:
+        done: list[str] = []
+        with pytest.raises(Stopped) as caught:
+            _write(Interrupts(), done, 1, signum)
+        assert done == ["written"] and caught.value.exit_code == code
+        signal.signal(signum, signal.SIG_IGN)
+        with Interrupts().listening():  # under nohup
+            os.kill(os.getpid(), signum)
+        assert signal.getsignal(signum) == signal.SIG_IGN
+    finally:
+        signal.signal(signum, before)
