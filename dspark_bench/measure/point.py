@@ -57,6 +57,7 @@ from dspark_bench.measure.turns import (
     run_turns,
 )
 from dspark_bench.measure.verification import verification_path
+from dspark_bench.metrics.arm_outputs import ArmOutputs
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE
 from dspark_bench.metrics.gpu import gpu_values
 from dspark_bench.metrics.lossless import LosslessResult, check_greedy
@@ -168,7 +169,7 @@ def run_point(
         **gpu_values(gpu),
     }
     summary = summarise(cycles, requests, context)
-    doubts = _doubts(point, summary)
+    doubts = doubts_of(point.measure.warmup_requests, summary.outputs)
     notes = (*input_notes, *_calibration_notes(objects, found), *cost_notes, *doubts)
     notes += (f"no agreement curve: {broken}",) if broken else ()
     seen = replace(environment, torch_threads=torch.get_num_threads(), threading=read_threading())
@@ -177,11 +178,10 @@ def run_point(
     )
 
 
-def _doubts(point: PointConfig, summary: PointSummary) -> tuple[str, ...]:
-    """What makes S or the output doubtful, a line each."""
-    is_cold = point.measure.warmup_requests == 0
-    outputs = () if summary.outputs is None else summary.outputs.warnings()
-    return (*([_COLD] if is_cold else []), *outputs)
+def doubts_of(num_warmup: int, outputs: ArmOutputs | None) -> tuple[str, ...]:
+    """What makes S or the output doubtful, a line each. num_warmup: `measure.warmup_requests`."""
+    cold = (_COLD,) if num_warmup == 0 else ()
+    return (*cold, *(() if outputs is None else outputs.warnings()))
 
 
 def _calibration_notes(objects: PointObjects, found: Found) -> tuple[str, ...]:

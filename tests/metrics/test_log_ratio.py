@@ -36,6 +36,15 @@ def test_degrees_of_freedom_are_satterthwaites() -> None:
     assert log_ratio(np.repeat(sizes[:, None], 4, axis=1)).degrees == pytest.approx(wanted)
 
 
+def test_the_interval_takes_its_own_degrees_of_freedom() -> None:
+    table = np.random.default_rng(4).lognormal(0, 1, (8, 4))
+    parts, found = log_ratio(table), log_ratio_interval(table)
+    assert parts.degrees < 6 < 7
+    reach = math.exp(9 / 8 * two_sided(0.95, float(parts.degrees)) * parts.error)
+    assert found.low == pytest.approx(math.exp(parts.value) / reach)
+    assert found.high == pytest.approx(math.exp(parts.value) * reach)
+
+
 def test_a_unit_that_holds_everything_leaves_no_interval() -> None:
     table = np.zeros((4, 4))
     table[0] = 1.0, 2.0, 1.0, 1.0
