@@ -6,7 +6,6 @@ Every figure of the results has a value of its own; what each head means is writ
 import json
 
 import pytest
-from dspark_bench.report.reading import gather
 
 from dspark_bench.reading.gather import gather
 from dspark_bench.report.markdown import render_markdown
