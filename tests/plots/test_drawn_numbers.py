@@ -96,14 +96,23 @@ def test_accepted_lengths_and_latencies_have_their_own_bars(tmp_path: Path) -> N
 
 
 def test_the_frontier_draws_both_arms_at_their_own_speeds(tmp_path: Path) -> None:
-    folder = write_sweep(tmp_path / "s", rows(concurrency=[1, 2, 4]))
-    (axes,) = figure_of(folder, "frontier").canvas.axes
+    """One point per load: its own baseline is the common one, so that nothing is moved.
+
+    Only the throughput has an interval: that of S, here from 0.9 to 1.2 of it, times the baseline.
+    """
+    points = rows(concurrency=[1, 2, 4])
+    for place, point in enumerate(points):
+        speed = numbers(place)["throughput_tok_s"] / numbers(place)["baseline_tok_s"]
+        point |= {"speedup": speed, "speedup_ci_low": 0.9 * speed, "speedup_ci_high": 1.2 * speed}
+    (axes,) = figure_of(write_sweep(tmp_path / "s", points), "frontier").canvas.axes
     by_y, by_x = bars(axes), bars(axes, which=0)
     for place, names in enumerate(
         (("tok_s_per_user", "throughput_tok_s"), ("baseline_tok_s_per_user", "baseline_tok_s"))
     ):
-        np.testing.assert_allclose(by_x[place], wanted(names[0]))
-        np.testing.assert_allclose(by_y[place], wanted(names[1]))
+        np.testing.assert_allclose(by_x[place][:, 0], wanted(names[0])[:, 0])
+        np.testing.assert_allclose(by_y[place][:, 0], wanted(names[1])[:, 0])
+    throughputs = wanted("throughput_tok_s")[:, :1]
+    np.testing.assert_allclose(by_y[0][:, 1:], throughputs * np.array([[0.9, 1.2]]))
 
 
 def test_the_waterfall_ends_at_theory_and_measurement_with_the_interval_of_each(
