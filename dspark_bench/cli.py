@@ -149,7 +149,8 @@ def train(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
 
     from dspark_bench.commands.train import run_train
 
-    run_train(_request(overrides or [], config_dir), Console())
+    folder = run_train(_request(overrides or [], config_dir), Console())
+    typer.echo(f"checkpoint: {folder}")
 
 
 @app.command(context_settings=_PASS_THROUGH)

@@ -14,12 +14,13 @@ from dspark_bench.config.schema import (
     TrainSettings,
 )
 from dspark_bench.config.wording import did_you_mean
-from dspark_bench.core.errors import UsageError
+from dspark_bench.core.errors import CheckpointError, UsageError
 from dspark_bench.core.types import RunLimits, SamplingParams
 from dspark_bench.metrics.slo import Slo
 
 ZOO = PACKAGE_DIR / "zoo"
 NO_DRAFTER = "none"
+CONFIG_FILE = "config.json"
 PLUGIN_GROUPS = (
     *("drafter", "scheduler", "cost", "calibrator", "load", "lengths", "workload", "acceptance"),
 )
@@ -153,4 +154,22 @@ def _component(group: str, composed: Composed) -> Component:
     if group == "drafter" and "path" in settings and settings["path"] is None:
         embedded = ZOO / "drafters" / name
         settings["path"] = str(embedded)
-    return Component(name, class_path, settings)
+    component = Component(name, class_path, settings)
+    path = settings.get("path")
+    if group == "drafter" and component.is_own and isinstance(path, str):
+        settings["path"] = str(checkpoint_folder(Path(path)))
+    return component
+
+
+def checkpoint_folder(folder: Path) -> Path:
+    """`folder`, or the one checkpoint below it: `train.out=DIR` writes DIR/NAME.
+
+    Raises CheckpointError if there are several.
+    """
+    if not folder.is_dir() or (folder / CONFIG_FILE).exists():
+        return folder
+    below = sorted(path.parent for path in folder.glob(f"*/{CONFIG_FILE}"))
+    if len(below) > 1:
+        names = ", ".join(str(path) for path in below)
+        raise CheckpointError(f"drafter.path is {folder}, which holds several; valid: {names}")
+    return below[0] if below else folder
