@@ -134,16 +134,12 @@ def test_the_model_comes_from_prompts_that_are_not_timed(
     # before and after the turns one run per prompt and length; the last one gives acceptance
     assert served.index(turns[0]) > 0 and set(served[-1]) == aside
     assert rows[0]["speedup_model"] > 0
+    assert len(_metrics(tmp_path, rows[0])["positions"]["agreement"]) == 3
 
 
 def test_without_other_prompts_there_is_no_model(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
     rows, _ = _sweep(tiny_overrides(tiny_zoo, tmp_path, "measure.calibration_requests=0"))
     assert rows[0]["speedup_model"] is None
-
-
-def test_agreement_is_known_at_every_position(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
-    rows, _ = _sweep(tiny_overrides(tiny_zoo, tmp_path, "gamma=3"))
-    assert len(_metrics(tmp_path, rows[0])["positions"]["agreement"]) == 3
 
 
 def test_every_drafter_runs_and_none_reads_one(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
