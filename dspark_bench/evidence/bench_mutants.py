@@ -133,11 +133,9 @@ class _Bench:
         try:
             if not edit.fits(tree.folder):
                 return Outcome("moved", "", 0.0)
-            edit.plant(tree.folder)
-            return try_edit(edit, runner, self._has_rest)
+            with tree.planted(edit):
+                return try_edit(edit, runner, self._has_rest)
         finally:
-            if (tree.folder / edit.file).is_file():
-                tree.restore(edit.file)
             self._free.put((tree, runner))
 
 

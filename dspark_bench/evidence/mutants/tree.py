@@ -3,8 +3,12 @@
 import hashlib
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from dspark_bench.evidence.mutants.edits import Edit
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 _CODE: Final = (".py", ".yaml", ".toml")
@@ -35,13 +39,20 @@ class ScratchTree:
     def __init__(self, repository: Path, folder: Path) -> None:
         """Copy; whatever lies in `folder` is deleted first."""
         self.folder = folder
-        self._repository = repository
         shutil.rmtree(folder, ignore_errors=True)
         for name in tracked_files(repository):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(repository / name, folder / name)
 
-    def restore(self, name: str) -> None:
-        """Give a file back the text that it has in the repository."""
-        text = (self._repository / name).read_text(encoding="utf-8")
-        (self.folder / name).write_text(text, encoding="utf-8")
+    @contextmanager
+    def planted(self, edit: Edit) -> Iterator[None]:
+        """The edit is there as long as the block lasts. What is put back is the copy's own text:
+        the repository may have gone on since.
+        """
+        path = self.folder / edit.file
+        text = path.read_text(encoding="utf-8")
+        edit.plant(self.folder)
+        try:
+            yield
+        finally:
+            path.write_text(text, encoding="utf-8")

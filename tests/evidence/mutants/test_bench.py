@@ -1,6 +1,7 @@
 """The bench of planted edits, on a tree of a few lines."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from dspark_bench.evidence.mutants.edits import Edit, read_edits
 from dspark_bench.evidence.mutants.record import Record
 from dspark_bench.evidence.mutants.report import noticed, section
+from dspark_bench.evidence.mutants.tree import ScratchTree
 from dspark_bench.evidence.mutants.trial import (
     Outcome,
     SuiteRunner,
@@ -131,3 +133,16 @@ def test_a_list_that_is_no_list_of_edits_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text("title = 'x'\n")
     with pytest.raises(KeyError):
         read_edits(tmp_path)
+
+
+def test_a_copy_gets_its_own_text_back_whatever_became_of_the_repository(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    subprocess.run(("git", "init", "-q"), cwd=tree, check=True)
+    scratch = ScratchTree(tree, tmp_path_factory.mktemp("copy") / "tree")
+    path = scratch.folder / _FILE
+    with scratch.planted(EDITS["room"]):
+        (tree / _FILE).write_text("gone on\n")
+        assert path.read_text() == _CODE.replace("2 * x", "2 + x")
+    assert path.read_text() == _CODE
+    assert not EDITS["room"].fits(tree)
