@@ -123,6 +123,11 @@ def test_randomisation_is_exact_for_two_arms_of_six_units() -> None:
     assert found.p_value == pytest.approx(1 / 32, abs=0.005)
 
 
+def test_no_chance_is_nil() -> None:
+    """The labels as they were count as one of the draws."""
+    assert find_leads(_arms((1.0, 3.0), 30, 0.01), num_draws=99).p_value == 1 / 100
+
+
 def test_a_seed_settles_it() -> None:
     arms = _arms((1.0, 1.02, 1.03), 24, 0.1)
     same: list[Leads] = [find_leads(arms, seed=seed) for seed in (1, 1, 2)]
