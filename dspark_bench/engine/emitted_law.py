@@ -37,7 +37,9 @@ _NUM_RANKS = len(_RANK_NAMES) + 2
 _SLACK = {torch.float32: 2e-4, torch.float64: 2e-4}
 _COARSE_SLACK = 2e-3
 """Probability that a set may gain or lose by rounding alone, for each position: a token at the edge
-of top-p falls in or out when logits move in their last digits."""
+of top-p falls in or out when logits move in their last digits. Such a token is an event like any
+other: it adds this much to the expected sum and to the variance, without which the first one would
+fail a set that should be empty."""
 
 
 @dataclass(slots=True)
@@ -219,8 +221,10 @@ def _findings(tally: _Tally, slack: float) -> Iterator[_Finding]:
         for name, sums in family.items():
             for index in range(len(sums.excess)):
                 excess = float(sums.excess[index])
-                beyond = max(0.0, abs(excess) - slack * sums.count)
-                p_value = tail_bound(beyond, float(sums.variance[index])) * len(families) * num_sums
+                rounding = slack * sums.count
+                beyond = max(0.0, abs(excess) - rounding)
+                variance = float(sums.variance[index]) + rounding
+                p_value = tail_bound(beyond, variance) * len(families) * num_sums
                 kind, _, where = name.partition(", ")
                 seen = float(sums.seen[index])
                 said = f"{_set_name(kind, index)} {where}: {seen:.0f}, {seen - excess:.1f} expected"
