@@ -26,7 +26,8 @@ _MOST = 8
 def forced_contract(
     target: Target, drafter: Drafter, texts: Sequences, gamma: int, sampling: SamplingParams
 ) -> CheckResult:
-    """Draft after a few prompts freely, with the same tokens forced, and with others forced.
+    """Draft after a few prompts freely, with the same tokens forced, and with others forced: those
+    of another free draft, whose probabilities must come back though the noise is the first one's.
 
     Reallocates the drafter's cache. Raises UsageError for a free draft of the wrong shape.
     """
@@ -38,10 +39,12 @@ def forced_contract(
     with torch.inference_mode():
         batch = _prepared(target, drafter, chosen, gamma, sampling)
         free = _proposed(drafter, batch)
+        other = _proposed(drafter, replace(batch, uniform=1 - batch.uniform))
         others = (free.token_ids + 1) % target.config.vocab_size
         try:
             same = _proposed(drafter, replace(batch, forced=free.token_ids))
             moved = _proposed(drafter, replace(batch, forced=others))
+            along = _proposed(drafter, replace(batch, forced=other.token_ids))
         except UsageError as error:
             return CheckResult(NAME, False, str(error))
     owner = f"{type(drafter).__name__}.propose"
@@ -55,6 +58,12 @@ def forced_contract(
         detail = (
             f"{owner} lets batch.forced change the probs of the first slot, which follows the "
             "anchor alone; valid: the probs that it would draw with"
+        )
+        return CheckResult(NAME, False, detail)
+    if _distance(along, other) > _TOLERANCE:
+        detail = (
+            f"{owner} gives the probs of a later slot after tokens of its own, not after those in "
+            "batch.forced before it; valid: the probs that it would draw with there"
         )
         return CheckResult(NAME, False, detail)
     return CheckResult(NAME, True, f"probs of {len(chosen)} drafts are those of the free draw")

@@ -18,6 +18,7 @@ NO_DRAFTER: Final = "none"
 MAX_GAMMA: Final = 4096
 MAX_NAME_LENGTH: Final = 200
 REPLAY: Final = "replay"
+SIMULATED: Final = "forced"
 _UNNAMED: Final = ("name", "results_dir", "num_requests", "seed", "target", "experiment")
 _UNNAMED_GROUPS: Final = ("acceptance", "engine", "measure", "slo", "train")
 _SCHEDULING_GROUPS: Final = ("cost", "calibrator")
@@ -66,7 +67,7 @@ def read_points(path: Path) -> list[GatePoint]:
     """Every point with a drafter at or below a results folder.
 
     Raises ResultsError if there is none, or if one failed, is unfinished, is of older code than the
-    sweep's last run, or cannot be read: what is missing must not pass.
+    sweep's last run, cannot be read, or has simulated acceptance: what is missing must not pass.
     """
     points = []
     for sweep in read_sweeps(path).sweeps:
@@ -143,6 +144,11 @@ def _read_point(point: Point) -> GatePoint | None:
         )
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise ResultsError(f"{folder / 'metrics.json'} is damaged: {error!r}") from error
+    if identity.acceptance == SIMULATED:
+        raise ResultsError(
+            f"point {folder.name} of {folder.parents[1]} has acceptance={SIMULATED}: its drafts "
+            "stand by a stated profile, which says nothing of a drafter; valid: exact, replay"
+        )
     cycles, requests = read_records(folder, metrics)
     try:
         counts = collect_counts(cycles, requests, gamma, is_selective)

@@ -48,9 +48,23 @@ class Stubborn(Wrapped):
         return self.inner.propose(replace(batch, forced=None))
 
 
+class Deaf(Wrapped):
+    """Gives the forced tokens back, with the probabilities along its own."""
+
+    def propose(self, batch: DraftBatch) -> Proposal:
+        drafted = self.inner.propose(replace(batch, forced=None))
+        if batch.forced is None:
+            return drafted
+        return replace(drafted, token_ids=batch.forced)
+
+
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [(Forgetful, "other probs when batch.forced holds"), (Stubborn, "drew tokens of its own")],
+    [
+        (Forgetful, "other probs when batch.forced holds"),
+        (Stubborn, "drew tokens of its own"),
+        (Deaf, "probs of a later slot after tokens of its own"),
+    ],
 )
 def test_what_is_broken_is_named(kind: type[Wrapped], said: str) -> None:
     drafter = kind(tiny.drafter("semi_ar_vanilla"))

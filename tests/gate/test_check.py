@@ -50,6 +50,17 @@ def test_equal_results_pass(base: Path, now: Path, capsys: pytest.CaptureFixture
     assert "verdict: pass" in shown and "semi_ar gamma=3 mixed: 40 prompts paired" in shown
 
 
+@pytest.mark.parametrize("options", [(), ("--update",)])
+def test_simulated_acceptance_is_no_evidence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    write_point(tmp_path / "forced", "three", records(), {"acceptance": "forced"})
+    baseline = tmp_path / "baseline.json" if options else tmp_path / "forced"
+    assert check(tmp_path / "forced", "--baseline", baseline, *options) == 2
+    assert "three" in (said := capsys.readouterr().err) and "acceptance=forced" in said
+    assert not (tmp_path / "baseline.json").exists()
+
+
 def test_lowered_counts_fail_and_are_named(
     base: Path, now: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
