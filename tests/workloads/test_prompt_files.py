@@ -43,8 +43,8 @@ def _zip() -> bytes:
         ("a.jsonl", _LINES.replace("\n", "\r\n").encode("utf-16")),
         ("a.jsonl", b"\xfe\xff" + _LINES.encode("utf-16-be")),
         ("a.jsonl", _LINES.encode("utf-32")),
-        ("a.jsonl.gz", gzip.compress(_LINES.encode())),
-        ("packed-without-saying-so.jsonl", gzip.compress(_LINES.encode())),
+        ("a.jsonl.gz", gzip.compress(_LINES.encode(), mtime=0)),
+        ("packed-without-saying-so.jsonl", gzip.compress(_LINES.encode(), mtime=0)),
         ("a.jsonl.bz2", bz2.compress(_LINES.encode())),
         ("a.jsonl.xz", lzma.compress(_LINES.encode())),
         ("a.json", json.dumps(_ROWS).encode()),
@@ -55,7 +55,7 @@ def _zip() -> bytes:
         ("a.txt", json.dumps(_ROWS).encode()),
         ("a.csv", _CSV.encode()),
         ("a.csv", _CSV.encode("utf-8-sig")),
-        ("A.CSV.gz", gzip.compress(_CSV.encode())),
+        ("A.CSV.gz", gzip.compress(_CSV.encode(), mtime=0)),
         ("a.tsv", _CSV.replace(",", "\t").encode()),
         ("a.parquet", _parquet()),
     ],
@@ -92,8 +92,12 @@ def test_a_text_file_has_a_prompt_a_line_and_says_so(tmp_path: Path) -> None:
         ("a.jsonl", " \n\t\n", "holds no prompt; valid: JSON"),
         ("a.jsonl", b'{"prompt": "caf\xe9"}', "can't decode byte 0xe9"),
         ("a.jsonl", _LINES.encode("utf-16-le"), "UTF-16 without a byte order mark"),
-        ("a.gz", gzip.compress(_LINES.encode())[:-20], "it cannot be unpacked"),
-        ("a.gz", gzip.compress(_LINES.encode())[:12] + b"\xff" * 30, "it cannot be unpacked"),
+        ("a.gz", gzip.compress(_LINES.encode(), mtime=0)[:-20], "it cannot be unpacked"),
+        (
+            "a.gz",
+            gzip.compress(_LINES.encode(), mtime=0)[:12] + b"\xff" * 30,
+            "it cannot be unpacked",
+        ),
         ("a.zip", _zip(), "it is a zip archive; valid: text"),
         ("a.zst", b"\x28\xb5\x2f\xfd0000", "packed by zstd"),
         ("a.parquet", b"PAR1 and no more", "cannot read prompts"),
@@ -112,7 +116,7 @@ def test_what_cannot_be_read_is_one_clear_line(
 def test_a_packed_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dspark_bench.core.packed_text.MAX_BYTES", 1000)
     path = tmp_path / "a.gz"
-    path.write_bytes(gzip.compress(b" " * 2000))
+    path.write_bytes(gzip.compress(b" " * 2000, mtime=0))
     with pytest.raises(WorkloadError, match="unpacks to more than"):
         read_prompt_file(path)
 
