@@ -52,6 +52,24 @@ def test_a_verdict_speaks_only_where_nothing_else_does(tmp_path: Path) -> None:
     assert lossless(lossless=None, lossless_evidence="near_tie") is None
 
 
+@pytest.mark.parametrize(
+    ("text", "lossless", "evidence"),
+    [
+        ('{"passed": true}', True, "verified"),
+        ('{"passed": false}', False, "violated"),
+        ("cut off", None, "untested"),
+    ],
+)
+def test_a_verdict_reached_since_then_is_named(
+    tmp_path: Path, text: str, lossless: bool | None, evidence: str
+) -> None:
+    (tmp_path / "v.json").write_text(text)
+    summary = {"lossless": None, "lossless_evidence": "untested"}
+    content = {"facts": {"verification": "v.json"}, "summary": summary}
+    row = point_row("a", content, (), "finished", tmp_path)
+    assert (row["lossless"], row["lossless_evidence"]) == (lossless, evidence)
+
+
 def test_regret_compares_with_the_oracle_of_the_same_place_alone() -> None:
     def row(scheduler: str, tok_s: float, **place: object) -> dict[str, object]:
         return {"drafter": "semi_ar", "gamma": 4, "concurrency": 1, "rate": None} | place | {

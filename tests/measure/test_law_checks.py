@@ -1,0 +1,174 @@
+"""A verdict speaks for what it checked alone: what is judged, and what makes another key."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from dspark_bench.config.point_config import Component, PointConfig
+from dspark_bench.core.types import Request, SamplingParams
+from dspark_bench.engine.exactness import CheckResult
+from dspark_bench.machine.environment import Environment
+from dspark_bench.measure import law_checks
+from dspark_bench.measure.identity import Identity
+from dspark_bench.measure.turns import Turn, TurnResult, plan_turns, plan_warmup
+from dspark_bench.measure.verification import (
+    scheduler_verdict_path,
+    verification_path,
+    write_verification,
+)
+from dspark_bench.metrics.frames import BASELINE, SPECULATIVE
+from dspark_bench.reading.verdicts import find_verdict
+from tests import tiny
+from tests.measure.points import plan
+from tests.tiny_models import TinyZoo
+
+Parts = tuple[PointConfig, Identity, Environment]
+OTHER = Component("other", "somewhere.Other", {})
+
+
+@pytest.fixture(scope="module")
+def parts(tiny_zoo: TinyZoo, tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    point, identity = plan(tiny_zoo, tmp_path_factory.mktemp("point"), "gamma=2")
+    environment = SimpleNamespace(code_hash="code", machine_id="machine")
+    return point, identity, cast(Environment, environment)
+
+
+def of_point(name: str, value: object) -> Callable[[Parts], Parts]:
+    changed: dict[str, Any] = {name: value}
+    return lambda parts: (replace(parts[0], **changed), *parts[1:])
+
+
+def of_identity(name: str, value: object) -> Callable[[Parts], Parts]:
+    changed: dict[str, Any] = {name: value}
+    return lambda parts: (parts[0], replace(parts[1], **changed), parts[2])
+
+
+def of_environment(name: str) -> Callable[[Parts], Parts]:
+    def change(parts: Parts) -> Parts:
+        known = {"code_hash": "code", "machine_id": "machine", name: "other"}
+        return (*parts[:2], cast(Environment, SimpleNamespace(**known)))
+
+    return change
+
+
+SCHEDULING = [
+    of_environment("code_hash"),
+    of_environment("machine_id"),
+    of_identity("plugin_hashes", ("edited",)),
+    of_point("gamma", 3),
+    of_point("scheduler", OTHER),
+    of_point("cost", OTHER),
+    of_point("calibrator", OTHER),
+    of_point("acceptance", OTHER),
+]
+MODELS = [
+    of_identity("target_hash", "other"),
+    of_identity("drafter_hash", "other"),
+    of_point("drafter", OTHER),
+    of_point("sampling", SamplingParams(0.31)),
+    of_point("sampling", SamplingParams(1.0, top_p=0.9)),
+]
+
+
+@pytest.mark.parametrize("change", [*SCHEDULING, *MODELS])
+def test_every_part_makes_another_key(parts: Parts, change: Callable[[Parts], Parts]) -> None:
+    assert digest(verification_path(*change(parts))) != digest(verification_path(*parts))
+
+
+@pytest.mark.parametrize("change", SCHEDULING)
+def test_a_scheduler_s_key_has_what_decides_about_it(
+    parts: Parts, change: Callable[[Parts], Parts]
+) -> None:
+    assert digest(scheduler_verdict_path(*change(parts))) != digest(scheduler_verdict_path(*parts))
+
+
+@pytest.mark.parametrize("change", MODELS)
+def test_drafters_share_what_is_known_of_their_scheduler(
+    parts: Parts, change: Callable[[Parts], Parts]
+) -> None:
+    assert scheduler_verdict_path(*change(parts)) == scheduler_verdict_path(*parts)
+
+
+def digest(path: Path) -> str:
+    """The name also says which plug-ins: that alone must not tell keys apart."""
+    return path.stem.rpartition("-")[2]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_only_a_scheduler_that_passed_is_taken_as_checked(
+    parts: Parts, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two drafters share a scheduler that is not exact: neither may be called verified."""
+    point, identity, environment = parts
+    path = scheduler_verdict_path(point, identity, environment)
+    write_verification(path, [CheckResult("distribution", known, "")])
+    calls = []
+
+    def checked(*arguments: object) -> list[CheckResult]:
+        calls.append(arguments)
+        return [CheckResult("distribution", False, "biased")]
+
+    def passed(*arguments: object) -> CheckResult:
+        return CheckResult("emitted law", True, "")
+
+    monkeypatch.setattr(law_checks, "scheduler_checks", checked)
+    monkeypatch.setattr(law_checks, "emitted_law_check", passed)
+    monkeypatch.setattr(law_checks, "_texts", lambda *arguments: ())
+    judged = replace(point, measure=replace(point.measure, law_tokens=16))
+    objects: Any = SimpleNamespace(drafter=object(), target=None)
+    scheduler: Any = None
+    own = verification_path(judged, identity, environment)
+    own.unlink(missing_ok=True)
+    verdict, failed = law_checks.check_run(judged, objects, identity, environment, scheduler, [])
+    assert verdict is known
+    assert find_verdict(own) is known
+    assert bool(calls) is bool(failed) is not known
+
+
+def test_extra_texts_have_noise_that_no_turn_used(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that is drawn twice with one noise would count twice, and fail an exact drafter."""
+    seeds: list[int] = []
+    requests = tiny.requests(2, 4)
+
+    class Recorder:
+        def __init__(self, *arguments: object) -> None:
+            pass
+
+        def run(self, requests: list[Request], load: object, seed: int) -> SimpleNamespace:
+            seeds.append(seed)
+            served = [
+                SimpleNamespace(request_id=r.request_id, output_tokens=(1,)) for r in requests
+            ]
+            return SimpleNamespace(requests=served)
+
+    monkeypatch.setattr(law_checks, "Engine", Recorder)
+    objects: Any = SimpleNamespace(target=None, drafter=None, acceptance=None, clock=None)
+    scheduler: Any = None
+    law_checks.serve_texts(parts[0], objects, scheduler, requests)
+    seed = parts[0].seed
+    turns = [*plan_turns(requests, False, 1_000, seed), *plan_warmup(requests, 1, seed)]
+    assert not set(seeds) & {turn.seed for turn in turns}
+
+
+def test_what_is_judged_is_the_speculative_arm_s(parts: Parts) -> None:
+    """Each request with its own output; one that was not served is no text."""
+    requests = tuple(tiny.requests(3, 4))
+
+    def turn(arm: str, outputs: dict[int, tuple[int, ...]]) -> TurnResult:
+        served = [
+            SimpleNamespace(request_id=key, output_tokens=value) for key, value in outputs.items()
+        ]
+        result: Any = SimpleNamespace(requests=served)
+        return TurnResult(Turn(arm, 0, 0, requests, 0, is_warmup=False), result)
+
+    done = [turn(BASELINE, {0: (9,), 1: (9,), 2: (9,)}), turn(SPECULATIVE, {2: (6, 5), 0: (7,)})]
+    point = replace(parts[0], measure=replace(parts[0].measure, law_tokens=8))
+    nothing: Any = None
+    found = list(law_checks._texts(point, nothing, nothing, done))
+    assert found == [(requests[0], (7,)), (requests[2], (6, 5))]
