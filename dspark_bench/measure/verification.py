@@ -20,10 +20,12 @@ from dspark_bench.reading.verdicts import VERDICTS
 
 
 def verification_path(point: PointConfig, identity: Identity, environment: Environment) -> Path:
-    """The verdict's file for this code, machine, models, plug-ins, gamma and sampling."""
+    """The verdict's file for this code, machine, models, plug-ins, gamma and sampling, for
+    requests alone or in a batch.
+    """
     parts = [
-        environment.code_hash,
-        environment.machine_id,
+        *_place(environment),
+        "alone" if _is_alone(point) else "batched",
         identity.target_hash,
         identity.drafter_hash,
         *identity.plugin_hashes,
@@ -41,8 +43,7 @@ def scheduler_verdict_path(
 ) -> Path:
     """The file of what was found of the scheduler alone, with a drafter of known law."""
     parts = [
-        environment.code_hash,
-        environment.machine_id,
+        *_place(environment),
         *identity.plugin_hashes,
         str(point.gamma),
         *_scheduling(point),
@@ -69,6 +70,15 @@ def write_verification(path: Path, results: Sequence[CheckResult]) -> None:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _place(environment: Environment) -> tuple[str, str, str]:
+    return environment.code_hash, environment.machine_id, environment.torch_build
+
+
+def _is_alone(point: PointConfig) -> bool:
+    """Whether every request had the batch for itself: a drafter may mix up rows only in company."""
+    return point.load.name == "closed" and point.load.arguments.get("concurrency") == 1
 
 
 def _scheduling(point: PointConfig) -> tuple[str, str, str]:

@@ -28,12 +28,13 @@ from tests.tiny_models import TinyZoo
 
 Parts = tuple[PointConfig, Identity, Environment]
 OTHER = Component("other", "somewhere.Other", {})
+HERE = {"code_hash": "code", "machine_id": "machine", "torch_build": "torch"}
 
 
 @pytest.fixture(scope="module")
 def parts(tiny_zoo: TinyZoo, tmp_path_factory: pytest.TempPathFactory) -> Parts:
     point, identity = plan(tiny_zoo, tmp_path_factory.mktemp("point"), "gamma=2")
-    environment = SimpleNamespace(code_hash="code", machine_id="machine")
+    environment = SimpleNamespace(**HERE)
     return point, identity, cast(Environment, environment)
 
 
@@ -49,7 +50,7 @@ def of_identity(name: str, value: object) -> Callable[[Parts], Parts]:
 
 def of_environment(name: str) -> Callable[[Parts], Parts]:
     def change(parts: Parts) -> Parts:
-        known = {"code_hash": "code", "machine_id": "machine", name: "other"}
+        known = HERE | {name: "other"}
         return (*parts[:2], cast(Environment, SimpleNamespace(**known)))
 
     return change
@@ -58,6 +59,7 @@ def of_environment(name: str) -> Callable[[Parts], Parts]:
 SCHEDULING = [
     of_environment("code_hash"),
     of_environment("machine_id"),
+    of_environment("torch_build"),
     of_identity("plugin_hashes", ("edited",)),
     of_point("gamma", 3),
     of_point("scheduler", OTHER),
@@ -66,6 +68,9 @@ SCHEDULING = [
     of_point("acceptance", OTHER),
 ]
 MODELS = [
+    of_point(
+        "load", Component("closed", "dspark_bench.loads.closed.ClosedLoad", {"concurrency": 8})
+    ),
     of_identity("target_hash", "other"),
     of_identity("drafter_hash", "other"),
     of_point("drafter", OTHER),
