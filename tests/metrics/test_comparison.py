@@ -64,9 +64,9 @@ def test_several_points_become_arms_in_one_order_of_prompts(tmp_path: Path) -> N
     write_times(tmp_path, {"p": (2.0, 5.0), "q": (4.0, 5.0)})
     cycles = pd.read_parquet(tmp_path / "cycles.parquet")
     first = speed_by_prompt(cycles, pd.read_parquet(tmp_path / "requests.parquet"))
-    arms = arm_sums({"fast": first, "slow": first.assign(time_s=9.0).iloc[::-1]})
+    arms = arm_sums({"fast": first, "slow": first.assign(time_s=first["time_s"] + 5).iloc[::-1]})
     assert arms.labels == ("fast", "slow")
-    assert arms.table[:, :, 1].tolist() == [[2.0, 4.0], [9.0, 9.0]]
+    assert arms.table[:, :, 1].tolist() == [[2.0, 4.0], [7.0, 9.0]]
     with pytest.raises(ResultsError, match="different prompts"):
         arm_sums({"fast": first, "slow": first.drop("p")})
     with pytest.raises(ResultsError, match="no time"):
