@@ -8,12 +8,13 @@ import numpy as np
 
 from dspark_bench.metrics.units import FloatArray
 
-_HALVINGS = 80
+_HALVINGS = 64
 _MOST_TERMS = 400
 _KNOTS = 128
 _TINY = 1e-300
 
 
+@lru_cache(maxsize=1024)
 def two_sided(share: float, degrees: float) -> float:
     """t with P(|T| <= t) = share, by bisection. share: in (0, 1); degrees: 1 or more."""
     low, high = 0.0, 1.0  # of x = degrees / (degrees + t^2), which falls as t grows
