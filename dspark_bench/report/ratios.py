@@ -130,6 +130,8 @@ def is_by_prompt(point: Point) -> bool:
 
 
 def _read_speeds(point: Point) -> pd.DataFrame | str:
+    """Or why there are none, by the name of the point: a report says nothing of this machine."""
+    name = f"{point.sweep}/{point.point_id}"
     try:
         cycles, requests = read_records(point.folder, point.metrics)
         if is_by_prompt(point):
@@ -138,6 +140,6 @@ def _read_speeds(point: Point) -> pd.DataFrame | str:
         is_closed = point.text("load") == "closed"
         return speed_by_round(cycles, requests, concurrency, is_closed)
     except KeyError as error:
-        return f"{point.folder}: no times are recorded (no column {error})"
+        return f"{name}: no times are recorded (no column {error})"
     except ResultsError as error:
-        return str(error)
+        return str(error).replace(str(point.folder), name)

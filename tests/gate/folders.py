@@ -94,7 +94,7 @@ def write_point(
             "concurrency": 1,
             **(facts or {}),
         },
-        "counts": {"cycles": len(cycles), "trial_cycles": len(cycles)},
+        "counts": dict.fromkeys(("cycles", "trial_cycles"), len(decode_cycles(cycles))),
     }
     (point / "metrics.json").write_text(json.dumps(content))
     plan = folder / "sweep.json"

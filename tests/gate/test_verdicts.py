@@ -159,7 +159,10 @@ def timed(seed: int, slow: float = 1.0) -> tuple[pd.DataFrame, pd.DataFrame]:
     mine = cycles.assign(t_verify_s=slow * spread, t_draft_s=0.0)
     theirs = mine.assign(arm="baseline", num_emitted=1, t_verify_s=spread[::-1])
     both = pd.concat([mine, theirs], ignore_index=True)
-    return both, pd.concat([requests, requests.assign(arm="baseline")], ignore_index=True)
+    steps = cycles.groupby("request_id").size()
+    outputs = [tuple(range(steps[place])) for place in requests["request_id"]]
+    baseline = requests.assign(arm="baseline", output_tokens=outputs)
+    return both, pd.concat([requests, baseline], ignore_index=True)
 
 
 @pytest.mark.parametrize(
