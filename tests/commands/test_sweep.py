@@ -231,7 +231,7 @@ def test_a_users_class_may_read_files_of_its_own_format(
 def test_a_users_class_that_cannot_be_imported_or_called(
     tiny_zoo: TinyZoo, tmp_path: Path, config_dir: Path
 ) -> None:
-    with pytest.raises(UsageError, match="takes other keys"):
+    with pytest.raises(UsageError, match="drafter=mine has no key 'wrong'"):
         _sweep(_mine(tiny_zoo, tmp_path, "+drafter.wrong=1"), config_dir)
     mine = config_dir / "drafter" / "mine.yaml"
     mine.write_text(_MINE.replace("tests.plugins", "no_such_module"))
@@ -251,7 +251,7 @@ def test_a_failing_point_does_not_stop_the_others(
     assert states == {"2": "finished", "3": "failed", "4": "finished"}
     failed = next(row for row in read_summary(folder) if row["status"] == "failed")
     error = json.loads((folder / "points" / failed["point_id"] / "error.json").read_text())
-    assert error["message"] == "cannot draft 3 tokens"
+    assert error["message"] == "RuntimeError: cannot draft 3 tokens"
     assert "propose" in error["traceback"]
 
 
@@ -296,7 +296,9 @@ def test_a_failure_that_cannot_be_written_down_is_still_named(
         raise RuntimeError("broken")
 
     monkeypatch.setattr(task_module, "run_point", lose_the_disk)
-    with pytest.raises(PointsFailedError, match=r"1 of 1 points failed: \w+ \(broken\)"):
+    with pytest.raises(
+        PointsFailedError, match=r"1 of 1 points failed: point \w+: RuntimeError: broken"
+    ):
         _sweep(tiny_overrides(tiny_zoo, tmp_path))
 
 

@@ -38,14 +38,12 @@ def test_greedy_check_sees_a_difference(greedy_baseline) -> None:
 
 
 def test_a_difference_at_a_near_tie_is_counted_as_one(greedy_baseline) -> None:
-    record = greedy_baseline.requests[0]
-    tied = replace(
-        record,
-        output_tokens=(record.output_tokens[0] + 1, *record.output_tokens[1:]),
-        margins=(1e-6, *record.margins[1:]),
-    )
-    other = replace(greedy_baseline, requests=[tied, *greedy_baseline.requests[1:]])
-    check = same_outputs_check("greedy", greedy_baseline, other)
+    record, *others = greedy_baseline.requests
+    record = replace(record, margins=(1e-6, *record.margins[1:]))
+    tied = replace(record, output_tokens=(record.output_tokens[0] + 1, *record.output_tokens[1:]))
+    first = replace(greedy_baseline, requests=[record, *others])
+    second = replace(greedy_baseline, requests=[tied, *others])
+    check = same_outputs_check("greedy", first, second)
     assert check.is_passed and "1 near-ties" in check.detail and "1.0e-06" in check.detail
 
 
