@@ -46,8 +46,8 @@ def test_a_sweep_over_schedulers_and_concurrency(tiny_zoo: TinyZoo, tmp_path: Pa
     busy = ("load", "frontier", "cost_curve", "timeline", "reliability")
     figures = {figure.kind: figure for figure in draw_all(load_results(folder), kinds=busy)}
     for kind, names in (
-        ("load", ("throughput_tok_s", "throughput_tok_s_ci_low", "verify_budget")),
-        ("frontier", ("tok_s_per_user", "baseline_tok_s_per_user", "baseline_tok_s_ci_high")),
+        ("load", ("speedup", "speedup_ci_low", "verify_budget")),
+        ("frontier", ("tok_s_per_user", "baseline_tok_s_per_user", "baseline_tok_s")),
     ):
         figure = figures[kind]
         assert isinstance(figure, Figure) and len(figure.data) == 6

@@ -115,7 +115,7 @@ def test_each_drafter_stands_with_its_fastest_length_behind_the_winner(
     assert measured_on(tmp_path / "results") in text
     assert (tmp_path / "speed.md").read_text() == text
     rows = pd.read_csv(tmp_path / "results" / "tiny" / "summary.csv").sort_values("speedup")
-    shown = [line.split(" | ") for line in text.splitlines() if line.startswith("| jsonl")]
+    shown = [line.split(" | ") for line in text.splitlines() if line.startswith("| prompts")]
     assert [int(cells[2]) for cells in shown] == list(rows["gamma"])[::-1]
     for cells, speedup in zip(shown, list(rows["speedup"])[::-1], strict=True):
         assert cells[3].startswith(f"{speedup:.2f} [") and cells[-1] == "8 |"
