@@ -1,6 +1,7 @@
 """Comparing greedy outputs."""
 
 import pandas as pd
+import pytest
 
 from dspark_bench.metrics.lossless import LosslessResult, check_greedy
 from tests.metrics.records import request
@@ -100,3 +101,9 @@ def test_a_token_that_was_not_the_largest_is_never_excused() -> None:
     assert result.evidence == "violated"
     assert result.comparison is not None
     assert result.comparison.divergences[0].margin == -2e-4
+
+
+@pytest.mark.parametrize(("passed", "evidence"), [(True, "verified"), (False, "violated")])
+def test_a_verdict_on_sampled_output_is_evidence(passed: bool, evidence: str) -> None:
+    found = LosslessResult(has_passed_distribution=passed)
+    assert (found.evidence, found.is_lossless) == (evidence, passed)
