@@ -19,6 +19,7 @@ MAX_GAMMA: Final = 4096
 MAX_NAME_LENGTH: Final = 200
 REPLAY: Final = "replay"
 SIMULATED: Final = "forced"
+VIOLATED: Final = "violated"
 _UNNAMED: Final = ("name", "results_dir", "num_requests", "seed", "target", "experiment")
 _UNNAMED_GROUPS: Final = ("acceptance", "engine", "measure", "slo", "train")
 _SCHEDULING_GROUPS: Final = ("cost", "calibrator")
@@ -67,12 +68,14 @@ def read_points(path: Path) -> list[GatePoint]:
     """Every point with a drafter at or below a results folder.
 
     Raises ResultsError if there is none, or if one failed, is unfinished, is of older code than the
-    sweep's last run, cannot be read, or has simulated acceptance: what is missing must not pass.
+    sweep's last run, cannot be read, has simulated acceptance, or output that is not the target's:
+    what is missing must not pass.
     """
     points = []
     for sweep in read_sweeps(path).sweeps:
         _check_plan(sweep)
         _refuse_stale(sweep)
+        _refuse_violated(sweep)
         for point in sweep.points:
             found = _read_point(point)
             if found is not None:
@@ -108,6 +111,21 @@ def _refuse_stale(sweep: Sweep) -> None:
             f"{len(stale)} points of {sweep.folder} are stale: measured by other code or on "
             f"another machine ({', '.join(stale)}); sweep --fresh measures them again"
         )
+
+
+def _refuse_violated(sweep: Sweep) -> None:
+    """What was accepted on the way to wrong output is no acceptance: neither good nor bad."""
+    wrong = [point.point_id for point in sweep.points if _is_violated(point)]
+    if wrong:
+        raise ResultsError(
+            f"{len(wrong)} points of {sweep.folder} emitted output that is not the target's "
+            f"(lossless_evidence is {VIOLATED}): {', '.join(wrong)}; acceptance of wrong output is "
+            "no evidence"
+        )
+
+
+def _is_violated(point: Point) -> bool:
+    return point.text("lossless_evidence") == VIOLATED and point.keys.get("drafter") != NO_DRAFTER
 
 
 def _refuse_absent(sweep: Sweep) -> None:

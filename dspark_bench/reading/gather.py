@@ -122,12 +122,11 @@ def _status(
     environment: Mapping[str, Any],
 ) -> str:
     """Stale by what environment.json and sweep.json say; by the plan where one does not."""
-    facts = part_of(content, "facts")
     if not all(sweep.get(name) and environment.get(name) for name in GENERATION):
         planned = {entry.get("point_id"): entry.get("status") for entry in plan_entries(sweep)}
-        if planned.get(point_id) == STALE and not facts.get("timing_invalid"):
+        if planned.get(point_id) == STALE:
             return STALE
-    return measured_status(facts, sweep, environment)
+    return measured_status(part_of(content, "facts"), sweep, environment)
 
 
 def _swept_keys(sweep: Mapping[str, Any]) -> list[str]:

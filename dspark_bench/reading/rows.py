@@ -54,12 +54,12 @@ def measured_status(
     """State of a point that was measured to its end.
 
     here, there: `GENERATION` of the sweep's last run and of the point; what either does not know
-    makes nothing stale.
+    makes nothing stale. A stale point is that first of all, however its timing was.
     """
-    if facts.get("timing_invalid"):
-        return TIMING_INVALID
     known = [name for name in GENERATION if here.get(name) and there.get(name)]
-    return STALE if any(here[name] != there[name] for name in known) else FINISHED
+    if any(here[name] != there[name] for name in known):
+        return STALE
+    return TIMING_INVALID if facts.get("timing_invalid") else FINISHED
 
 
 def with_regret(rows: Sequence[Row], swept_keys: Sequence[str]) -> list[Row]:

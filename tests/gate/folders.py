@@ -62,6 +62,7 @@ def write_point(
     keys: dict[str, object] | None = None,
     facts: dict[str, object] | None = None,
     schema_version: int = 1,
+    summary: dict[str, object] | None = None,
 ) -> None:
     """A finished point, named in the sweep's plan."""
     cycles, requests = frames
@@ -94,6 +95,7 @@ def write_point(
             "concurrency": 1,
             **(facts or {}),
         },
+        "summary": summary or {},
         "counts": dict.fromkeys(("cycles", "trial_cycles"), len(decode_cycles(cycles))),
     }
     (point / "metrics.json").write_text(json.dumps(content))

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from dspark_bench import cli
+from dspark_bench.core.errors import ResultsError
 from dspark_bench.gate import assert_no_regression
+from dspark_bench.gate.points import read_points
 from tests.gate.folders import records, recount, write_point
 
 
@@ -59,6 +61,60 @@ def test_simulated_acceptance_is_no_evidence(
     assert check(tmp_path / "forced", "--baseline", baseline, *options) == 2
     assert "three" in (said := capsys.readouterr().err) and "acceptance=forced" in said
     assert not (tmp_path / "baseline.json").exists()
+
+
+WRONG = {"lossless": False, "lossless_evidence": "violated"}
+
+
+@pytest.mark.parametrize("options", [(), ("--update",)])
+def test_wrong_output_is_neither_checked_nor_a_baseline(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    """The same counts as the baseline's: only what the point says of its output differs."""
+    write_point(tmp_path / "wrong", "three", records(), summary=WRONG)
+    write_point(tmp_path / "wrong", "two", records(gamma=2, seed=1))
+    baseline = tmp_path / "baseline.json" if options else base
+    assert check(tmp_path / "wrong", "--baseline", baseline, *options) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "(lossless_evidence is violated): three;" in said
+    assert not (tmp_path / "baseline.json").exists()
+    if not options:
+        assert check(base, "--baseline", tmp_path / "wrong") == 2
+
+
+def test_a_verdict_that_verify_reached_since_counts(tmp_path: Path) -> None:
+    untested = {"lossless": None, "lossless_evidence": "untested"}
+    facts = {"verification": "v.json"}
+    write_point(tmp_path / "now", "two", records(gamma=2), facts=facts, summary=untested)
+    (tmp_path / "verify").mkdir()
+    (tmp_path / "verify" / "v.json").write_text('{"passed": true}')
+    assert len(read_points(tmp_path / "now")) == 1
+    (tmp_path / "verify" / "v.json").write_text('{"passed": false}')
+    with pytest.raises(ResultsError, match="violated"):
+        read_points(tmp_path / "now")
+
+
+@pytest.mark.parametrize("evidence", ["exact", "near_tie", "verified", "untested"])
+def test_output_that_is_not_known_to_be_wrong_is_compared(tmp_path: Path, evidence: str) -> None:
+    write_point(tmp_path, "two", records(gamma=2), summary={"lossless_evidence": evidence})
+    assert len(read_points(tmp_path)) == 1
+
+
+def test_spoilt_times_spoil_the_speed_alone_and_excuse_no_older_code(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoilt = {"timing_invalid": True}
+    write_point(tmp_path / "now", "three", records(), facts=spoilt)
+    write_point(tmp_path / "now", "two", records(gamma=2, seed=1))
+    assert check(tmp_path / "now", "--baseline", base) == 0
+    assert check(tmp_path / "now", "--baseline", base, "--speed-margin", 0.5) == 2
+    assert "no valid times" in capsys.readouterr().err
+    plan = json.loads((tmp_path / "now" / "sweep.json").read_text())
+    (tmp_path / "now" / "sweep.json").write_text(json.dumps(plan | {"code_hash": "new"}))
+    environment = tmp_path / "now" / "points" / "three" / "environment.json"
+    environment.write_text(json.dumps({"code_hash": "old"}))
+    assert check(tmp_path / "now", "--baseline", base) == 2
+    assert "are stale" in capsys.readouterr().err
 
 
 def test_lowered_counts_fail_and_are_named(

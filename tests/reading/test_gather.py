@@ -75,7 +75,7 @@ def test_states_come_from_the_points_own_files(tmp_path: Path) -> None:
         "c": "timing_invalid",
         "d": "failed",
         "e": "unreadable",
-        "f": "timing_invalid",
+        "f": "stale",
     }
     assert gathered.sweeps[0].pending == ("g",)
     failed = next(point for point in gathered.points if point.point_id == "d")

@@ -30,7 +30,7 @@ def test_regret_is_what_is_missing_of_the_oracles_throughput() -> None:
         ({}, {"code_hash": "c", "machine_id": "other"}, "stale"),
         ({}, {}, "finished"),
         ({"timing_invalid": True}, {"code_hash": "c", "machine_id": "m"}, "timing_invalid"),
-        ({"timing_invalid": True}, {"code_hash": "other", "machine_id": "m"}, "timing_invalid"),
+        ({"timing_invalid": True}, {"code_hash": "other", "machine_id": "m"}, "stale"),
         ({"timing_invalid": False}, {"code_hash": "c", "machine_id": "m"}, "finished"),
     ],
 )

@@ -132,7 +132,7 @@ def test_a_point_of_other_code_or_of_another_machine_is_stale() -> None:
 
 def test_a_timing_that_was_shared_is_invalid_and_not_finished() -> None:
     assert _status_of({}, timing_invalid=True) == "timing_invalid"
-    assert _status_of({"machine_id": "0ther"}, timing_invalid=True) == "timing_invalid"
+    assert _status_of({"machine_id": "0ther"}, timing_invalid=True) == "stale"
 
 
 @pytest.mark.parametrize("passed", [True, False])
