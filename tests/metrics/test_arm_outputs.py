@@ -3,8 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from dspark_bench.metrics.arm_outputs import ArmOutputs, compare_outputs, mean_difference
+from dspark_bench.metrics.arm_outputs import (
+    ArmOutputs,
+    Difference,
+    compare_outputs,
+    mean_difference,
+)
 from tests.metrics.records import request
 
 Lengths = list[tuple[int, int]]
@@ -31,10 +37,46 @@ def test_means_and_differences_by_hand() -> None:
     found = _compare([(20, 10), (20, 20), (10, 6), (10, 8)])
     assert found is not None and found.num_prompts == 4
     assert (found.output_tokens.speculative, found.output_tokens.baseline) == (11, 15)
-    assert found.output_tokens.value == -4
-    error = np.std([-10, 0, -4, -2], ddof=1) / 2
-    assert found.output_tokens.low == pytest.approx(-4 - 1.25 * 3.182446 * error)
     assert (found.end_share.speculative, found.end_share.baseline) == (0.75, 0.5)
+    for figure, apart in (
+        (found.output_tokens, [-10, 0, -4, -2]),
+        (found.end_share, [1, 0, 0, 0]),
+    ):
+        value, error = np.mean(apart), np.std(apart, ddof=1) / 2
+        reach = 1.25 * 3.182446 * error  # 1 + 1/4 times Student's t with 3 degrees
+        assert (figure.value, figure.low, figure.high) == pytest.approx(
+            (value, value - reach, value + reach)
+        )
+        assert figure.p_value == pytest.approx(2 * stats.t.sf(abs(value) / error / 1.25, 3))
+
+
+def test_an_interval_excludes_zero_just_where_the_chance_is_five_in_a_hundred() -> None:
+    """The two come of the same t: one of them alone cannot be off by a factor."""
+    scatter = np.array([-3.0, -1.0, 0.0, 1.0, 3.0, -2.0, 2.0, 0.5, -0.5])
+    edge = mean_difference(scatter, np.zeros(9)).high
+    touching = mean_difference(scatter + edge, np.zeros(9))
+    assert touching.low == pytest.approx(0, abs=1e-9)
+    assert touching.p_value == pytest.approx(0.05)
+
+
+def _told(p_tokens: float, p_ends: float, num_prompts: int = 6) -> int:
+    figures = [Difference(1.0, 2.0, -1.0, -1.5, -0.5, p) for p in (p_tokens, p_ends)]
+    return len(ArmOutputs(num_prompts, *figures).warnings())
+
+
+def test_two_figures_share_one_chance_in_a_hundred() -> None:
+    assert [_told(p, 1.0) for p in (0.0049, 0.0051, 0.02)] == [1, 0, 0]
+    assert [_told(1.0, p) for p in (0.0049, 0.0051, 0.02)] == [1, 0, 0]
+    assert [_told(0.0, 0.0, n) for n in (5, 6)] == [0, 2]
+
+
+def test_a_warning_names_both_arms_the_difference_and_its_interval() -> None:
+    tokens = Difference(9.8, 20.0, -10.2, -11.5, -8.9, 0.001)
+    ends = Difference(0.9, 0.25, 0.65, 0.31, 0.99, 0.001)
+    first, second = ArmOutputs(12, tokens, ends).warnings()
+    assert "9.8 tokens against 20.0, difference -10.2 (-11.5 to -8.9) over 12 prompts" in first
+    assert second.startswith("90% of the speculative arm's outputs end")
+    assert "25% of the baseline's; difference +65% (+31% to +99%) over 12 prompts" in second
 
 
 def test_answers_half_as_long_are_told() -> None:

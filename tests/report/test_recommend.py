@@ -105,6 +105,37 @@ def test_prompts_are_paired_where_times_were_kept(tmp_path: Path) -> None:
     assert "not comparable with the others: not paired" in headline([found])
 
 
+def test_as_many_other_prompts_are_no_pairs(tmp_path: Path) -> None:
+    """Ten prompts each; one of a's is another, and that takes no verdict from the others."""
+    rows = [cells("a"), _faster("b", 2.0, gamma=7), _faster("c", 1.5, gamma=5)]
+    folder = write_sweep(tmp_path / "s", rows)
+    for point_id, first, faster in (("a", 0, 1.0), ("b", 1, 2.0), ("c", 1, 1.5)):
+        seconds = {f"p{n:02}": (1.0 / faster, 1.25) for n in range(first, first + 10)}
+        write_times(folder / "points" / point_id, seconds)
+    (found,) = recommend(gather(folder))
+    leads = {item.candidate.point.point_id: item for item in found.challengers}
+    assert (leads["a"].is_paired, leads["a"].is_clear) == (False, False)
+    assert (leads["c"].is_paired, leads["c"].is_clear) == (True, True)
+
+
+def test_prompts_are_paired_by_name_in_whatever_order_they_were_served(tmp_path: Path) -> None:
+    """Prompts differ tenfold and the winner is a tenth ahead on each: by place they would not be.
+
+    Names are of one length, so that no order by name is an order by time.
+    """
+    rows = [cells("a"), _faster("b", 1.1, gamma=7)]
+    folder = write_sweep(tmp_path / "s", rows)
+    names = [f"p{17 * n % 10}" for n in range(10)]
+    seconds = {name: (1.0 + n, 1.25 * (1.0 + n)) for n, name in enumerate(names)}
+    write_times(folder / "points" / "a", seconds)
+    other = {p: (s / 1.1, t) for p, (s, t) in reversed(seconds.items())}
+    write_times(folder / "points" / "b", other)
+    (found,) = recommend(gather(folder))
+    (lead,) = found.challengers
+    assert lead.is_paired and lead.is_clear
+    assert lead.ratio.low == pytest.approx(1.1) == lead.ratio.high
+
+
 def test_what_cannot_be_believed_is_not_ranked(tmp_path: Path) -> None:
     rows = [
         cells("a"),
