@@ -71,12 +71,10 @@ def _figures(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling) -> 
         speedup, basis = Interval(None, None, None, sums.num_units), SHARED_BATCH
     else:
         _, formula = speed.speedup_formula(pooling.is_closed)
-        speedup, basis = speedup_interval(
-            jackknife.interval(formula, is_share=False).value, sums, pooling
-        )
+        speedup, basis = speedup_interval(jackknife.interval(formula).value, sums, pooling)
     return DomainFigures(
         num_prompts=int(requests["prompt_id"].nunique()),
-        accepted_length=jackknife.interval(acceptance.accepted_length, is_share=False),
+        accepted_length=jackknife.interval(acceptance.accepted_length),
         speedup=speedup,
         basis=basis,
     )

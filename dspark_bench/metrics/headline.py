@@ -1,21 +1,22 @@
 """The figures of a point that carry a 95 % interval, each a formula over its pooled sums."""
 
-from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
 from dspark_bench.metrics import acceptance, costs, speed, theory
+from dspark_bench.metrics.jackknife import Formula
 from dspark_bench.metrics.slo import Slo
 from dspark_bench.metrics.sums import FloatArray, Sums
 
-Formula = Callable[[Sums], FloatArray]
-SHARES = frozenset(
-    (
-        *("acceptance_rate", "alpha", "acceptance_rate_scheduled"),
-        *("slo_attainment", "baseline_slo_attainment"),
-    )
-)
-"""Figures between 0 and 1."""
+SHARES: Final[dict[str, Formula]] = {
+    "acceptance_rate": lambda sums: sums.trial_verified,
+    "alpha": lambda sums: sums.trial_accepted + sums.trial_rejected,
+    "acceptance_rate_scheduled": lambda sums: sums.verified,
+    "slo_attainment": lambda sums: sums.arrived,
+    "baseline_slo_attainment": lambda sums: sums.baseline_arrived,
+}
+"""Figures between 0 and 1, and what they are a share of."""
 
 
 def headline_formulas(gamma: int, slo: Slo, speedup: Formula) -> dict[str, Formula]:

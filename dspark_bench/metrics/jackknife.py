@@ -3,17 +3,22 @@
 As for the ratio of two speeds (`log_ratio`): the error is the jackknife's, the degrees of freedom
 are Satterthwaite's for units of unequal size, and the quantile is widened by 1 + 1/U. It is taken
 on the scale where such a figure is nearly normal: the logarithm, and for a share, which no interval
-may carry above 1, the logit.
+may carry above 1, the logit. Where no unit differs from another, a share has the exact interval of
+so many units (`exact_share`), and another figure has none: nothing tells how sure it is.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
+from dspark_bench.metrics.exact_share import effective_units, exact_share
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.metrics.log_ratio import SHARE, degrees_of_freedom, widening
+from dspark_bench.metrics.log_ratio import NO_SCATTER, SHARE, degrees_of_freedom, widening
 from dspark_bench.metrics.student import two_sided
 from dspark_bench.metrics.sums import FloatArray, Sums, ratio
+
+Formula = Callable[[Sums], FloatArray]
+"""Of sums [...], a figure [...]."""
 
 
 class Jackknife:
@@ -23,15 +28,20 @@ class Jackknife:
     """
 
     def __init__(self, sums: Sums) -> None:
+        self._sums = sums
         self.total = sums.total()
         self.num_units = sums.num_units
         self._without = sums.without_each()
         self._sizes = _shares(sums.cycles)
 
-    def interval(self, statistic: Callable[[Sums], FloatArray], is_share: bool) -> Interval:
-        """Point estimate and interval of `statistic`, which lies in [0, 1] if `is_share`."""
+    def interval(self, statistic: Formula, trials: Formula | None = None) -> Interval:
+        """Point estimate and interval of `statistic`.
+
+        trials: what it is a share of, for a figure in [0, 1]; None for any other.
+        """
         value = float(statistic(self.total))
-        return _interval(value, statistic(self._without), self._sizes, is_share)
+        counts = None if trials is None else trials(self._sums)
+        return _interval(value, statistic(self._without), self._sizes, counts)
 
 
 def share_intervals(numerators: FloatArray, denominators: FloatArray) -> list[Interval]:
@@ -41,7 +51,7 @@ def share_intervals(numerators: FloatArray, denominators: FloatArray) -> list[In
         numerators.sum(axis=0) - numerators, np.maximum(denominators.sum(axis=0) - denominators, 0)
     )
     return [
-        _interval(float(value), column, _shares(sizes), is_share=True)
+        _interval(float(value), column, _shares(sizes), sizes)
         for value, column, sizes in zip(values, without.T, denominators.T, strict=True)
     ]
 
@@ -52,8 +62,14 @@ def _shares(sizes: FloatArray) -> FloatArray:
     return sizes / total if total > 0 else np.full(len(sizes), 1 / max(len(sizes), 1))
 
 
-def _interval(value: float, without: FloatArray, sizes: FloatArray, is_share: bool) -> Interval:
-    """Without ends for one unit, and where a unit left out leaves the figure undefined."""
+def _interval(
+    value: float, without: FloatArray, sizes: FloatArray, trials: FloatArray | None
+) -> Interval:
+    """Without ends for one unit, and where a unit left out leaves the figure undefined.
+
+    without [U]: the figure without each unit; sizes [U]: shares of the whole; trials [U]: what the
+    figure is a share of, if it is one.
+    """
     num_units = len(without)
     if np.isnan(value):
         return Interval(None, None, None, num_units)
@@ -61,14 +77,16 @@ def _interval(value: float, without: FloatArray, sizes: FloatArray, is_share: bo
         return Interval(value, None, None, num_units)
     apart = without - without.mean()
     error = float(np.sqrt((num_units - 1) / num_units * np.sum(apart**2)))
-    slope = value * (1 - value) if is_share else value
-    if error == 0 or slope <= 0:  # nothing scatters, or the figure is at its end
-        return Interval(value, value, value, num_units)
+    slope = value if trials is None else value * (1 - value)
+    if slope <= 0 or error <= NO_SCATTER * slope:  # a share at its end among them
+        if trials is None:
+            return Interval(value, None, None, num_units)
+        return Interval(value, *exact_share(value, effective_units(trials), SHARE), num_units)
     degrees = float(degrees_of_freedom(sizes))
     if np.isnan(degrees):
         return Interval(value, None, None, num_units)
     reach = np.exp(widening(num_units) * two_sided(SHARE, degrees) * error / slope)
-    if not is_share:
+    if trials is None:
         return Interval(value, float(value / reach), float(value * reach), num_units)
     odds = value / (1 - value)
     ends = [float(end / (1 + end)) for end in (odds / reach, odds * reach)]

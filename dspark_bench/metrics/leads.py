@@ -10,22 +10,26 @@ Where the data is looked at several times, both share their error equally over t
 `make bench-leads` measures what that errs in. Called by `report`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.metrics.log_ratio import MIN_UNITS, SPEED_SIGNS, interval_of, left_out, log_ratio
+from dspark_bench.metrics.log_ratio import (
+    MIN_UNITS,
+    NO_SCATTER,
+    SPEED_SIGNS,
+    interval_of,
+    left_out,
+    log_ratio,
+)
 from dspark_bench.metrics.units import FloatArray
 
 ERROR: Final = 0.05
 NUM_DRAWS: Final = 999
 _CHUNK: Final = 250
 """Draws held in memory at once."""
-_NO_SCATTER: Final = 1e-9
-"""Standard error of a log ratio below which two arms differ by rounding alone."""
 _SAME: Final = 1e-9
 PAIR_SIGNS: Final = (*SPEED_SIGNS, *(-sign for sign in SPEED_SIGNS))
 """Of the four sums of one arm, then of another: S over S."""
@@ -111,7 +115,7 @@ def find_leads(
     order = np.argsort(-speeds, kind="stable")
     winner, error = int(order[0]), ERROR / num_looks
     ratios = [simultaneous(arms.table[[winner, other]], num_arms, error) for other in order[1:]]
-    reason = _obstacle(ratios, num_units)
+    reason = _obstacle(arms.table, winner)
     p_value, p_values = None, np.full(num_arms, np.nan)
     if num_arms > 1 and num_units >= MIN_UNITS:
         p_value, p_values = _randomise(arms.table, winner, seed, num_draws)
@@ -141,13 +145,19 @@ def simultaneous(pair: FloatArray, num_arms: int, error: float = ERROR) -> Inter
     return interval_of(log_ratio(both, PAIR_SIGNS), 1 - error / num_pairs)
 
 
-def _obstacle(ratios: Sequence[Interval], num_units: int) -> str | None:
-    if not ratios:
+def _obstacle(table: FloatArray, winner: int) -> str | None:
+    num_arms, num_units, _ = table.shape
+    if num_arms < 2:
         return "one arm: there is nothing to compare"
     if num_units < MIN_UNITS:
         return f"{num_units} units: no verdict below {MIN_UNITS}"
-    if any(ratio.low is None for ratio in ratios):
+    own = np.broadcast_to(table[winner], (num_arms - 1, num_units, 4))
+    both = np.concatenate([own, np.delete(table, winner, axis=0)], axis=-1)
+    errors = log_ratio(both, PAIR_SIGNS).error
+    if np.isnan(errors).any():
         return "one unit holds all tokens or all the time of an arm"
+    if (errors < NO_SCATTER).all():
+        return "no lead differs from unit to unit: one run counted twice, or a clock too coarse?"
     return None
 
 
@@ -195,6 +205,6 @@ def _studentised(tables: FloatArray) -> FloatArray:
     products = apart @ np.swapaxes(apart, -1, -2)
     own = np.diagonal(products, axis1=-2, axis2=-1)
     squares = own[..., :, None] + own[..., None, :] - 2 * products
-    scatter = np.sqrt(np.maximum((num_units - 1) / num_units * squares, _NO_SCATTER**2))
+    scatter = np.sqrt(np.maximum((num_units - 1) / num_units * squares, NO_SCATTER**2))
     leads = np.abs(logs[..., :, None] - logs[..., None, :]) / scatter
     return np.asarray(np.nan_to_num(leads, nan=0.0, posinf=0.0))

@@ -20,6 +20,8 @@ from dspark_bench.metrics.units import FloatArray
 MIN_UNITS: Final = 6
 """Below this many units no difference is called real, whatever the interval says."""
 SHARE: Final = 0.95
+NO_SCATTER: Final = 1e-9
+"""Standard error of a log ratio below which its units differ by rounding alone."""
 SPEED_SIGNS: Final = (1.0, -1.0, -1.0, 1.0)
 """Of tokens and seconds of one side, then of the other: speed over speed."""
 
@@ -68,7 +70,8 @@ def log_ratio_interval(table: FloatArray, share: float = SHARE) -> Interval:
     """Ratio of two pooled speeds with its interval. n: units.
 
     table [U, 4]: tokens and seconds of the first side, then of the second; rows of zeros count as
-    units. Without ends where fewer than two units carry anything, or one holds the whole of a sum.
+    units. Without ends where fewer than two units carry anything, where one holds the whole of a
+    sum, and where the units do not differ at all, so that nothing tells how sure the ratio is.
     """
     return ratio_interval(table, SPEED_SIGNS, share)
 
@@ -87,7 +90,7 @@ def ratio_interval(table: FloatArray, signs: tuple[float, ...], share: float = S
 def interval_of(found: LogRatio, share: float = SHARE) -> Interval:
     """Ratio and interval of one estimate, whose fields have shape []."""
     value, error = float(np.exp(found.value)), float(found.error)
-    if np.isnan(error):
+    if np.isnan(error) or error < NO_SCATTER:
         return Interval(value, None, None, found.num_units)
     reach = np.exp(found.widening * two_sided(share, float(found.degrees)) * error)
     return Interval(value, float(value / reach), float(value * reach), found.num_units)

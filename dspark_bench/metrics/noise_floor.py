@@ -13,10 +13,8 @@ import pandas as pd
 
 from dspark_bench.metrics.frames import BASELINE, batch_cycles, measured, served
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.metrics.log_ratio import log_ratio_interval
+from dspark_bench.metrics.log_ratio import MIN_UNITS, log_ratio_interval
 from dspark_bench.metrics.sums import FloatArray, Pooling, steady_cycles
-
-MIN_PAIRS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +72,19 @@ def noise_floor(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling) 
     num_places = _turns_per_repeat(measured(cycles, BASELINE))
     pairs = _pairs(turns, num_places)
     what = _what(num_places)
-    if len(pairs) < MIN_PAIRS:
-        more = "measure.repeats=2" if num_places > 1 else f"measure.repeats={2 * MIN_PAIRS}"
-        found = f"not measured: {len(pairs)} {what}, {MIN_PAIRS} needed ({_advice(more)})"
-        return NoiseFloor(Interval(None, None, None, len(pairs)), found)
-    return NoiseFloor(log_ratio_interval(pairs), f"{len(pairs)} {what}")
+    if len(pairs) < MIN_UNITS:
+        more = f"measure.repeats=2 or more, and {2 * MIN_UNITS} prompts"
+        if num_places == 1:
+            more = f"measure.repeats={2 * MIN_UNITS} or more"
+        return _unmeasured(len(pairs), f"{len(pairs)} {what}, {MIN_UNITS} needed ({more})")
+    found = log_ratio_interval(pairs)
+    if found.low is None:
+        return _unmeasured(len(pairs), f"{len(pairs)} {what} do not differ; a clock too coarse?")
+    return NoiseFloor(found, f"{len(pairs)} {what}")
+
+
+def _unmeasured(num_pairs: int, why: str) -> NoiseFloor:
+    return NoiseFloor(Interval(None, None, None, num_pairs), f"not measured: {why}")
 
 
 def within_floor(interval: Interval, floor: float | None) -> bool:
@@ -132,7 +138,3 @@ def _pairs(turns: pd.DataFrame, num_places: int) -> FloatArray:
 
 def _what(num_places: int) -> str:
     return "pairs of prompts over two repeats" if num_places > 1 else "pairs of baseline turns"
-
-
-def _advice(more: str) -> str:
-    return f"{more} or more, and 6 prompts" if more.endswith("=2") else f"{more} or more"

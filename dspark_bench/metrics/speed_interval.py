@@ -3,11 +3,9 @@
 import numpy as np
 
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.metrics.log_ratio import MIN_UNITS, log_ratio_interval
+from dspark_bench.metrics.log_ratio import MIN_UNITS, SPEED_SIGNS, left_out, log_ratio_interval
 from dspark_bench.metrics.sums import FloatArray, Pooling, Sums
 
-FEW_UNITS = MIN_UNITS
-"""Fewer units than this have an interval, but carry no verdict."""
 _PROMPTS, _BLOCKS = "prompts", "A-B blocks"
 _NOT_SPECULATED = (
     "no S: no cycle was speculated, every output ended with the token that its prompt gave; "
@@ -29,10 +27,9 @@ def speedup_interval(found: float | None, sums: Sums, pooling: Pooling) -> tuple
     interval = _around(found, table)
     counted = f"{len(table)} {unit if len(table) != 1 else unit.removesuffix('s')}"
     if interval.low is None:
-        why = "one holds all there is" if len(table) > 1 else "nothing to compare it with"
-        return interval, f"no interval: {counted}, {why}; {_key(pooling)}={FEW_UNITS} gives one"
-    if len(table) < FEW_UNITS:
-        few = f"too few for a verdict ({_key(pooling)}={FEW_UNITS} or more)"
+        return interval, f"no interval: {counted}, {_why_none(table, _key(pooling))}"
+    if len(table) < MIN_UNITS:
+        few = f"too few for a verdict ({_key(pooling)}={MIN_UNITS} or more)"
         return interval, f"{counted}, Student's t; {few}"
     return interval, f"{counted}, Student's t"
 
@@ -61,6 +58,14 @@ def _speeds(sums: Sums, pooling: Pooling) -> FloatArray:
 def _units(table: FloatArray) -> FloatArray:
     """Rows of units in which something happened."""
     return np.asarray(table[table.any(axis=1)])
+
+
+def _why_none(table: FloatArray, key: str) -> str:
+    if len(table) < 2:
+        return f"nothing to compare it with; {key}={MIN_UNITS} gives one"
+    if np.isnan(left_out(table, SPEED_SIGNS)).any():
+        return f"one holds all there is; {key}={MIN_UNITS} gives one"
+    return "which do not differ at all; is the clock too coarse?"
 
 
 def _key(pooling: Pooling) -> str:

@@ -20,7 +20,7 @@ def two_sided(share: float, degrees: float) -> float:
     low, high = 0.0, 1.0  # of x = degrees / (degrees + t^2), which falls as t grows
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if _incomplete_beta(middle, degrees / 2, 0.5) < 1 - share:
+        if incomplete_beta(middle, degrees / 2, 0.5) < 1 - share:
             low = middle
         else:
             high = middle
@@ -43,7 +43,7 @@ def both_tails(t: float, degrees: float) -> float:
     """P(|T| >= |t|): the two-sided p-value. degrees: 1 or more."""
     if math.isinf(t):
         return 0.0
-    return _incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
+    return incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
 
 
 @lru_cache(maxsize=64)
@@ -55,12 +55,12 @@ def _table(share: float) -> tuple[FloatArray, FloatArray]:
     return inverse, np.log(known)
 
 
-def _incomplete_beta(x: float, a: float, b: float) -> float:
+def incomplete_beta(x: float, a: float, b: float) -> float:
     """Regularised incomplete beta function I_x(a, b) by its continued fraction (DLMF 8.17.22)."""
     if x <= 0 or x >= 1:
         return float(x >= 1)
     if x > (a + 1) / (a + b + 2):
-        return 1 - _incomplete_beta(1 - x, b, a)
+        return 1 - incomplete_beta(1 - x, b, a)
     logs = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
     front = math.exp(logs + a * math.log(x) + b * math.log1p(-x)) / a
     c, d = 1.0, 1 / max(1 - (a + b) * x / (a + 1), _TINY)

@@ -140,7 +140,7 @@ def summarise(
     jackknife = Jackknife(sums)
     basis, speedup = speed.speedup_formula(context.pooling.is_closed)
     headline = {
-        name: jackknife.interval(formula, name in SHARES)
+        name: jackknife.interval(formula, SHARES.get(name))
         for name, formula in headline_formulas(context.gamma, context.slo, speedup).items()
     }
     headline["speedup"], interval_basis = speedup_interval(

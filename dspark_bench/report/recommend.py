@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.intervals import Interval
+from dspark_bench.metrics.log_ratio import MIN_UNITS
 from dspark_bench.metrics.noise_floor import within_floor
 from dspark_bench.reading.origin import Origin
 from dspark_bench.reading.points import Gathered, Point
@@ -24,8 +25,6 @@ from dspark_bench.report.settings import (
     setting_of,
     varying,
 )
-
-MIN_UNITS = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from dspark_bench.metrics.acceptance import FOREIGN, is_foreign
+from dspark_bench.metrics.log_ratio import MIN_UNITS
 from dspark_bench.metrics.noise_floor import within_floor
-from dspark_bench.metrics.speed_interval import FEW_UNITS
 from dspark_bench.reading.points import Gathered, Point
 from dspark_bench.reading.rows import FAILED, STALE, TIMING_INVALID
 from dspark_bench.report.noise import noisy_lines
@@ -105,7 +105,7 @@ def _losslessness(points: Sequence[Point]) -> list[str]:
 def _noise(points: Sequence[Point]) -> list[str]:
     def is_thin(point: Point) -> bool:
         n = point.num_units("speedup")
-        return n is not None and n < FEW_UNITS
+        return n is not None and n < MIN_UNITS
 
     def is_wide(point: Point) -> bool:
         low, high = point.number("speedup_ci_low"), point.number("speedup_ci_high")
@@ -113,7 +113,7 @@ def _noise(points: Sequence[Point]) -> list[str]:
         return bool(low and high and speedup and (high - low) / 2 > WIDE_SHARE * speedup)
 
     return [
-        *_about(points, is_thin, f"an interval of S that rests on fewer than {FEW_UNITS} units"),
+        *_about(points, is_thin, f"an interval of S that rests on fewer than {MIN_UNITS} units"),
         *_about(points, is_wide, f"an interval of S wider than +-{WIDE_SHARE:.0%}: noisy"),
         *_about(points, lambda p: p.number("speedup") is None, "no measured S (no steady part)"),
     ]

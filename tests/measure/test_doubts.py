@@ -16,7 +16,8 @@ from tests.tiny_models import TinyZoo
 def test_a_cold_start_and_outputs_that_differ_are_doubtful() -> None:
     ends, lengths = np.zeros(8), np.arange(8.0)
     same = ArmOutputs(8, mean_difference(lengths, lengths), mean_difference(ends, ends))
-    shorter = ArmOutputs(8, mean_difference(lengths, lengths + 9), mean_difference(ends, ends))
+    longer = lengths + 9 + lengths % 2
+    shorter = ArmOutputs(8, mean_difference(lengths, longer), mean_difference(ends, ends))
     assert doubts_of(2, None) == doubts_of(2, same) == ()
     (cold,) = doubts_of(0, same)
     assert cold.startswith("measure.warmup_requests=0: ") and "flatters S" in cold

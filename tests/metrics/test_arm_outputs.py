@@ -111,3 +111,20 @@ def test_sound_arms_seldom_differ() -> None:
     drawn = np.minimum(random.geometric(hazard, (1000, 12, 2)), 20).astype(float)
     warned = sum(mean_difference(*lengths.T).p_value * 2 <= 0.01 for lengths in drawn)
     assert warned <= 1000 * 0.005 + 3 * 2.3
+
+
+def test_the_same_difference_in_every_prompt_is_judged_by_its_sign() -> None:
+    """No scatter, no Student's t: of n equal arms' prompts all differ one way in 2 of 2^n cases."""
+    short = mean_difference(np.full(8, 19.0), np.full(8, 20.0))
+    assert (short.value, short.low, short.high, short.p_value) == (-1, None, None, 2 / 256)
+    assert short.text("+.1f") == "-1.0 in every prompt"
+    ends = mean_difference(np.ones(8), np.zeros(8), is_share=True)
+    assert (ends.value, ends.high, ends.p_value) == (1, 1, 2 / 256)
+    assert ends.low == pytest.approx(2 * 0.025 ** (1 / 8) - 1)
+    same = mean_difference(np.zeros(8), np.zeros(8), is_share=True)
+    assert same.p_value == 1 and same.low is not None and -0.7 < same.low < -0.5
+    shorter = _compare([(20, 19)] * 9)
+    assert shorter is not None and len(shorter.warnings()) == 2
+    assert "difference -1.0 in every prompt over 9 prompts" in shorter.warnings()[0]
+    few = _compare([(20, 19)] * 8)
+    assert few is not None and few.warnings() == ()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,6 +14,7 @@ from dspark_bench.metrics.comparison import (
     speed_by_round,
     speedup_ratio,
 )
+from dspark_bench.metrics.student import two_sided
 from tests.metrics.records import cycle, request
 from tests.report.folders import write_times
 
@@ -51,9 +53,12 @@ def test_speed_is_paired_by_prompt_over_both_arms(tmp_path: Path) -> None:
     requests = pd.read_parquet(tmp_path / "requests.parquet")
     first = speed_by_prompt(cycles, requests)
     assert first.loc["p"].tolist() == [10.0, 2.0, 10.0, 5.0]
-    second = first.assign(time_s=first["time_s"] * 2)
+    second = first.assign(time_s=[3.0, 9.0])
     ratio = speedup_ratio(first, second)
-    assert (ratio.value, ratio.low, ratio.high, ratio.n) == pytest.approx((2.0, 2.0, 2.0, 2))
+    # without a prompt: 9/4 and 3/2, so that half the distance of their logarithms is the error
+    reach = np.exp(1.5 * two_sided(0.95, ratio.n - 1) * np.log(1.5) / 2)
+    assert (ratio.value, ratio.n) == (pytest.approx(2.0), 2)
+    assert (ratio.low, ratio.high) == pytest.approx((2 / reach, 2 * reach), rel=1e-6)
     with pytest.raises(ResultsError, match="different prompts"):
         speedup_ratio(first, second.drop("p"))
     with pytest.raises(ResultsError, match="shared a batch"):

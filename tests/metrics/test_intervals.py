@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from dspark_bench.metrics import acceptance, speed
+from dspark_bench.metrics.headline import SHARES
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.jackknife import Jackknife, share_intervals
 from dspark_bench.metrics.sums import Pooling, Sums, collect_sums
@@ -28,7 +29,7 @@ def test_interval_covers_the_truth_95_times_in_100(num_units: int) -> None:
         sums = _sums(
             cycles=trials.astype(float), trial_accepted=accepted, trial_rejected=trials - accepted
         )
-        interval = Jackknife(sums).interval(acceptance.alpha, is_share=True)
+        interval = Jackknife(sums).interval(acceptance.alpha, SHARES["alpha"])
         assert interval.low is not None
         assert interval.high is not None
         hits += interval.low <= 0.7 <= interval.high
@@ -38,18 +39,37 @@ def test_interval_covers_the_truth_95_times_in_100(num_units: int) -> None:
 
 def test_a_share_never_leaves_0_to_1() -> None:
     sums = _sums(cycles=np.ones(6), met=np.array([1.0, 1, 1, 1, 1, 0]), arrived=np.ones(6))
-    found = Jackknife(sums).interval(speed.slo_attainment, is_share=True)
+    found = Jackknife(sums).interval(speed.slo_attainment, SHARES["slo_attainment"])
     assert found.low is not None and found.high is not None
     assert 0 < found.low < 5 / 6 < found.high < 1
-    all_met = Jackknife(_sums(cycles=np.ones(6), met=np.ones(6), arrived=np.ones(6)))
-    assert all_met.interval(speed.slo_attainment, True) == Interval(1.0, 1.0, 1.0, 6)
+
+
+def test_a_share_without_scatter_has_the_exact_interval_of_its_units() -> None:
+    """All of 6: Clopper and Pearson's lower end solves p^6 = 0.025; trials count, cycles do not."""
+    trials = np.array([4.0, 4, 4, 4, 4, 4, 0, 0])
+    sums = _sums(cycles=np.ones(8), met=trials, arrived=trials)
+    found = Jackknife(sums).interval(speed.slo_attainment, SHARES["slo_attainment"])
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(0.025 ** (1 / 6))
+    none = Jackknife(_sums(cycles=np.ones(8), arrived=trials))
+    found = none.interval(speed.slo_attainment, SHARES["slo_attainment"])
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert found.high == pytest.approx(1 - 0.025 ** (1 / 6))
+
+
+def test_another_figure_without_scatter_has_none() -> None:
+    sums = _sums(cycles=np.full(8, 3.0), accepted=np.full(8, 6.0))
+    found = Jackknife(sums).interval(acceptance.accepted_length)
+    assert found == Interval(3.0, None, None, 8)
+    nothing_met = Jackknife(_sums(cycles=np.ones(8), span_s=np.ones(8)))
+    assert nothing_met.interval(speed.goodput_req_s) == Interval(0.0, None, None, 8)
 
 
 def test_a_mean_of_equal_units_by_hand() -> None:
     """Error: the jackknife's of a mean, which is s / sqrt(U); Student's t of U - 1, widened."""
     accepted = np.array([1.0, 2, 3, 2, 1, 3, 2, 2])
     found = Jackknife(_sums(cycles=np.ones(8), accepted=accepted)).interval(
-        acceptance.accepted_length, is_share=False
+        acceptance.accepted_length
     )
     reach = 9 / 8 * 2.364624 * accepted.std(ddof=1) / np.sqrt(8) / 3
     assert found.low == pytest.approx(3 * np.exp(-reach), rel=1e-5)
@@ -58,7 +78,9 @@ def test_a_mean_of_equal_units_by_hand() -> None:
 
 def test_a_figure_that_rests_on_one_unit_has_no_interval() -> None:
     sums = _sums(cycles=np.ones(5), trial_accepted=np.eye(5)[0], trial_rejected=np.eye(5)[0])
-    assert Jackknife(sums).interval(acceptance.alpha, True) == Interval(0.5, None, None, 5)
+    assert Jackknife(sums).interval(acceptance.alpha, SHARES["alpha"]) == Interval(
+        0.5, None, None, 5
+    )
     counts = np.array([[3.0, 1.0], [1.0, 0.0]])
     found = share_intervals(counts, np.array([[4.0, 2.0], [2.0, 0.0]]))
     assert found[0].low is not None and found[1] == Interval(0.5, None, None, 2)
@@ -77,7 +99,7 @@ def test_pairing_narrows_the_interval_of_a_ratio() -> None:
 
     def width(times_s: np.ndarray) -> float:
         sums = _sums(**shared, baseline_time_s=times_s)
-        interval = Jackknife(sums).interval(speed.speedup_closed, is_share=False)
+        interval = Jackknife(sums).interval(speed.speedup_closed)
         assert interval.low is not None
         assert interval.high is not None
         return interval.high - interval.low
@@ -103,9 +125,9 @@ def test_a_prompt_is_one_unit_with_both_arms_and_all_repeats() -> None:
 def test_one_unit_has_none() -> None:
     frame = pd.DataFrame([drafted(4, 1, True), cycle(arm="baseline")])
     sums = collect_sums(frame, both_arms(), Pooling(4))
-    one = Jackknife(sums).interval(acceptance.alpha, is_share=True)
+    one = Jackknife(sums).interval(acceptance.alpha, SHARES["alpha"])
     assert (one.value, one.low, one.high, one.n) == (0.5, None, None, 1)
-    none = Jackknife(_sums(cycles=np.ones(9))).interval(acceptance.alpha, is_share=True)
+    none = Jackknife(_sums(cycles=np.ones(9))).interval(acceptance.alpha, SHARES["alpha"])
     assert none == Interval(None, None, None, 9)
 
 

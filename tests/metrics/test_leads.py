@@ -88,6 +88,16 @@ def test_equal_records_are_no_lead() -> None:
     arms = _arms((1.0, 1.0, 1.0), 12, 0.1)
     same = find_leads(ArmSums(arms.labels, np.repeat(arms.table[:1], 3, axis=0)))
     assert (same.winner, same.beaten, same.p_value) == ("a", (), 1.0)
+    assert same.reason is not None and "one run counted twice" in same.reason
+
+
+def test_a_lead_without_scatter_is_not_clear_and_leaves_the_others_theirs() -> None:
+    """Half the time in every unit: six units alike are no interval, however large the lead."""
+    arms = _arms((2.0, 1.0), 12, 0.1)
+    third = arms.table[0] * [1, 1.25, 1, 1]
+    found = find_leads(ArmSums(("a", "b", "c"), np.concatenate([arms.table, third[None]])))
+    assert (found.winner, found.beaten, found.ties) == ("a", ("b",), ("a", "c"))
+    assert found.reason is None and found.leads[0].ratio.low is None
 
 
 def test_one_unit_that_is_everything_gives_no_verdict() -> None:

@@ -53,6 +53,16 @@ def test_a_unit_that_holds_everything_leaves_no_interval() -> None:
     assert log_ratio_interval(table * [1, 0, 1, 1]) == Interval(None, None, None, 4)
 
 
+def test_units_that_do_not_differ_leave_no_interval() -> None:
+    """However many they are: nothing tells how sure the ratio is. Rounding is no difference."""
+    sizes = np.array([1.0, 3.0, 0.1, 7.0, 2.0, 5.0])
+    table = np.stack([sizes, sizes / 3, sizes * 0.1, sizes], axis=1)
+    found = log_ratio_interval(table)
+    assert (found.value, found.low, found.high) == (pytest.approx(30.0), None, None)
+    table[0, 1] *= 1.0001
+    assert log_ratio_interval(table).low is not None
+
+
 def test_one_table_and_many_are_the_same() -> None:
     tables = np.random.default_rng(1).uniform(1, 2, (5, 3, 9, 4))
     many = log_ratio(tables)

@@ -27,57 +27,64 @@ def _turns(seconds: list[list[float]], **values: object) -> pd.DataFrame:
 
 
 _NONE = pd.DataFrame([request()])
+_SECONDS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+_RATIO = (2 + 3 + 6 + 2 + 1 + 1) / (1 + 4 + 5 + 1 + 1 + 1)
+"""Of turns on the sides 0 1 1 0 0 1, 1 0 0 1 1 0, with as many tokens."""
 
 
 def test_prompts_cancel_over_two_repeats_and_drift_within_a_pair() -> None:
     """Prompts differ up to thirtyfold, and the second repeat is 10 % slower throughout."""
-    first = [1.0, 30.0, 2.0, 9.0, 4.0, 4.0]
+    first = [1.0, 30.0, 2.0, 9.0, 4.0, 4.0] * 2
     cycles = _turns([first, [1.1 * time_s for time_s in first]])
     found = noise_floor(cycles, _NONE, Pooling(4))
     # side 0: prompt 0 early, prompt 1 late, ...: 1+33 + 2+9.9 + 4+4.4; side 1: the others
     assert found.ratio.value == pytest.approx((1.1 + 30 + 2.2 + 9 + 4.4 + 4) / 54.3)
-    assert found.basis == "3 pairs of prompts over two repeats"
+    assert found.basis == "6 pairs of prompts over two repeats"
     assert found.ratio.low is not None and found.ratio.low < 1
 
 
-def test_equal_turns_have_no_noise_at_all() -> None:
-    found = noise_floor(_turns([[1.0, 5.0] * 3] * 2), _NONE, Pooling(4))
-    assert found.floor == pytest.approx(0.0)
+def test_turns_that_do_not_differ_at_all_were_not_measured() -> None:
+    """No clock is that steady: a floor of 0 would call any difference real."""
+    found = noise_floor(_turns([[1.0, 5.0] * 6] * 2), _NONE, Pooling(4))
+    assert found.floor is None and found.ratio.n == 6
+    assert found.basis.startswith("not measured: 6 pairs of prompts over two repeats do not differ")
 
 
 def test_an_odd_repeat_and_an_odd_prompt_are_left_out() -> None:
-    times = [[1.0] * 6 + [9.0]] * 2
-    odd = noise_floor(_turns([*times, [50.0] * 7]), _NONE, Pooling(4))
-    assert (odd.ratio.value, odd.ratio.n) == (pytest.approx(1.0), 3)
+    times = [[1.0] * 11 + [last, 9.0] for last in (1.1, 1.2)]
+    odd = noise_floor(_turns([*times, [50.0] * 13]), _NONE, Pooling(4))
+    assert (odd.ratio.value, odd.ratio.n) == (pytest.approx(12.1 / 12.2), 6)
 
 
 def test_request_sets_pair_neighbouring_turns_with_sides_in_turn() -> None:
-    cycles = _turns([[float(n)] for n in range(1, 7)], batch_size=2)
+    cycles = _turns([[time_s] for time_s in _SECONDS], batch_size=2)
     found = noise_floor(cycles, _NONE, Pooling(4, concurrency=2))
-    # sides 0 1 1 0 0 1: 1+4+5 against 2+3+6 seconds for 3 tokens each
-    assert found.ratio.value == pytest.approx(11 / 10)
-    assert found.basis == "3 pairs of baseline turns"
-    ramp = noise_floor(_turns([[1.0]] * 6, batch_size=1), _NONE, Pooling(4, concurrency=2))
+    assert found.ratio.value == pytest.approx(_RATIO)
+    assert found.basis == "6 pairs of baseline turns"
+    ramp = noise_floor(_turns([[1.0]] * 12, batch_size=1), _NONE, Pooling(4, concurrency=2))
     assert ramp.floor is None  # no steady part
 
 
 def test_open_loops_compare_times_per_token() -> None:
     rows = [
         request(arm="baseline", repeat=n, block=n, first_token_s=1.0, finished_s=1.0 + 2 * time_s)
-        for n, time_s in enumerate((1.0, 2.0, 3.0, 4.0, 5.0, 6.0))
+        for n, time_s in enumerate(_SECONDS)
     ]
-    cycles = _turns([[1.0]] * 6)
+    cycles = _turns([[1.0]] * 12)
     found = noise_floor(cycles, pd.DataFrame(rows), Pooling(4, is_closed=False))
-    assert found.ratio.value == pytest.approx(11 / 10)
+    assert found.ratio.value == pytest.approx(_RATIO)
 
 
 def test_too_few_turns_are_not_measured_and_say_what_would_do() -> None:
     once = noise_floor(_turns([[1.0] * 24]), _NONE, Pooling(4))
     assert once.floor is None and once.as_row()["noise_floor"] is None
-    assert once.basis.startswith("not measured: 0 pairs of prompts over two repeats, 3 needed")
-    assert "measure.repeats=2 or more, and 6 prompts" in once.basis
-    few = noise_floor(_turns([[1.0]] * 5, batch_size=2), _NONE, Pooling(4, concurrency=2))
-    assert "2 pairs of baseline turns" in few.basis and "measure.repeats=6" in few.basis
+    assert once.basis.startswith("not measured: 0 pairs of prompts over two repeats, 6 needed")
+    assert "measure.repeats=2 or more, and 12 prompts" in once.basis
+    turns = [[time_s] for time_s in _SECONDS]
+    few = noise_floor(_turns(turns[:11], batch_size=2), _NONE, Pooling(4, concurrency=2))
+    assert few.floor is None and few.basis == (
+        "not measured: 5 pairs of baseline turns, 6 needed (measure.repeats=12 or more)"
+    )
     empty = _turns([[1.0]]).iloc[:0]
     assert noise_floor(empty, _NONE.iloc[:0], Pooling(4)).floor is None
 

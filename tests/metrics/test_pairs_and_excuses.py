@@ -12,7 +12,9 @@ from tests.metrics.test_lossless import _pair
 
 
 def test_prompts_are_paired_by_name_whatever_the_order() -> None:
-    """Each prompt takes half the time at the second point: the ratio is 2, nothing scatters."""
+    """Each prompt takes half the time at the second point: the ratio is 2, and nothing scatters
+    that an interval could be taken from.
+    """
     speeds = pd.DataFrame(
         {
             "tokens": [10.0, 200.0, 30.0, 4.0, 50.0, 6.0],
@@ -25,13 +27,13 @@ def test_prompts_are_paired_by_name_whatever_the_order() -> None:
     faster = speeds.assign(time_s=speeds["time_s"] / 2)
     for shuffled in (faster, faster.iloc[::-1], faster.iloc[[3, 0, 5, 1, 4, 2]]):
         found = speedup_ratio(shuffled, speeds)
-        assert (found.value, found.low, found.high) == pytest.approx((2.0, 2.0, 2.0))
+        assert (found.value, found.low, found.high) == (pytest.approx(2.0), None, None)
     counts = pd.DataFrame(
         {"cycles": [10.0, 90.0, 5.0, 40.0, 7.0, 8.0], "accepted": [3.0, 80.0, 1.0, 9.0, 7.0, 0.0]},
         index=list("abcdef"),
     )
     found = accepted_length_ratio(counts.iloc[::-1], counts)
-    assert (found.value, found.low, found.high) == pytest.approx((1.0, 1.0, 1.0))
+    assert (found.value, found.low, found.high) == (pytest.approx(1.0), None, None)
 
 
 @pytest.mark.parametrize("margins", [(), (1e-9, 1e-9, 1e-9)])

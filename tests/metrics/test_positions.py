@@ -1,6 +1,9 @@
 """Curves by draft position, by hand."""
 
+import math
+
 import numpy as np
+import pytest
 
 from dspark_bench.metrics.positions import (
     Agreement,
@@ -59,11 +62,17 @@ def test_intervals_are_over_units_and_those_of_agreement_over_continuations() ->
     frame["unit"] = [0, 0, 1, 1]
     agreement = Agreement(np.array([[1.0, 0.5], [2.0, 1.0]]), np.array([1.0, 4.0]))
     found = summarise_positions(frame, 2, 2, agreement)
-    # Both units hold one draft of two and one of none, so leaving one out changes no ratio.
+    # Both units hold one draft of two and one of none, so leaving one out changes no ratio: the
+    # exact interval of 1 of 2, and of 2 of 2
     assert found.curves["conditional_acceptance"] == [0.5, 1.0]
-    expected = {"low": [0.5, 1.0], "high": [0.5, 1.0], "n": 2}
-    assert found.intervals["conditional_acceptance"] == expected
-    assert found.intervals["survival"] == {"low": [0.5, 0.5], "high": [0.5, 0.5], "n": 2}
+    half, all_of_two = math.sqrt(1 - 0.025), math.sqrt(0.025)
+    conditional, survival = (
+        found.intervals[name] for name in ("conditional_acceptance", "survival")
+    )
+    assert conditional["low"] == pytest.approx([1 - half, all_of_two])
+    assert conditional["high"] == pytest.approx([half, 1.0]) and conditional["n"] == 2
+    assert survival["low"] == pytest.approx([1 - half] * 2)
+    assert survival["high"] == pytest.approx([half] * 2)
     # 3 over 5 anchors
     assert found.curves["agreement"] == [0.6, 0.3]
     assert found.counts["agreement"] == [5.0, 5.0]
