@@ -44,8 +44,8 @@ class Component:
 
     @property
     def is_own(self) -> bool:
-        """Whether the class is this package's, not a user's."""
-        return self.class_path is not None and self.class_path.startswith(f"{PACKAGE_DIR.name}.")
+        """Whether the class is this package's, not a user's. A YAML may name what is no text."""
+        return str(self.class_path).startswith(f"{PACKAGE_DIR.name}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,16 @@ from dspark_bench.config.plugin_fit import find_class
 from dspark_bench.config.point_config import PLUGIN_GROUPS, Component, PointConfig
 from dspark_bench.config.schema import GROUPS
 from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
-from dspark_bench.models.checkpoint import check_readable, read_tokenizer, weight_files
+from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.config import read_model_config
 from dspark_bench.models.draft_config import (
+    CHECKPOINT_HEAD,
+    DSPARK,
     check_fits_target,
+    check_head,
     read_draft_config,
 )
+from dspark_bench.models.expected_tensors import check_headers, drafter_tensors, target_tensors
 
 _MAX_NAME_BYTES = 200
 _MAX_REPEATS = 10_000
@@ -180,9 +184,9 @@ def _check_component(group: str, component: Component) -> None:
 def _check_target(directory: Path) -> None:
     if not directory.is_dir():
         raise CheckpointError(f"no checkpoint directory at {directory}")
-    read_model_config(directory)
+    config = read_model_config(directory)
     read_tokenizer(directory)
-    _check_weights(directory)
+    check_headers(directory, target_tensors(config))
 
 
 def _check_drafter(point: PointConfig, directory: Path) -> None:
@@ -193,11 +197,13 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
         return
     if not directory.is_dir():
         raise CheckpointError(f"no checkpoint directory at {directory}")
-    _check_weights(directory)
     ours: Any = find_class(str(point.drafter.class_path))
     config = read_draft_config(directory, ours.READS)
     check_fits_target(config, read_model_config(point.target_dir), directory)
     check_gamma(point, config.max_gamma)
+    if ours.READS == DSPARK:
+        check_head(config, point.drafter.arguments.get("head", CHECKPOINT_HEAD), directory)
+    check_headers(directory, drafter_tensors(config))
 
 
 def check_gamma(point: PointConfig, max_gamma: int) -> None:
@@ -207,8 +213,3 @@ def check_gamma(point: PointConfig, max_gamma: int) -> None:
             f"gamma is {point.gamma}; valid for drafter={point.drafter.name}: 1 to {max_gamma} "
             "(what its checkpoint was trained for)"
         )
-
-
-def _check_weights(directory: Path) -> None:
-    for path in weight_files(directory):
-        check_readable(path)

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dspark_bench.core.errors import CheckpointError
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
 from dspark_bench.drafters.ragged import pad, pick, slot_rows, unpad
 from dspark_bench.drafters.sequential_heads import State, load_head, load_rows
@@ -21,7 +20,7 @@ from dspark_bench.drafters.slot_sampling import draw
 from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.checkpoint import check_all_read
 from dspark_bench.models.confidence_head import load_confidence
-from dspark_bench.models.draft_config import DSPARK
+from dspark_bench.models.draft_config import DSPARK, check_head
 from dspark_bench.models.target import TargetModel
 from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.target_features import FrozenTarget
@@ -38,10 +37,7 @@ class SemiAutoregressiveDrafter:
         directory = Path(path)
         self._backbone, tensors = BlockBackbone.load(directory, target, DSPARK)
         config = self._backbone.config
-        if head not in ("checkpoint", config.head_type):
-            raise CheckpointError(
-                f"{path}: drafter.head is {head!r} but the checkpoint holds {config.head_type!r}"
-            )
+        check_head(config, head, path)
         self._rows = load_rows(config, tensors)
         self._head = load_head(config, tensors)
         self._confidence = load_confidence(config, tensors)

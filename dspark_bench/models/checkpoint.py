@@ -1,10 +1,12 @@
 """Hugging Face model directories: config.json, safetensors (sharded or not), tokenizer.json."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +23,7 @@ _UNREADABLE = (SafetensorError, OSError, ValueError, RuntimeError, KeyError, Typ
 _PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 _COMPUTED = ("rotary_emb.inv_freq",)
 _LEAST_BITS = 16
+_USUAL = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 _MEANINGS = {
     **dict.fromkeys(("d2t", "t2d"), "a reduced vocabulary, which no drafter here has"),
     "markov_head.gate_proj": "the head that markov_head_type 'gated' names",
@@ -61,7 +64,7 @@ def read_tensors(directory: Path, dtype: torch.dtype, device: torch.device) -> S
     return StoredTensors(tensors)
 
 
-def _check_new(name: str, tensors: Mapping[str, Tensor], path: Path) -> None:
+def _check_new(name: str, tensors: Container[str], path: Path) -> None:
     if name in tensors:
         raise CheckpointError(f"{path}: tensor {name!r} is in another file of its folder too")
 
@@ -72,12 +75,7 @@ def _placed(
     """Whole numbers keep their type: who takes them for weights is told so."""
     if not tensor.is_floating_point():
         return tensor.to(device)
-    if torch.finfo(tensor.dtype).bits < _LEAST_BITS:
-        kind = str(tensor.dtype).removeprefix("torch.")
-        raise CheckpointError(
-            f"{path}: tensor {name!r} has dtype {kind}: quantised weights are not read; valid: "
-            "bfloat16, float16 or float32"
-        )
+    _check_size(tensor.dtype, name, path)
     placed = tensor.to(device=device, dtype=dtype)
     if not torch.isfinite(placed).all():
         raise CheckpointError(
@@ -86,19 +84,56 @@ def _placed(
     return placed
 
 
+def _check_size(dtype: torch.dtype, name: str, path: Path) -> None:
+    if dtype.is_floating_point and torch.finfo(dtype).bits < _LEAST_BITS:
+        kind = str(dtype).removeprefix("torch.")
+        raise CheckpointError(
+            f"{path}: tensor {name!r} has dtype {kind}: quantised weights are not read; "
+            "valid: bfloat16, float16 or float32"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a weight file says of a tensor before its numbers."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+def read_headers(directory: Path) -> dict[str, Header]:
+    """Tensors of a checkpoint by name, from the headers of its files alone.
+
+    Raises CheckpointError for a file that is missing, truncated or foreign, and for a tensor that
+    is in two of them.
+    """
+    found: dict[str, Header] = {}
+    for path in weight_files(directory):
+        try:
+            with safe_open(path, framework="pt", device="cpu") as file:
+                for name in file.keys():  # noqa: SIM118
+                    _check_new(name, found, path)
+                    found[name] = _header(file, name, path)
+        except _UNREADABLE as error:
+            raise unreadable(path, error) from error
+    return found
+
+
+def _header(file: Any, name: str, path: Path) -> Header:
+    """Of a rare type torch's name is that of an empty slice; a single number is read for it."""
+    stored = file.get_slice(name)
+    shape = tuple(stored.get_shape())
+    dtype = _USUAL.get(stored.get_dtype())
+    if dtype is None:
+        dtype = stored[:0].dtype if shape else file.get_tensor(name).dtype
+    _check_size(dtype, name, path)
+    return Header(shape, dtype)
+
+
 def unreadable(path: Path, error: Exception) -> CheckpointError:
     """The error for a weight file that is damaged or something else."""
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return CheckpointError(f"cannot read weights {path}: {reason}")
-
-
-def check_readable(path: Path) -> None:
-    """Raise CheckpointError if a weight file's header does not describe the file."""
-    try:
-        with safe_open(path, framework="pt", device="cpu"):
-            pass
-    except _UNREADABLE as error:
-        raise unreadable(path, error) from error
 
 
 def check_all_read(tensors: StoredTensors, directory: Path) -> None:
@@ -106,7 +141,12 @@ def check_all_read(tensors: StoredTensors, directory: Path) -> None:
     the configuration says, biases, adapters, another head. What it computes is then not what they
     were made for.
     """
-    left = sorted(name for name in tensors.unread if not name.endswith(_COMPUTED))
+    refuse_unread(tensors.unread, directory)
+
+
+def refuse_unread(names: Iterable[str], directory: Path) -> None:
+    """The same of names alone."""
+    left = sorted(name for name in names if not name.endswith(_COMPUTED))
     if not left:
         return
     more = f" and {len(left) - 1} more" if len(left) > 1 else ""

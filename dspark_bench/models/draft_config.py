@@ -22,6 +22,7 @@ from dspark_bench.models.config_keys import DRAFT_KEYS, check_bound, shown
 BLOCK_ARCHITECTURES = ("Qwen3DSparkModel",)
 EAGLE3_ARCHITECTURES = ("Qwen3Eagle3Model", "Eagle3DraftModel")
 HEAD_TYPES = ("vanilla", "gated", "rnn")
+CHECKPOINT_HEAD = "checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,17 @@ def read_draft_config(directory: Path, layout: Layout) -> DraftConfig:
             f"a {layout.name} one; use drafter={config.layout.drafter}"
         )
     return config
+
+
+def check_head(config: DraftConfig, wanted: object, source: str | Path) -> None:
+    """Raise CheckpointError if another sequential head is asked for than the files hold.
+
+    wanted: a type of head, or `CHECKPOINT_HEAD` for whatever they hold.
+    """
+    if wanted not in (CHECKPOINT_HEAD, config.head_type):
+        raise CheckpointError(
+            f"{source}: drafter.head is {wanted!r} but the checkpoint holds {config.head_type!r}"
+        )
 
 
 def layout_of(architecture: object, markov_rank: object) -> Layout | None:

@@ -163,12 +163,7 @@ def _head_weight(tensors: Tensors, config: ModelConfig, embed: Tensor) -> Tensor
     What the files hold counts, whatever the configuration says (transformers 5 decides so too); an
     untied head that is missing is a truncated checkpoint. Raises CheckpointError.
     """
-    if _HEAD in tensors:
-        head = take(tensors, _HEAD, config.vocab_size, config.hidden_size)
-        return embed if config.tie_word_embeddings and torch.equal(head, embed) else head
-    if config.tie_word_embeddings:
+    if config.tie_word_embeddings and _HEAD not in tensors:
         return embed
-    raise CheckpointError(
-        f"checkpoint lacks the tensor {_HEAD!r}, and its config.json does not say "
-        "tie_word_embeddings=true; valid: the tensor in its files, or a tied head"
-    )
+    head = take(tensors, _HEAD, config.vocab_size, config.hidden_size)
+    return embed if config.tie_word_embeddings and torch.equal(head, embed) else head

@@ -1,9 +1,12 @@
 """What is refused before anything runs, and what makes two points the same."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from dspark_bench.commands.sweep import PlannedPoint, plan_sweep
 from dspark_bench.core.errors import CheckpointError, UsageError
@@ -77,6 +80,14 @@ def _broken(zoo: TinyZoo, folder: Path, kind: str) -> Path:
         (path / "model.safetensors").unlink()
     elif kind == "no_json":
         (path / "config.json").write_text("{")
+    elif kind == "no_head":
+        config = json.loads((path / "config.json").read_text())
+        (path / "config.json").write_text(json.dumps(config | {"markov_head_type": "gated"}))
+    elif kind == "unread":
+        tensors = load_file(path / "model.safetensors")
+        save_file(
+            tensors | {"markov_head.joint_proj.bias": torch.ones(2)}, path / "model.safetensors"
+        )
     elif kind == "unreadable":
         (path / "config.json").unlink()
         (path / "config.json").mkdir()
@@ -92,6 +103,8 @@ def _broken(zoo: TinyZoo, folder: Path, kind: str) -> Path:
         ("no_json", "not valid JSON"),
         ("unreadable", "cannot read|config.json"),
         ("vocabulary", "vocab_size 64, its target 320"),
+        ("no_head", "lacks the tensor 'markov_head.gate_proj.weight'"),
+        ("unread", "joint_proj.bias', not asked for by its config.json"),
     ],
 )
 def test_broken_drafter_checkpoints(
@@ -101,6 +114,13 @@ def test_broken_drafter_checkpoints(
     with pytest.raises(CheckpointError, match=message) as caught:
         _plan(tiny_overrides(tiny_zoo, tmp_path, f"drafter.path={path}"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_head_that_the_files_do_not_hold_is_found_at_once(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=r"drafter\.head is 'rnn' .* holds 'vanilla'"):
+        _plan(tiny_overrides(tiny_zoo, tmp_path, "drafter.head=checkpoint,vanilla,rnn"))
 
 
 def test_a_target_without_tokenizer_or_with_another_vocabulary(
