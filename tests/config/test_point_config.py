@@ -1,4 +1,4 @@
-"""Where a drafter's checkpoint lies when a folder above it is named, and whose classes are whose."""
+"""Where a drafter's checkpoint lies when a folder above is named, and whose classes are whose."""
 
 from pathlib import Path
 from typing import Any
