@@ -133,7 +133,7 @@ def run_point(
     objects = build_point(point, models, found.stored)
     input_notes = (*objects.notes, *arrival_notes(point, objects.load))
     watcher.on_notes(input_notes)
-    limit_s = point.measure.time_limit_s
+    limit_s, unlimited = point.measure.time_limit_s, objects.clock
     if limit_s is not None:
         left_s = limit_s - (time.monotonic() - started_s)
         objects = replace(objects, clock=limited(objects.clock, left_s, limit_s))
@@ -144,6 +144,7 @@ def run_point(
         is_predicted = can_predict(point, objects, scheduler)
         costs = [costs_now(point, objects)] if is_predicted else []
         measured = _measure(point, objects, scheduler, watcher)
+        objects = replace(objects, clock=unlimited)  # what is measured is kept, checks or no checks
         costs += [costs_now(point, objects)] if is_predicted else []
         is_shared = lock.is_shared
     done, windows = measured.done, measured.windows
