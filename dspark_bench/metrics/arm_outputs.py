@@ -12,7 +12,8 @@ import pandas as pd
 
 from dspark_bench.metrics.exact_share import exact_share
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE, measured, served_by_both
-from dspark_bench.metrics.log_ratio import MIN_UNITS, NO_SCATTER, SHARE, widening
+from dspark_bench.metrics.log_ratio import MIN_UNITS, NO_SCATTER, SHARE
+from dspark_bench.metrics.strata import widening
 from dspark_bench.metrics.student import both_tails, two_sided
 from dspark_bench.metrics.units import FloatArray
 

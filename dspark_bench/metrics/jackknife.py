@@ -7,13 +7,20 @@ may carry above 1, the logit. Where no unit differs from another, a share has th
 so many units (`exact_share`), and another figure has none: nothing tells how sure it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from dspark_bench.metrics.exact_share import effective_units, exact_share
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.metrics.log_ratio import NO_SCATTER, SHARE, degrees_of_freedom, widening
+from dspark_bench.metrics.log_ratio import NO_SCATTER, SHARE
+from dspark_bench.metrics.strata import (
+    IntArray,
+    error_and_degrees,
+    strata_of,
+    sums_without_each,
+    widening,
+)
 from dspark_bench.metrics.student import two_sided
 from dspark_bench.metrics.sums import FloatArray, Sums, ratio
 
@@ -24,14 +31,16 @@ Formula = Callable[[Sums], FloatArray]
 class Jackknife:
     """The sums of one point without each of its units in turn, shared by all of its figures.
 
-    A unit carries both arms, so ratios between arms are paired by construction.
+    A unit carries both arms, so ratios between arms are paired by construction. strata [U]: a
+    number per stratum of the units, as in `log_ratio`.
     """
 
-    def __init__(self, sums: Sums) -> None:
+    def __init__(self, sums: Sums, strata: IntArray | None = None) -> None:
         self._sums = sums
         self.total = sums.total()
         self.num_units = sums.num_units
-        self._without = sums.without_each()
+        self._strata = strata_of(strata, sums.num_units)
+        self._without = sums.without_each(self._strata)
         self._sizes = _shares(sums.cycles)
 
     def interval(self, statistic: Formula, trials: Formula | None = None) -> Interval:
@@ -41,17 +50,20 @@ class Jackknife:
         """
         value = float(statistic(self.total))
         counts = None if trials is None else trials(self._sums)
-        return _interval(value, statistic(self._without), self._sizes, counts)
+        return _interval(value, statistic(self._without), self._sizes, counts, self._strata)
 
 
-def share_intervals(numerators: FloatArray, denominators: FloatArray) -> list[Interval]:
-    """Intervals of K shares of pooled sums; numerators, denominators [U, K]."""
+def share_intervals(
+    numerators: FloatArray, denominators: FloatArray, strata: IntArray | None = None
+) -> list[Interval]:
+    """Intervals of K shares of pooled sums; numerators, denominators [U, K]; strata [U]."""
+    parts = strata_of(strata, len(numerators))
     values = ratio(numerators.sum(axis=0), denominators.sum(axis=0))
     without = ratio(
-        numerators.sum(axis=0) - numerators, np.maximum(denominators.sum(axis=0) - denominators, 0)
+        sums_without_each(numerators, parts), np.maximum(sums_without_each(denominators, parts), 0)
     )
     return [
-        _interval(float(value), column, _shares(sizes), sizes)
+        _interval(float(value), column, _shares(sizes), sizes, parts)
         for value, column, sizes in zip(values, without.T, denominators.T, strict=True)
     ]
 
@@ -63,7 +75,11 @@ def _shares(sizes: FloatArray) -> FloatArray:
 
 
 def _interval(
-    value: float, without: FloatArray, sizes: FloatArray, trials: FloatArray | None
+    value: float,
+    without: FloatArray,
+    sizes: FloatArray,
+    trials: FloatArray | None,
+    strata: Sequence[IntArray],
 ) -> Interval:
     """Without ends for one unit, and where a unit left out leaves the figure undefined.
 
@@ -75,17 +91,15 @@ def _interval(
         return Interval(None, None, None, num_units)
     if num_units < 2 or np.isnan(without).any():
         return Interval(value, None, None, num_units)
-    apart = without - without.mean()
-    error = float(np.sqrt((num_units - 1) / num_units * np.sum(apart**2)))
+    error, degrees = map(float, error_and_degrees(without, sizes, strata))
     slope = value if trials is None else value * (1 - value)
     if slope <= 0 or error <= NO_SCATTER * slope:  # a share at its end among them
         if trials is None:
             return Interval(value, None, None, num_units)
         return Interval(value, *exact_share(value, effective_units(trials), SHARE), num_units)
-    degrees = float(degrees_of_freedom(sizes))
     if np.isnan(degrees):
         return Interval(value, None, None, num_units)
-    reach = np.exp(widening(num_units) * two_sided(SHARE, degrees) * error / slope)
+    reach = np.exp(widening(num_units, len(strata)) * two_sided(SHARE, degrees) * error / slope)
     if trials is None:
         return Interval(value, float(value / reach), float(value * reach), num_units)
     odds = value / (1 - value)

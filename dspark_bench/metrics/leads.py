@@ -10,6 +10,7 @@ Where the data is looked at several times, both share their error equally over t
 `make bench-leads` measures what that errs in. Called by `report`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,7 @@ from dspark_bench.metrics.log_ratio import (
     left_out,
     log_ratio,
 )
+from dspark_bench.metrics.strata import IntArray, deviations, strata_of
 from dspark_bench.metrics.units import FloatArray
 
 ERROR: Final = 0.05
@@ -41,11 +43,13 @@ class ArmSums:
 
     labels [K]; table [K, U, 4]: tokens and seconds of the arm, then tokens and seconds of its
     baseline, summed over each unit (a prompt where requests come one at a time, else a round). Arms
-    that share a baseline repeat its sums.
+    that share a baseline repeat its sums. strata [U]: a number per stratum of the units, such as a
+    prompt's domain; None: one for all.
     """
 
     labels: tuple[str, ...]
     table: FloatArray
+    strata: IntArray | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for another shape, for equal labels and for sums that no run gives."""
@@ -58,6 +62,7 @@ class ArmSums:
             raise ValueError("table holds a negative or missing sum")
         if not (table.sum(axis=1) > 0).all():
             raise ValueError("an arm or its baseline has no tokens or no time")
+        strata_of(self.strata, table.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +119,14 @@ def find_leads(
     speeds = np.log(arms.table.sum(axis=1)) @ np.array(SPEED_SIGNS)
     order = np.argsort(-speeds, kind="stable")
     winner, error = int(order[0]), ERROR / num_looks
-    ratios = [simultaneous(arms.table[[winner, other]], num_arms, error) for other in order[1:]]
-    reason = _obstacle(arms.table, winner)
+    ratios = [
+        simultaneous(arms.table[[winner, other]], num_arms, error, arms.strata)
+        for other in order[1:]
+    ]
+    reason = _obstacle(arms, winner)
     p_value, p_values = None, np.full(num_arms, np.nan)
     if num_arms > 1 and num_units >= MIN_UNITS:
-        p_value, p_values = _randomise(arms.table, winner, seed, num_draws)
+        p_value, p_values = _randomise(arms, winner, seed, num_draws)
     leads = [
         Lead(
             arms.labels[other],
@@ -131,8 +139,10 @@ def find_leads(
     return Leads(arms.labels[winner], tuple(leads), p_value, num_units, reason)
 
 
-def simultaneous(pair: FloatArray, num_arms: int, error: float = ERROR) -> Interval:
-    """S of the first arm over S of the second, pair [2, U, 4].
+def simultaneous(
+    pair: FloatArray, num_arms: int, error: float = ERROR, strata: IntArray | None = None
+) -> Interval:
+    """S of the first arm over S of the second, pair [2, U, 4], strata [U] as in `ArmSums`.
 
     The interval is one of num_arms (num_arms - 1) / 2, which together miss in a share `error` of
     cases (Bonferroni: at most).
@@ -142,10 +152,11 @@ def simultaneous(pair: FloatArray, num_arms: int, error: float = ERROR) -> Inter
     if num_units < 2:
         value = np.exp(np.log(both.sum(axis=0)) @ np.array(PAIR_SIGNS))
         return Interval(float(value), None, None, num_units)
-    return interval_of(log_ratio(both, PAIR_SIGNS), 1 - error / num_pairs)
+    return interval_of(log_ratio(both, PAIR_SIGNS, strata), 1 - error / num_pairs)
 
 
-def _obstacle(table: FloatArray, winner: int) -> str | None:
+def _obstacle(arms: ArmSums, winner: int) -> str | None:
+    table = arms.table
     num_arms, num_units, _ = table.shape
     if num_arms < 2:
         return "one arm: there is nothing to compare"
@@ -153,7 +164,7 @@ def _obstacle(table: FloatArray, winner: int) -> str | None:
         return f"{num_units} units: no verdict below {MIN_UNITS}"
     own = np.broadcast_to(table[winner], (num_arms - 1, num_units, 4))
     both = np.concatenate([own, np.delete(table, winner, axis=0)], axis=-1)
-    errors = log_ratio(both, PAIR_SIGNS).error
+    errors = log_ratio(both, PAIR_SIGNS, arms.strata).error
     if np.isnan(errors).any():
         return "one unit holds all tokens or all the time of an arm"
     if (errors < NO_SCATTER).all():
@@ -161,18 +172,17 @@ def _obstacle(table: FloatArray, winner: int) -> str | None:
     return None
 
 
-def _randomise(
-    table: FloatArray, winner: int, seed: int, num_draws: int
-) -> tuple[float, FloatArray]:
+def _randomise(arms: ArmSums, winner: int, seed: int, num_draws: int) -> tuple[float, FloatArray]:
     """p of the largest studentised lead over all pairs, and of the winner's leads [K].
 
     The observed labels count as one of the draws, so that p is never 0.
     """
-    observed = _studentised(table[None])[0]
+    table, strata = arms.table, strata_of(arms.strata, arms.table.shape[1])
+    observed = _studentised(table[None], strata)[0]
     random = np.random.default_rng(seed)
     largest = np.concatenate(
         [
-            _studentised(_relabelled(table, random, min(_CHUNK, num_draws - start))).max(
+            _studentised(_relabelled(table, random, min(_CHUNK, num_draws - start)), strata).max(
                 axis=(-2, -1)
             )
             for start in range(0, num_draws, _CHUNK)
@@ -193,18 +203,16 @@ def _relabelled(table: FloatArray, random: np.random.Generator, num_draws: int) 
     return np.asarray(table[orders, np.arange(num_units)])
 
 
-def _studentised(tables: FloatArray) -> FloatArray:
+def _studentised(tables: FloatArray, strata: Sequence[IntArray]) -> FloatArray:
     """[..., K, K] |log S_i - log S_j| over its jackknife error, for tables [..., K, U, 4].
 
     0 where two arms are the same. An error that cannot be estimated makes no lead.
     """
-    num_units = tables.shape[-2]
     logs = np.log(tables.sum(axis=-2)) @ np.array(SPEED_SIGNS)
-    without = left_out(tables, SPEED_SIGNS)
-    apart = without - without.mean(axis=-1, keepdims=True)
+    apart = deviations(left_out(tables, SPEED_SIGNS, strata), strata)
     products = apart @ np.swapaxes(apart, -1, -2)
     own = np.diagonal(products, axis1=-2, axis2=-1)
     squares = own[..., :, None] + own[..., None, :] - 2 * products
-    scatter = np.sqrt(np.maximum((num_units - 1) / num_units * squares, NO_SCATTER**2))
+    scatter = np.sqrt(np.maximum(squares, NO_SCATTER**2))
     leads = np.abs(logs[..., :, None] - logs[..., None, :]) / scatter
     return np.asarray(np.nan_to_num(leads, nan=0.0, posinf=0.0))

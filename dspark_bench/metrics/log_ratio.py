@@ -5,15 +5,24 @@ arms over 6 recorded prompts it excludes 1 in 10 % of cases). A large unit draws
 itself, which hides its own scatter: the error is the jackknife's, which leaves each unit out in
 turn. A few large units carry the rest: the degrees of freedom are Satterthwaite's for these sizes
 (Bell and McCaffrey 2002), U - 1 only for equal ones. Ratios of text are skewed: the quantile is
-widened by 1 + 1/U. `make bench-leads` measures what remains.
+widened by 1 + 1/U. `make bench-leads` measures what remains. Where units have strata, such as
+prompts of several domains, only what they differ by within these counts (`strata`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from dspark_bench.metrics.intervals import Interval
+from dspark_bench.metrics.strata import (
+    IntArray,
+    error_and_degrees,
+    strata_of,
+    sums_without_each,
+    widening,
+)
 from dspark_bench.metrics.student import two_sided
 from dspark_bench.metrics.units import FloatArray
 
@@ -31,52 +40,68 @@ class LogRatio:
     """Logarithms of pooled ratios [...] over U units, their standard errors and degrees of freedom.
 
     error, degrees: NaN where a single unit holds the whole of a sum, so that leaving it out leaves
-    nothing.
+    nothing; num_strata: H.
     """
 
     value: FloatArray
     error: FloatArray
     degrees: FloatArray
     num_units: int
+    num_strata: int = 1
 
     @property
     def widening(self) -> float:
         """What the quantile of Student's t is multiplied by."""
-        return widening(self.num_units)
+        return widening(self.num_units, self.num_strata)
 
 
-def log_ratio(table: FloatArray, signs: tuple[float, ...] = SPEED_SIGNS) -> LogRatio:
+def log_ratio(
+    table: FloatArray,
+    signs: tuple[float, ...] = SPEED_SIGNS,
+    strata: IntArray | None = None,
+) -> LogRatio:
     """Pooled sums multiplied (sign 1) and divided (sign -1). Pure; vectorised over [...].
 
-    table [..., U, C]: sums by unit, 0 or more, U of 2 or more; no column may be all 0.
+    table [..., U, C]: sums by unit, 0 or more, U of 2 or more; no column may be all 0; strata [U]:
+    a number per stratum, those of fewer than 2 units form one. The value is the same with or
+    without them. Raises ValueError for strata of another length.
     """
-    num_units = table.shape[-2]
+    num_units, parts = table.shape[-2], strata_of(strata, table.shape[-2])
     totals = table.sum(axis=-2, keepdims=True)
     value = (np.log(totals) @ np.array(signs))[..., 0]
-    without = left_out(table, signs)
-    apart = without - without.mean(axis=-1, keepdims=True)
-    error = np.sqrt((num_units - 1) / num_units * (apart**2).sum(axis=-1))
-    return LogRatio(value, error, degrees_of_freedom((table / totals).mean(axis=-1)), num_units)
+    without = left_out(table, signs, parts)
+    error, degrees = error_and_degrees(without, (table / totals).mean(axis=-1), parts)
+    return LogRatio(value, error, degrees, num_units, len(parts))
 
 
-def left_out(table: FloatArray, signs: tuple[float, ...]) -> FloatArray:
-    """[..., U] the logarithm of the pooled ratio without each unit; NaN where nothing is left."""
-    rest = table.sum(axis=-2, keepdims=True) - table
+def left_out(table: FloatArray, signs: tuple[float, ...], strata: Sequence[IntArray]) -> FloatArray:
+    """[..., U] the logarithm of the pooled ratio without each unit; NaN where nothing is left.
+
+    strata: as `strata_of` gives them.
+    """
+    rest = sums_without_each(table, strata)
     is_left = rest > 1e-12 * table.sum(axis=-2, keepdims=True)
     return np.asarray(np.log(np.where(is_left, rest, np.nan)) @ np.array(signs))
 
 
-def log_ratio_interval(table: FloatArray, share: float = SHARE) -> Interval:
+def log_ratio_interval(
+    table: FloatArray, share: float = SHARE, strata: IntArray | None = None
+) -> Interval:
     """Ratio of two pooled speeds with its interval. n: units.
 
     table [U, 4]: tokens and seconds of the first side, then of the second; rows of zeros count as
     units. Without ends where fewer than two units carry anything, where one holds the whole of a
     sum, and where the units do not differ at all, so that nothing tells how sure the ratio is.
     """
-    return ratio_interval(table, SPEED_SIGNS, share)
+    return ratio_interval(table, SPEED_SIGNS, share, strata)
 
 
-def ratio_interval(table: FloatArray, signs: tuple[float, ...], share: float = SHARE) -> Interval:
+def ratio_interval(
+    table: FloatArray,
+    signs: tuple[float, ...],
+    share: float = SHARE,
+    strata: IntArray | None = None,
+) -> Interval:
     """The same for any product and quotient of sums [U, C], as in `log_ratio`."""
     num_units = len(table)
     if not (table.sum(axis=0) > 0).all():
@@ -84,7 +109,7 @@ def ratio_interval(table: FloatArray, signs: tuple[float, ...], share: float = S
     if num_units < 2:
         value = float(np.exp(np.log(table.sum(axis=0)) @ np.array(signs)))
         return Interval(value, None, None, num_units)
-    return interval_of(log_ratio(table, signs), share)
+    return interval_of(log_ratio(table, signs, strata), share)
 
 
 def interval_of(found: LogRatio, share: float = SHARE) -> Interval:
@@ -94,28 +119,3 @@ def interval_of(found: LogRatio, share: float = SHARE) -> Interval:
         return Interval(value, None, None, found.num_units)
     reach = np.exp(found.widening * two_sided(share, float(found.degrees)) * error)
     return Interval(value, float(value / reach), float(value * reach), found.num_units)
-
-
-def widening(num_units: int) -> float:
-    """What Student's quantile is multiplied by, for the skewness of texts and times."""
-    return 1 + 1 / num_units
-
-
-def degrees_of_freedom(sizes: FloatArray) -> FloatArray:
-    """Satterthwaite's degrees of freedom [...] of the error, for shares of the whole [..., U].
-
-    tr(M)^2 / tr(M^2), with M the form of the residuals' squares (weighted size^2 / (1 - size)) in
-    independent units of equal scatter; U - 1 for equal sizes, towards 1 where one unit is all, NaN
-    where it is.
-    """
-    sizes = np.where(sizes.max(axis=-1, keepdims=True) < 1, sizes, np.nan)
-    forms = sizes**2 / (1 - sizes)
-    squares = (sizes**2).sum(axis=-1, keepdims=True)
-    crossed = squares - 2 * sizes  # what two units share: - w_u - w_v + sum w^2, here u = v
-    trace = (forms * (1 + crossed)).sum(axis=-1)
-    zeroth, first, second = ((forms * sizes**k).sum(axis=-1) for k in range(3))
-    square = squares[..., 0]
-    of_pairs = square**2 * zeroth**2 + 2 * zeroth * second + 2 * first**2
-    of_pairs -= 4 * square * zeroth * first
-    own = (forms**2 * ((1 + crossed) ** 2 - crossed**2)).sum(axis=-1)
-    return np.asarray(np.maximum(trace**2 / (of_pairs + own), 1.0))

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.jackknife import share_intervals
+from dspark_bench.metrics.strata import IntArray
 from dspark_bench.metrics.sums import FloatArray, ratio
 
 
@@ -114,11 +115,16 @@ def _sum_overlaps(
 
 
 def summarise_positions(
-    rows: pd.DataFrame, gamma: int, num_units: int, agreement: Agreement | None
+    rows: pd.DataFrame,
+    gamma: int,
+    num_units: int,
+    agreement: Agreement | None,
+    strata: IntArray | None = None,
 ) -> PositionSummary:
     """Everything about acceptance by position.
 
-    rows: decode cycles that may speak about the drafter, labelled by `unit` in [0, num_units).
+    rows: decode cycles that may speak about the drafter, labelled by `unit` in [0, num_units);
+    strata [num_units]: the units' domains, if they have several.
     """
     total = count_positions(rows, gamma)
     curves = {
@@ -135,13 +141,17 @@ def summarise_positions(
             name: [None if np.isnan(v) else float(v) for v in values]
             for name, values in curves.items()
         },
-        _intervals(rows, gamma, num_units, agreement),
+        _intervals(rows, gamma, num_units, agreement, strata),
         counts,
     )
 
 
 def _intervals(
-    rows: pd.DataFrame, gamma: int, num_units: int, agreement: Agreement | None
+    rows: pd.DataFrame,
+    gamma: int,
+    num_units: int,
+    agreement: Agreement | None,
+    strata: IntArray | None,
 ) -> dict[str, dict[str, object]]:
     found: dict[str, list[Interval]] = {}
     if num_units > 1 and gamma > 0:
@@ -149,8 +159,8 @@ def _intervals(
         accepted = np.stack([unit.accepted for unit in units])
         decided = accepted + np.stack([unit.rejected for unit in units])
         verified = np.stack([unit.verified for unit in units])
-        found["conditional_acceptance"] = share_intervals(accepted, decided)
-        found["survival"] = share_intervals(accepted, verified)
+        found["conditional_acceptance"] = share_intervals(accepted, decided, strata)
+        found["survival"] = share_intervals(accepted, verified, strata)
     if agreement is not None:
         found["agreement"] = agreement.intervals()
     return {

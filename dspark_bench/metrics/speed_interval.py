@@ -3,7 +3,8 @@
 import numpy as np
 
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.metrics.log_ratio import MIN_UNITS, SPEED_SIGNS, left_out, log_ratio_interval
+from dspark_bench.metrics.log_ratio import MIN_UNITS, log_ratio, log_ratio_interval
+from dspark_bench.metrics.strata import IntArray, strata_of
 from dspark_bench.metrics.sums import FloatArray, Pooling, Sums
 
 _PROMPTS, _BLOCKS = "prompts", "A-B blocks"
@@ -13,38 +14,43 @@ _NOT_SPECULATED = (
 )
 
 
-def speedup_interval(found: float | None, sums: Sums, pooling: Pooling) -> tuple[Interval, str]:
+def speedup_interval(
+    found: float | None, sums: Sums, pooling: Pooling, strata: IntArray | None = None
+) -> tuple[Interval, str]:
     """S with its interval, and `speedup_interval_basis`: units and method, or why there is none.
 
-    found: S; sums: those it was made of, by unit.
+    found: S; sums: those it was made of, by unit; strata [U]: the units' domains
+    (`strata.domain_strata`).
     """
     unit = _PROMPTS if pooling.is_by_prompt else _BLOCKS
-    table = _speeds(sums, pooling)
+    table, strata = _units(_speeds(sums, pooling), strata)
     if pooling.gamma > 0 and not sums.cycles.any():
         return Interval(None, None, None, len(table)), _NOT_SPECULATED
     if found is None:
         return Interval(None, None, None, len(table)), f"no S: {_missing(pooling)}"
-    interval = _around(found, table)
+    interval = _around(found, table, strata)
     counted = f"{len(table)} {unit if len(table) != 1 else unit.removesuffix('s')}"
     if interval.low is None:
         return interval, f"no interval: {counted}, {_why_none(table, _key(pooling))}"
     if len(table) < MIN_UNITS:
         few = f"too few for a verdict ({_key(pooling)}={MIN_UNITS} or more)"
         return interval, f"{counted}, Student's t; {few}"
-    return interval, f"{counted}, Student's t"
+    num_strata = len(strata_of(strata, len(table)))
+    within = f" in {num_strata} strata (domains)" if num_strata > 1 else ""
+    return interval, f"{counted}{within}, Student's t"
 
 
-def latency_interval(found: float | None, sums: Sums) -> Interval:
+def latency_interval(found: float | None, sums: Sums, strata: IntArray | None = None) -> Interval:
     """The same for `speedup_e2e`, whose sides are requests over seconds of latency."""
     parts = (sums.requests, sums.e2e_s, sums.baseline_requests, sums.baseline_e2e_s)
-    return _around(found, _units(np.stack(parts, axis=1)))
+    return _around(found, *_units(np.stack(parts, axis=1), strata))
 
 
-def _around(found: float | None, table: FloatArray) -> Interval:
+def _around(found: float | None, table: FloatArray, strata: IntArray | None) -> Interval:
     """Around the value that was found; without ends if nothing scatters or nothing is known."""
     if found is None or len(table) < 2 or not table.sum(axis=0).all():
         return Interval(found, None, None, len(table))
-    return log_ratio_interval(table)
+    return log_ratio_interval(table, strata=strata)
 
 
 def _speeds(sums: Sums, pooling: Pooling) -> FloatArray:
@@ -52,18 +58,19 @@ def _speeds(sums: Sums, pooling: Pooling) -> FloatArray:
     closed = (sums.tokens, sums.time_s, sums.baseline_tokens, sums.baseline_time_s)
     latency = (sums.decode_tokens, sums.decode_s, sums.baseline_decode_tokens)
     parts = closed if pooling.is_closed else (*latency, sums.baseline_decode_s)
-    return _units(np.stack(parts, axis=1))
+    return np.stack(parts, axis=1)
 
 
-def _units(table: FloatArray) -> FloatArray:
-    """Rows of units in which something happened."""
-    return np.asarray(table[table.any(axis=1)])
+def _units(table: FloatArray, strata: IntArray | None) -> tuple[FloatArray, IntArray | None]:
+    """Rows of units in which something happened, and their strata."""
+    kept = table.any(axis=1)
+    return table[kept], None if strata is None else strata[kept]
 
 
 def _why_none(table: FloatArray, key: str) -> str:
     if len(table) < 2:
         return f"nothing to compare it with; {key}={MIN_UNITS} gives one"
-    if np.isnan(left_out(table, SPEED_SIGNS)).any():
+    if np.isnan(log_ratio(table).error):
         return f"one holds all there is; {key}={MIN_UNITS} gives one"
     return "which do not differ at all; is the clock too coarse?"
 

@@ -22,6 +22,7 @@ from dspark_bench.metrics.positions import Agreement, PositionSummary, summarise
 from dspark_bench.metrics.serving import machine_values, queue_curves, unserved_values
 from dspark_bench.metrics.slo import Slo
 from dspark_bench.metrics.speed_interval import latency_interval, speedup_interval
+from dspark_bench.metrics.strata import domain_strata
 from dspark_bench.metrics.sums import (
     FloatArray,
     Pooling,
@@ -137,16 +138,17 @@ def summarise(
     needs draft trials (alpha, theory, gap) is None.
     """
     sums = collect_sums(cycles, requests, context.pooling)
-    jackknife = Jackknife(sums)
+    strata = domain_strata(cycles, requests, context.pooling.is_by_prompt)
+    jackknife = Jackknife(sums, strata)
     basis, speedup = speed.speedup_formula(context.pooling.is_closed)
     headline = {
         name: jackknife.interval(formula, SHARES.get(name))
         for name, formula in headline_formulas(context.gamma, context.slo, speedup).items()
     }
     headline["speedup"], interval_basis = speedup_interval(
-        headline["speedup"].value, sums, context.pooling
+        headline["speedup"].value, sums, context.pooling, strata
     )
-    headline["speedup_e2e"] = latency_interval(headline["speedup_e2e"].value, sums)
+    headline["speedup_e2e"] = latency_interval(headline["speedup_e2e"].value, sums, strata)
     labelled, _, _ = label_units(measured(cycles), measured(requests), context.pooling.is_by_prompt)
     trials = trial_cycles(decode_cycles(labelled), context.is_selective)
     total = jackknife.total
@@ -163,7 +165,9 @@ def summarise(
         gap=speedup_gap(
             cycles, total, context.gamma, np.nan if measured_speedup is None else measured_speedup
         ),
-        positions=summarise_positions(trials, context.gamma, sums.num_units, context.agreement),
+        positions=summarise_positions(
+            trials, context.gamma, sums.num_units, context.agreement, strata
+        ),
         counts=sums.as_counts(),
         lossless=context.lossless or LosslessResult(),
         model_inputs={

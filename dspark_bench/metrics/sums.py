@@ -3,6 +3,7 @@
 A unit (`units.label_units`) is what an interval counts as one observation.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -20,6 +21,7 @@ from dspark_bench.metrics.frames import (
 )
 from dspark_bench.metrics.latency import user_rates
 from dspark_bench.metrics.slo import Slo, has_arrived, meets
+from dspark_bench.metrics.strata import IntArray, sums_without_each
 from dspark_bench.metrics.units import FloatArray, label_units
 
 __all__ = [
@@ -120,10 +122,12 @@ class Sums:
         """Sums over all units, each of shape []."""
         return self._map(np.ones(self.num_units))
 
-    def without_each(self) -> "Sums":
-        """Sums [U] over all units but one, by the one that is left out."""
+    def without_each(self, strata: Sequence[IntArray]) -> "Sums":
+        """Sums [U] over all units but one, by the one that is left out, which the others of its
+        stratum make up for (`strata.sums_without_each`).
+        """
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Sums(**{name: _without_each(units) for name, units in values.items()})
+        return Sums(**{name: _without_each(units, strata) for name, units in values.items()})
 
     def as_counts(self) -> dict[str, float]:
         """The totals by name, from which any other definition can be recomputed."""
@@ -134,9 +138,9 @@ class Sums:
         return Sums(**mapped)
 
 
-def _without_each(units: FloatArray) -> FloatArray:
+def _without_each(units: FloatArray, strata: Sequence[IntArray]) -> FloatArray:
     """[U] 0 exactly where nothing is left."""
-    rest = units.sum() - units
+    rest = sums_without_each(units[:, None], strata)[:, 0]
     return np.where(np.abs(rest) > 1e-12 * np.abs(units.sum()), rest, 0.0)
 
 
