@@ -32,6 +32,7 @@ from dspark_bench.measure.build_scheduler import (
 from dspark_bench.measure.calibration_file import Found, find_calibration
 from dspark_bench.measure.continuations import with_continuations
 from dspark_bench.measure.cost_profiles import surface_for
+from dspark_bench.measure.doubts import width_doubts
 from dspark_bench.measure.facts import peak_memory_bytes, point_facts
 from dspark_bench.measure.identity import Identity
 from dspark_bench.measure.law_checks import broken_contract, check_run
@@ -171,6 +172,7 @@ def run_point(
     }
     summary = summarise(cycles, requests, context)
     doubts = doubts_of(point.measure.warmup_requests, summary.outputs)
+    doubts += width_doubts(point, scheduler.spec, summary.counts)
     notes = (*input_notes, *_calibration_notes(objects, found), *cost_notes, *doubts)
     notes += (f"no agreement curve: {broken}",) if broken else ()
     seen = replace(environment, torch_threads=torch.get_num_threads(), threading=read_threading())

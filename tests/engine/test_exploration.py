@@ -19,7 +19,7 @@ from dspark_bench.core.types import (
 from dspark_bench.costs.profiled import ProfiledCost
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.engine import Engine, EngineConfig
-from dspark_bench.engine.exploration import Exploration
+from dspark_bench.engine.exploration import FIRST_BLOCK, Exploration
 from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.schedulers.fixed import FixedScheduler
@@ -69,10 +69,28 @@ def one_by_one(served: Engine, start: int, count: int, length: int = 25) -> list
 
 def test_one_cycle_of_every_block_explores_at_a_place_of_its_own() -> None:
     exploration = Exploration(20)
-    explored = [n for n in range(4000) if exploration.is_due()]
-    assert [n // 20 for n in explored] == list(range(200))
-    places = Counter(n % 20 for n in explored)
+    explored = [n - FIRST_BLOCK for n in range(FIRST_BLOCK + 4000) if exploration.is_due()]
+    assert explored[0] < 0
+    assert [n // 20 for n in explored[1:]] == list(range(200))
+    places = Counter(n % 20 for n in explored[1:])
     assert len(places) == 20 and max(places.values()) < 25  # mean 10
+
+
+def test_the_first_blocks_are_short_and_none_is_longer_than_the_period() -> None:
+    """By hand: 16, then a quarter of all cycles before more each time, up to 200."""
+    ends = [16, 36, 61, 92, 131, 179, 239, 314, 408, 526, 673, 857, 1057, 1257]
+    exploration = Exploration(200)
+    explored = [n for n in range(ends[-1]) if exploration.is_due()]
+    assert len(explored) == len(ends)
+    for place, start, end in zip(explored, [0, *ends], ends, strict=False):
+        assert start <= place < end
+
+
+def test_a_run_of_sixteen_decode_cycles_has_one_of_full_width() -> None:
+    """Under the period that schedulers have by default, wherever the run begins to count."""
+    cycles = one_by_one(engine(Watched(200)), HARD, 1, length=FIRST_BLOCK + 1)
+    assert len(cycles) == FIRST_BLOCK
+    assert sum(cycle.full_width for cycle in cycles) == 1
 
 
 def test_without_a_period_nothing_explores_and_with_one_everything_does() -> None:
