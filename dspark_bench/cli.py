@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dspark_bench.commands.sweep import SweepRequest
+    from dspark_bench.report.setting_table import Line
 
 app = typer.Typer(
     name="dspark-bench",
@@ -51,6 +52,14 @@ Overrides = Annotated[
 ConfigDir = Annotated[
     Path | None,
     typer.Option(help="Folder with YAML groups of your own (drafter/mine.yaml)."),
+]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Only points with these values, such as drafter=semi_ar workload=math.",
+        show_default=False,
+    ),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Measure finished points again.")]
 DryRun = Annotated[
@@ -217,13 +226,58 @@ def recommend(
 ) -> None:
     """Name the fastest measured configuration per load and workload, and what would change it."""
     from dspark_bench.machine.environment import this_machine_id
-    from dspark_bench.report.setting_table import Line
     from dspark_bench.report.terminal import print_recommendations
 
-    def say(line: Line) -> None:
-        typer.echo(typer.style(line.text, bold=True) if line.is_bold else line.text)
+    print_recommendations(path, _say, _wide_console().width, why, this_machine_id())
 
-    print_recommendations(path, say, _wide_console().width, why, this_machine_id())
+
+@app.command()
+def export(
+    path: Annotated[Path, typer.Argument(help="A sweep's folder, or a folder of sweeps.")],
+    words: Words = None,
+    format: Annotated[
+        str, typer.Option(help="text, or one alone: vllm, sglang, trtllm, llamacpp, golden, json.")
+    ] = "text",
+) -> None:
+    """Say what was found as settings of vLLM, SGLang, TensorRT-LLM and llama.cpp."""
+    from dspark_bench.commands.export import ExportRequest, run_export
+    from dspark_bench.machine.environment import this_machine_id
+
+    def warn(text: str) -> None:
+        typer.echo(text, err=True)
+
+    run_export(ExportRequest(path, tuple(words or ()), format, this_machine_id()), _say, warn)
+
+
+@app.command()
+def whatif(
+    path: Annotated[Path, typer.Argument(help="A sweep's folder, or a folder of sweeps.")],
+    words: Words = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Each draft accepted with this probability.")
+    ] = None,
+    acceptance_scale: Annotated[
+        float | None, typer.Option(help="Acceptance at every position times this.")
+    ] = None,
+    accepted_length: Annotated[
+        float | None, typer.Option(help="This many tokens per cycle, the bonus counted.")
+    ] = None,
+    gamma: Annotated[str | None, typer.Option(help="Draft lengths, such as 2,4,8.")] = None,
+    concurrency: Annotated[str | None, typer.Option(help="Requests at once, such as 1,16.")] = None,
+    draft_cost_factor: Annotated[float, typer.Option(help="Drafting takes this many times.")] = 1.0,
+    profile: Annotated[
+        Path | None, typer.Option(help="Costs: a file that `profile` wrote; by default a point's.")
+    ] = None,
+    format: Annotated[str, typer.Option(help="text or json.")] = "text",
+) -> None:
+    """Predict S for another acceptance, draft length, batch or draft cost: a model only."""
+    from dspark_bench.commands.whatif import WhatIfRequest, run_whatif
+    from dspark_bench.machine.environment import this_machine_id
+    from dspark_bench.whatif.predict import Change
+
+    change = Change(alpha, acceptance_scale, accepted_length, draft_cost_factor)
+    where = (gamma, concurrency, profile, format, this_machine_id())
+    run_whatif(WhatIfRequest(path, tuple(words or ()), change, *where), _say)
 
 
 @app.command()
@@ -330,6 +384,10 @@ def _run_points(
         return
     act = dry_run_sweep if is_dry_run else run_sweep
     act(SweepRequest(overrides, config_dir, is_fresh, is_single), _wide_console())
+
+
+def _say(line: "Line") -> None:
+    typer.echo(typer.style(line.text, bold=True) if line.is_bold else line.text)
 
 
 def _wide_console() -> "Console":

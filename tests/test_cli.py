@@ -30,7 +30,11 @@ def _environment() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "verb", ["sweep", "run", "calibrate", "check", "plot", "report", "recommend", "list", "doctor"]
+    "verb",
+    [
+        *("sweep", "run", "calibrate", "check", "plot", "report", "recommend", "list", "doctor"),
+        *("export", "whatif"),
+    ],
 )
 def test_help_names_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.execute(["--help"]) == 0

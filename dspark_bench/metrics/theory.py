@@ -75,11 +75,20 @@ def speedup_model(
     S = [prefill_s + (n-1)*step_s] / [prefill_s + draft_prefill_s + (n-1)/E * cycle_s(gamma)].
     Raises ValueError if the profile or the survival ends before gamma.
     """
+    return speedup_of_length(profile, expected_emitted(survival, gamma), gamma, mean_output_tokens)
+
+
+def speedup_of_length(
+    profile: CostProfile, emitted_length: float, gamma: int, mean_output_tokens: float
+) -> float:
+    """The same for E = emitted_length tokens per cycle. Raises ValueError if the profile ends
+    before gamma.
+    """
     longest = min(len(profile.verify_s), len(profile.draft_s), len(profile.overhead_s)) - 1
     if gamma > longest:
         raise ValueError(f"the profile covers draft lengths 0..{longest}; needed: gamma = {gamma}")
     following = mean_output_tokens - 1
-    num_cycles = following / expected_emitted(survival, gamma)
+    num_cycles = following / emitted_length
     baseline_s = profile.prefill_s + following * profile.step_s
     speculative_s = profile.prefill_s + profile.draft_prefill_s
     return baseline_s / (speculative_s + num_cycles * profile.cycle_s(gamma))

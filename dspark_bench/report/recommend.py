@@ -36,6 +36,25 @@ class Candidate:
     point: Point
     speedup: Interval
 
+    @property
+    def noise_floor(self) -> float | None:
+        """What its own baseline differed from itself by; None if not measured."""
+        return self.point.number("noise_floor")
+
+    @property
+    def is_within_floor(self) -> bool:
+        """Whether its whole interval lies within its noise floor of 1."""
+        return within_floor(self.speedup, self.noise_floor)
+
+    @property
+    def beats_baseline(self) -> bool | None:
+        """Whether S is above 1 outside of noise; False: below; None: not known."""
+        if self.is_within_floor:
+            return None
+        if self.speedup.low is not None and self.speedup.low > 1:
+            return True
+        return False if self.speedup.high is not None and self.speedup.high < 1 else None
+
 
 @dataclass(frozen=True, slots=True)
 class Challenger:
@@ -95,22 +114,17 @@ class Recommendation:
     @property
     def noise_floor(self) -> float | None:
         """What the winner's own baseline differed from itself by; None if not measured."""
-        return self.winner.point.number("noise_floor")
+        return self.winner.noise_floor
 
     @property
     def is_within_floor(self) -> bool:
         """Whether the winner's whole interval lies within its noise floor of 1."""
-        return within_floor(self.winner.speedup, self.noise_floor)
+        return self.winner.is_within_floor
 
     @property
     def beats_baseline(self) -> bool | None:
         """Whether S is above 1 outside of noise; False: below; None: not known."""
-        found = self.winner.speedup
-        if self.is_within_floor:
-            return None
-        if found.low is not None and found.low > 1:
-            return True
-        return False if found.high is not None and found.high < 1 else None
+        return self.winner.beats_baseline
 
 
 def recommend(gathered: Gathered) -> tuple[Recommendation, ...]:

@@ -85,9 +85,18 @@ def setting_label(setting: Mapping[str, str], differing: Sequence[str]) -> str:
     else:
         rate = setting.get("rate")
         parts.append(f"{load} at {rate} requests/s" if rate else load)
-    others = [name for name in differing if name not in _ALWAYS_SAID]
-    parts += [f"{name}={_short(name, setting.get(name, ''))}" for name in others]
-    return ", ".join(parts)
+    return ", ".join([*parts, *_others(setting, differing)])
+
+
+def traffic_label(setting: Mapping[str, str], differing: Sequence[str]) -> str:
+    """The same without the load."""
+    workload = setting.get("workload") or "unknown workload"
+    return ", ".join([workload, *_others(setting, differing)])
+
+
+def _others(setting: Mapping[str, str], differing: Sequence[str]) -> list[str]:
+    names = [name for name in differing if name not in _ALWAYS_SAID]
+    return [f"{name}={_short(name, setting.get(name, ''))}" for name in names]
 
 
 def configuration_label(chosen: Mapping[str, str], differing: Sequence[str]) -> str:

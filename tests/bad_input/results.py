@@ -18,7 +18,7 @@ from tests.bad_input.edits import (
 )
 
 DONE: Final = "results/done"
-READERS: Final = ("plot", "report", "recommend")
+READERS: Final = ("plot", "report", "recommend", "export", "whatif")
 RESUME: Final = overridden("sweep", "acceptance=replay", "name=done")
 
 _SWEEP_JSON: dict[str, str | bytes] = {

@@ -36,6 +36,7 @@ def test_the_catalogue_is_large_and_reaches_every_command() -> None:
     verbs = {case.arguments[0] for case in _CASES}
     assert verbs >= {
         *("sweep", "run", "plot", "report", "recommend", "check"),
+        *("export", "whatif"),
         *("train", "calibrate", "profile", "verify", "list", "doctor"),
     }
 

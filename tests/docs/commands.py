@@ -20,6 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from dspark_bench.cli import app
+from dspark_bench.commands import export, whatif
 from dspark_bench.config.compose import (
     Composed,
     conf_dir,
@@ -41,6 +42,7 @@ from dspark_bench.plots.style import find_look
 from tests.docs.pages import ROOT, Page
 
 EXPERIMENT = "experiment"
+FORMATS = {"export": export.FORMATS, "whatif": whatif.FORMATS}
 PROGRAMS = ("dspark-bench", "make", "python", "pip", "export")
 _INLINE = ("dspark-bench ", "make ", "python -m ")
 _OVERRIDE = r"[+~]?[a-z_]+(?:\.[a-z_]+)*=[^\s`]*"
@@ -126,6 +128,8 @@ class Checker:
             choose_kinds(tuple(parsed.params["kind"] or ()))
             check_formats(tuple(parsed.params["formats"].split(",")))
             find_look(parsed.params["style"])
+        if verb in FORMATS and parsed.params["format"] not in FORMATS[verb]:
+            raise UsageError(f"{verb} has no format {parsed.params['format']}")
         if verb == "list":
             list_options(None, parsed.params["group"])
         if "config_dir" in parsed.params and "overrides" in parsed.params:

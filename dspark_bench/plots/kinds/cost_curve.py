@@ -17,9 +17,8 @@ from dspark_bench.plots.selection import each_panel, in_order, left_out
 from dspark_bench.plots.settings import drafter_columns, label, panel_columns, split, varying
 from dspark_bench.plots.sheet import curve_handles, from_zero, panel_grid, sheet, switch_off, title
 from dspark_bench.plots.style import Look
-from dspark_bench.reading.files import read_object
+from dspark_bench.reading.surfaces import SURFACE, read_surface
 
-FILE = "cost_surface.json"
 MOST_SURFACES = 4
 
 
@@ -29,10 +28,10 @@ def collect(results: Results) -> Plotted:
     owners: dict[str, tuple[str, str]] = {}
     broken = []
     for key, folder in results.folders.items():
-        if not (folder / FILE).is_file():
+        if not (folder / SURFACE).is_file():
             continue
         try:
-            surface = read_surface(folder / FILE)
+            surface = read_surface(folder / SURFACE)
         except ResultsError as error:
             broken.append(str(error))
             continue
@@ -76,19 +75,6 @@ def _names(results: Results, owners: list[tuple[str, str]]) -> list[str]:
     return [label(row, wanted) for _, row in rows.iterrows()]
 
 
-def read_surface(path: Path) -> CostSurface:
-    """A stored surface. Raises ResultsError."""
-    content = read_object(path)
-    if isinstance(content, str):
-        raise ResultsError(f"{path}: {content}")
-    found = content.get("surface", content)
-    names = CostSurface.__dataclass_fields__
-    try:
-        return CostSurface(**{name: _tuples(found[name]) for name in names})
-    except (KeyError, TypeError, ValueError) as error:
-        raise ResultsError(f"cannot read {path}: no cost surface ({error})") from error
-
-
 def surface_values(surface: CostSurface) -> Mapping[str, Any]:
     """Its fields, for comparison."""
     return {name: getattr(surface, name) for name in CostSurface.__dataclass_fields__}
@@ -110,10 +96,6 @@ def surface_rows(surface: CostSurface) -> pd.DataFrame:
             for width, seconds in zip(surface.widths, row, strict=True)
         ]
     )
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def draw(plotted: Plotted, look: Look) -> Canvas:

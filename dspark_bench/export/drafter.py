@@ -1,0 +1,42 @@
+"""What a server has to know of a drafter: what kind it is, and where its checkpoint lies."""
+
+from pathlib import Path
+
+import dspark_bench
+from dspark_bench.reading.points import Point
+
+_OURS = "dspark_bench.drafters."
+_KINDS = ("semi_ar", "parallel", "ar")
+_CHAINS = ("", "none", "chain")
+FIXED = "fixed"
+
+DrafterId = tuple[str, str, str]
+"""Name, file and hash: the same for one checkpoint."""
+
+
+def drafter_id(point: Point) -> DrafterId:
+    """Which drafter a point ran."""
+    return point.text("drafter"), point.text("drafter_name"), point.text("drafter_hash")
+
+
+def is_plain(point: Point) -> bool:
+    """Whether a drafter and a length say all: the whole of each draft is verified, as a chain."""
+    tree = str(point.keys.get("tree") or "")
+    return point.text("scheduler") == FIXED and tree in _CHAINS
+
+
+def kind_of(point: Point) -> str | None:
+    """`semi_ar` (DSpark), `parallel` (DFlash) or `ar` (Eagle3); None for any other."""
+    target = point.keys.get("drafter._target_")
+    name = point.text("drafter")
+    if isinstance(target, str):
+        name = target.removeprefix(_OURS).partition(".")[0] if target.startswith(_OURS) else ""
+    return name if name in _KINDS else None
+
+
+def checkpoint_of(point: Point) -> str:
+    """Its folder: as given, or the one that came with this package."""
+    given = point.keys.get("drafter.path")
+    if isinstance(given, str) and given:
+        return given
+    return str(Path(dspark_bench.__file__).parent / "zoo" / "drafters" / point.text("drafter"))

@@ -1,0 +1,56 @@
+"""What every engine's module gives back, and what they ask of a schedule first."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dspark_bench.export.drafter import kind_of
+from dspark_bench.export.schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """One engine's settings. lines: for a screen; value: for a machine, JSON or a line of flags,
+    None with a reason; notes: what to mind.
+    """
+
+    engine: str
+    lines: tuple[str, ...] = ()
+    value: Any = None
+    reason: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The value as it is printed alone."""
+        return self.value if isinstance(self.value, str) else json_line(self.value)
+
+
+def obstacle(engine: str, schedule: Schedule, methods: Mapping[str, str]) -> str | None:
+    """Why an engine gets no settings at all; methods: by kind of drafter."""
+    if not schedule.choices:
+        return schedule.reason
+    if schedule.point is None or schedule.longest == 0:
+        return "no speculation: no measured S is clear above 1"
+    kind = kind_of(schedule.point)
+    if kind not in methods:
+        return f"drafter={schedule.point.text('drafter')} is no method of {engine}"
+    return None
+
+
+def method_of(schedule: Schedule, methods: Mapping[str, str]) -> str:
+    """The engine's name for the drafter of a schedule without an `obstacle`."""
+    assert schedule.point is not None
+    return methods[kind_of(schedule.point) or ""]
+
+
+def flags(words: Sequence[str]) -> str:
+    """Words as a shell takes them."""
+    return shlex.join(words)
+
+
+def json_line(value: Any) -> str:
+    """One line of JSON without anything that is not JSON."""
+    return json.dumps(value, allow_nan=False)
