@@ -15,10 +15,11 @@ from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.comparison import arm_sums, speed_by_prompt, speed_by_round
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.leads import Leads, find_leads
+from dspark_bench.metrics.log_ratio import SHARE
+from dspark_bench.metrics.strata import widening
+from dspark_bench.metrics.student import two_sided
 from dspark_bench.reading.points import Point
 from dspark_bench.reading.records import read_records
-
-_Z = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +108,35 @@ def measured_speedup(point: Point) -> Interval:
 
 
 def unpaired_ratio(first: Interval, second: Interval) -> Interval:
-    """first / second from their 95 % intervals, taken as independent and log-normal."""
+    """first / second from their 95 % intervals, taken as independent: Welch's t of the logarithm,
+    widened as `log_ratio` does.
+    """
     assert first.value is not None and second.value is not None
     value, n = first.value / second.value, min(first.n, second.n)
-    ours, theirs = _log_width(first), _log_width(second)
+    ours, theirs = _log_error(first), _log_error(second)
     if ours is None or theirs is None:
         return Interval(value, None, None, n)
-    spread = math.exp(_Z * math.hypot(ours, theirs))
-    return Interval(value, value / spread, value * spread, n)
+    reach = math.exp(_welch(ours, first.n - 1, theirs, second.n - 1) * widening(n))
+    return Interval(value, value / reach, value * reach, n)
 
 
-def _log_width(interval: Interval) -> float | None:
-    """Standard error of the logarithm."""
-    if not interval.low or not interval.high:
+def _log_error(interval: Interval) -> float | None:
+    """Standard error of the logarithm. Units count as equal in size: where they are not, fewer
+    degrees of freedom made the interval wider, and so makes this error larger than it is.
+    """
+    if not interval.low or not interval.high or interval.n < 2:
         return None
-    return math.log(interval.high / interval.low) / (2 * _Z)
+    quantile = two_sided(SHARE, interval.n - 1) * widening(interval.n)
+    return math.log(interval.high / interval.low) / 2 / quantile
+
+
+def _welch(ours: float, our_degrees: int, theirs: float, their_degrees: int) -> float:
+    """Half width of the difference's interval; degrees of freedom by Satterthwaite."""
+    square = ours**2 + theirs**2
+    if square == 0:
+        return 0.0
+    degrees = square**2 / (ours**4 / our_degrees + theirs**4 / their_degrees)
+    return two_sided(SHARE, degrees) * math.sqrt(square)
 
 
 def is_by_prompt(point: Point) -> bool:

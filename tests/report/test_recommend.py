@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from dspark_bench import cli
 from dspark_bench.core.errors import ResultsError
@@ -79,13 +80,38 @@ def test_each_load_and_workload_has_its_own_winner(tmp_path: Path) -> None:
     assert "only one configuration" in found[0].notes[-1]
 
 
-def test_intervals_decide_what_is_clear() -> None:
+def test_unpaired_speeds_are_compared_by_welchs_t() -> None:
+    """Against scipy: errors out of the two intervals, Satterthwaite's degrees of their sum."""
     ratio = unpaired_ratio(Interval(2.0, 1.9, 2.1, 24), Interval(1.6, 1.5, 1.7, 10))
-    width = math.hypot(math.log(2.1 / 1.9) / 2, math.log(1.7 / 1.5) / 2)
+    ours = math.log(2.1 / 1.9) / 2 / (stats.t.ppf(0.975, 23) * (1 + 1 / 24))
+    theirs = math.log(1.7 / 1.5) / 2 / (stats.t.ppf(0.975, 9) * (1 + 1 / 10))
+    square = ours**2 + theirs**2
+    degrees = square**2 / (ours**4 / 23 + theirs**4 / 9)
+    width = math.sqrt(square) * stats.t.ppf(0.975, degrees) * (1 + 1 / 10)
     assert (ratio.value, ratio.n) == (1.25, 10)
     assert ratio.low == pytest.approx(1.25 * math.exp(-width))
     assert ratio.high == pytest.approx(1.25 * math.exp(width))
-    assert unpaired_ratio(Interval(2.0, None, None, 1), Interval(1.0, 0.9, 1.1, 9)).low is None
+
+
+def test_an_unpaired_ratio_needs_two_intervals_and_few_units_widen_it() -> None:
+    known = Interval(1.0, 0.9, 1.1, 9)
+    for lacking in (Interval(2.0, None, None, 9), Interval(2.0, 1.9, 2.1, 1)):
+        assert unpaired_ratio(lacking, known).low is None
+        assert unpaired_ratio(known, lacking).high is None
+    # the same errors over 3 units each: Welch's degrees are 4, Student's t 2.776 and not 1.96
+    three = Interval(1.0, 1 / 1.2, 1.2, 3)
+    low = unpaired_ratio(three, three).low
+    assert low is not None
+    error = math.log(1.2) / (4.302653 * 4 / 3)
+    assert -math.log(low) == pytest.approx(2.776445 * 4 / 3 * math.sqrt(2) * error, rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [5, 6])
+def test_six_units_are_enough_here_as_everywhere(tmp_path: Path, n: int) -> None:
+    (found,) = recommend(gather(write_sweep(tmp_path / "s", [cells("a")], n=n)))
+    too_few = [note for note in found.notes if "too little data" in note]
+    assert len(too_few) == (n < 6)
+    assert all("rests on 5 prompts; num_requests=6 or more" in note for note in too_few)
 
 
 def test_prompts_are_paired_where_times_were_kept(tmp_path: Path) -> None:
