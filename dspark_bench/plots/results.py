@@ -14,7 +14,6 @@ from dspark_bench.core.errors import ResultsError
 from dspark_bench.plots.columns import point_columns
 from dspark_bench.reading.gather import read_sweeps
 from dspark_bench.reading.points import Gathered, Point
-from dspark_bench.reading.rows import FAILED, STALE, TIMING_INVALID, UNREADABLE
 
 MOST_REASONS = 3
 
@@ -59,7 +58,7 @@ def load_results(path: Path | Sequence[Path], here: str | None = None) -> Result
     is usable.
     """
     gathered = read_sweeps(path, here)
-    usable = [point for point in gathered.points if _obstacle(point) is None]
+    usable = [point for point in gathered.points if point.obstacle is None]
     skipped = _skipped(gathered)
     if not usable:
         where = ", ".join(map(str, gathered.paths))
@@ -87,22 +86,11 @@ def _machine(point: Point) -> str:
     return "this machine" if point.origin.is_here else point.origin.machine
 
 
-def _obstacle(point: Point) -> str | None:
-    """Why a point cannot be used."""
-    if point.status == TIMING_INVALID:
-        return "timing invalid: another run shared the machine"
-    if point.status == STALE:
-        return "status stale: from other code or another machine than the sweep's last run"
-    if point.status in (FAILED, UNREADABLE):
-        return f"status {point.status}: {point.message}"
-    return None
-
-
 def _skipped(gathered: Gathered) -> list[SkippedPoint]:
     found = [
         SkippedPoint(point.sweep, point.point_id, reason)
         for point in gathered.points
-        if (reason := _obstacle(point)) is not None
+        if (reason := point.obstacle) is not None
     ]
     for sweep in gathered.sweeps:
         num_pending, total = len(sweep.pending), len(sweep.points) + len(sweep.pending)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dspark_bench.reading.origin import Origin
 from dspark_bench.reading.rows import (
@@ -15,6 +15,12 @@ from dspark_bench.reading.rows import (
     Row,
     cell_text,
 )
+
+STALE_REASON: Final = (
+    "stale: measured by other code or on another machine than the sweep's last run; --fresh "
+    "measures it again"
+)
+INVALID_REASON: Final = "timing_invalid: another timed run shared the machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,17 @@ class Point:
     def is_measured(self) -> bool:
         """Whether the point has figures at all."""
         return self.status in (FINISHED, STALE, TIMING_INVALID)
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why no figure, ranking or comparison draws on the point; None where they do.
+
+        One rule for all readers: tables show such a point with its state, and nothing else does.
+        """
+        if self.status == FINISHED:
+            return None
+        known = {STALE: STALE_REASON, TIMING_INVALID: INVALID_REASON}
+        return known.get(self.status) or f"status {self.status}: {self.message}"
 
     def text(self, column: str) -> str:
         """A cell of the row as summary.csv has it; empty where there is none."""

@@ -66,7 +66,7 @@ def with_regret(rows: Sequence[Row], swept_keys: Sequence[str]) -> list[Row]:
     """Rows with `scheduler_regret`: the share of the oracle's throughput that a scheduler misses.
 
     Only where the folder holds a point that differs from the row in its scheduler alone and has
-    `scheduler=oracle`.
+    `scheduler=oracle`, both finished: stale or spoilt times are compared with none.
     """
     keys = [key for key in (*_SAME, *swept_keys) if not key.startswith(("scheduler", "cost"))]
 
@@ -87,9 +87,10 @@ def with_regret(rows: Sequence[Row], swept_keys: Sequence[str]) -> list[Row]:
 
 
 def _throughput(row: Row) -> float:
-    """0 where it is not known."""
+    """0 where it is not known, or not to be compared."""
     value = row.get("throughput_tok_s")
-    return float(value) if isinstance(value, int | float) else 0.0
+    is_sound = row.get("status", FINISHED) == FINISHED
+    return float(value) if is_sound and isinstance(value, int | float) else 0.0
 
 
 def cell_text(value: Any) -> str:

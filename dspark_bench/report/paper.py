@@ -76,7 +76,7 @@ def paper_numbers() -> dict[str, Any]:
 
 def paper_rows(gathered: Gathered, numbers: dict[str, Any]) -> list[Row]:
     """Every row that both sides have, in the paper's order."""
-    points = PaperPoints([point for point in gathered.points if point.is_measured])
+    points = PaperPoints([point for point in gathered.points if point.obstacle is None])
     return [
         *_table1(points, numbers),
         *_positions(points, numbers),

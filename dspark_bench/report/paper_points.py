@@ -9,7 +9,6 @@ from dspark_bench.metrics.comparison import accepted_by_prompt, accepted_length_
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.reading.points import Point
 from dspark_bench.reading.records import read_records
-from dspark_bench.reading.rows import FINISHED
 
 DOMAINS = ("math", "code", "prose")
 
@@ -19,7 +18,7 @@ class PaperPoints:
 
     def __init__(self, points: Sequence[Point]) -> None:
         kept = [p for p in points if p.number("temperature") == 1 and not _is_simulated(p)]
-        self._points = sorted(kept, key=lambda p: (p.status != FINISHED, -_num_prompts(p)))
+        self._points = sorted(kept, key=lambda p: -_num_prompts(p))
 
     def find(self, drafter: str, domain: str, gamma: int) -> Point | None:
         """A closed loop of one request under `fixed`; None if none was measured."""

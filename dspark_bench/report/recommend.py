@@ -1,7 +1,8 @@
 """The fastest measured configuration of every setting, how sure that is, and what would change it.
 
 Nothing is extrapolated: only measured points are ranked, by their measured S. Left out of the
-ranking, by name: points whose timing is invalid, and those whose output is not the target's.
+ranking, by name: points that are stale or whose timing is invalid (`Point.obstacle`), and those
+whose output is not the target's.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,6 @@ from dspark_bench.metrics.log_ratio import MIN_UNITS
 from dspark_bench.metrics.noise_floor import within_floor
 from dspark_bench.reading.origin import Origin
 from dspark_bench.reading.points import Gathered, Point
-from dspark_bench.reading.rows import STALE, TIMING_INVALID, UNREADABLE
 from dspark_bench.report.changes import Change, changes_to_reach
 from dspark_bench.report.ratios import SpeedRecords, is_by_prompt, measured_speedup
 from dspark_bench.report.settings import (
@@ -165,10 +165,8 @@ def _obstacle(point: Point) -> str | None:
     """Why a point cannot be ranked."""
     if not point.is_measured:
         return point.status
-    if point.status == UNREADABLE:
-        return "its metrics.json cannot be read"
-    if point.status == TIMING_INVALID:
-        return "timing_invalid: another timed run shared the machine"
+    if point.obstacle is not None:
+        return point.obstacle
     if point.text("drafter") == NO_DRAFTER:
         return "drafter=none: two baselines, which show the noise"
     is_simulated = (
@@ -235,7 +233,7 @@ def _one_per_configuration(points: Sequence[Point]) -> tuple[list[Point], list[s
     for same in groups.values():
         # an exhibit may hold a copy of another one's point
         same = list({point.measurement: point for point in same}.values())
-        same.sort(key=lambda p: (p.status == STALE, -(p.num_units("speedup") or 0), p.sweep))
+        same.sort(key=lambda p: (-(p.num_units("speedup") or 0), p.sweep))
         kept.append(same[0])
         if len(same) > 1:
             label = configuration_label(configuration_of(same[0]), ())
@@ -265,12 +263,6 @@ def _doubts(found: Recommendation, points: Sequence[Point]) -> list[str]:
     revisions = {str(point.environment.get("code_hash")) for point in points}
     if len(revisions) > 1:
         notes.append(f"its points come from {len(revisions)} revisions of the code")
-    num_stale = sum(point.status == STALE for point in points)
-    if num_stale:
-        notes.append(
-            f"{num_stale} of its {len(points)} points were stale (other code or another machine) "
-            "when the table was written"
-        )
     if any(point.keys.get("acceptance") == "forced" for point in points):
         notes.append("acceptance is simulated (acceptance=forced)")
     return notes

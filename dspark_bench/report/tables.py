@@ -103,7 +103,7 @@ def _domain_row(point: Point, name: str) -> tuple[Cell, ...]:
         text = format(value, form) if is_number else "-"
         column = f"domains.{name}.{path}"
         cells.append(Cell(text, place(point), column, str(value)) if is_number else Cell("-"))
-    return (*cells, Cell(str(figures.get("speedup_interval_basis", "-"))), Cell(point.point_id))
+    return (*cells, Cell(str(figures.get("speedup_interval_basis", "-"))), Cell(_marked(point)))
 
 
 def failed_table(gathered: Gathered) -> Table | None:
@@ -136,7 +136,7 @@ def point_table(
         cells += [figure_cell(point, column, form) for _, column, form in shown]
         cells += [Cell(say(point)) for _, say in words]
         cells += [Cell(_lossless(point)), Cell(point.status)] if has_status else []
-        rows.append((*cells, Cell(point.point_id)))
+        rows.append((*cells, Cell(point.point_id if has_status else _marked(point))))
     heads = (*names, *(head for head, _, _ in shown), *(head for head, _ in words), *marks)
     return Table(caption, heads, tuple(rows), num_heads=len(names))
 
@@ -149,6 +149,11 @@ def figure_cell(point: Point, column: str, form: str) -> Cell:
     except ValueError:
         return Cell("-")
     return Cell(text, place(point), column, value)
+
+
+def _marked(point: Point) -> str:
+    """Its id, with its state where that is not finished."""
+    return point.point_id if point.obstacle is None else f"{point.point_id} ({point.status})"
 
 
 def place(point: Point) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dspark_bench.metrics.acceptance import FOREIGN, is_foreign
 from dspark_bench.metrics.log_ratio import MIN_UNITS
 from dspark_bench.metrics.noise_floor import within_floor
-from dspark_bench.reading.points import Gathered, Point
+from dspark_bench.reading.points import INVALID_REASON, STALE_REASON, Gathered, Point
 from dspark_bench.reading.rows import FAILED, STALE, TIMING_INVALID
 from dspark_bench.report.noise import noisy_lines
 from dspark_bench.report.ratios import measured_speedup
@@ -42,8 +42,8 @@ def looks_foreign(point: Point) -> bool:
 def _states(gathered: Gathered) -> list[str]:
     meanings = {
         FAILED: "failed; the reasons are in the section on failed points",
-        TIMING_INVALID: "timing_invalid: another timed run shared the machine; not ranked",
-        STALE: "stale: from other code or another machine than the sweep's last run",
+        TIMING_INVALID: f"{INVALID_REASON}; neither ranked nor drawn",
+        STALE: f"{STALE_REASON}; neither ranked nor drawn",
     }
     found = []
     for status, meaning in meanings.items():

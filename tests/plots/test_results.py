@@ -42,8 +42,11 @@ def test_broken_points_are_skipped_and_named(tmp_path: Path) -> None:
     assert list(results.rows["point_id"]) == ["good"]
     reasons = {point.point_id: point.reason for point in results.skipped}
     assert reasons["failed"] == "status failed: no such file"
-    assert reasons["stale"].startswith("status stale")
-    assert reasons["shared"].startswith("timing invalid")
+    assert (
+        reasons["stale"].startswith("stale: measured by other code")
+        and "--fresh" in reasons["stale"]
+    )
+    assert reasons["shared"].startswith("timing_invalid: another timed run")
     assert "metrics.json" in reasons["lost"]
     assert "metrics.json" in reasons["torn"]
 

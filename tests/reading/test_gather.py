@@ -78,6 +78,8 @@ def test_states_come_from_the_points_own_files(tmp_path: Path) -> None:
         "f": "stale",
     }
     assert gathered.sweeps[0].pending == ("g",)
+    usable = [point.point_id for point in gathered.points if point.obstacle is None]
+    assert usable == ["a"]
     failed = next(point for point in gathered.points if point.point_id == "d")
     assert failed.message == "cannot <draft>" and not failed.is_measured
     assert any("e: metrics.json is damaged: counts is no object" in p for p in gathered.problems)

@@ -70,6 +70,20 @@ def test_a_verdict_reached_since_then_is_named(
     assert (row["lossless"], row["lossless_evidence"]) == (lossless, evidence)
 
 
+@pytest.mark.parametrize("status", ["stale", "timing_invalid"])
+def test_regret_compares_finished_points_alone(status: str) -> None:
+    def regrets(oracle: str, other: str) -> list[object]:
+        rows = [
+            {"scheduler": "oracle", "throughput_tok_s": 100.0, "status": oracle},
+            {"scheduler": "fixed", "throughput_tok_s": 80.0, "status": other},
+        ]
+        return [row.get("scheduler_regret") for row in with_regret(rows, [])]
+
+    assert regrets("finished", "finished") == [0.0, pytest.approx(0.2)]
+    assert regrets(status, "finished") == [None, None]
+    assert regrets("finished", status) == [0.0, None]
+
+
 def test_regret_compares_with_the_oracle_of_the_same_place_alone() -> None:
     def row(scheduler: str, tok_s: float, **place: object) -> dict[str, object]:
         return {"drafter": "semi_ar", "gamma": 4, "concurrency": 1, "rate": None} | place | {

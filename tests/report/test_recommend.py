@@ -11,9 +11,11 @@ from scipy import stats
 from dspark_bench import cli
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.intervals import Interval
+from dspark_bench.plots.results import load_results
 from dspark_bench.reading.gather import gather
 from dspark_bench.report.ratios import unpaired_ratio
 from dspark_bench.report.recommend import left_out, recommend
+from dspark_bench.report.tables import gap_tables
 from dspark_bench.report.warnings import find_warnings
 from dspark_bench.report.wording import headline, lines
 from tests.report.folders import cells, write_sweep, write_times
@@ -218,11 +220,41 @@ def test_copies_and_what_fixed_does_not_read_are_no_further_measurements(tmp_pat
     assert any("was measured 2 times (S 1.30, 1.25)" in note for note in found.notes)
 
 
-def test_thin_and_stale_data_is_said(tmp_path: Path) -> None:
-    rows = [cells("a", concurrency=8, status="stale")]
+def test_thin_data_is_said(tmp_path: Path) -> None:
+    rows = [cells("a", concurrency=8)]
     (found,) = recommend(gather(write_sweep(tmp_path / "s", rows, n=3)))
     assert "rests on 3 A-B blocks; measure.repeats=6" in found.notes[0]
-    assert any("1 of its 1 points were stale" in note for note in found.notes)
+
+
+def test_a_stale_point_is_neither_ranked_nor_drawn_and_is_named(tmp_path: Path) -> None:
+    """The fastest and best supported one of its configuration, were it of this code."""
+    rows = [
+        cells("a"),
+        _faster("b", 2.0, status="stale"),
+        _faster("c", 1.5, gamma=7, status="stale"),
+    ]
+    folder = write_sweep(tmp_path / "s", rows)
+    gathered = gather(folder)
+    (found,) = recommend(gathered)
+    assert (found.winner.point.point_id, found.challengers) == ("a", ())
+    assert not any("measured 2 times" in note for note in found.notes)
+    named = {point.point_id: reason for point, reason in left_out(gathered)}
+    drawn = load_results(folder)
+    assert drawn.rows["point_id"].tolist() == ["a"]
+    assert named == {item.point_id: item.reason for item in drawn.skipped} != {}
+    assert all(reason.startswith("stale: ") and "--fresh" in reason for reason in named.values())
+    assert any(line.startswith("2 of 3 points: stale: ") for line in find_warnings(gathered))
+    (table,) = gap_tables(gathered)
+    assert sorted(row[-1].text for row in table.rows) == ["a", "b (stale)", "c (stale)"]
+
+
+def test_only_stale_points_are_no_answer_and_it_is_said_what_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_sweep(tmp_path / "s", [cells("a", status="stale")])
+    for command in ("recommend", "plot"):
+        assert cli.execute([command, str(folder)]) == 2
+        assert "--fresh measures it again" in capsys.readouterr().err
 
 
 def test_slower_than_the_baseline_is_said(tmp_path: Path) -> None:
