@@ -21,6 +21,7 @@ def tiny_overrides(zoo: TinyZoo, folder: Path, *more: str) -> list[str]:
         "name=tiny",
         "num_requests=2",
         "max_new_tokens=8",
+        "measure.precision=null",
         "measure.repeats=1",
         "measure.warmup_requests=1",
         "measure.calibration_requests=2",

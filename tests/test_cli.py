@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from dspark_bench import cli
-from dspark_bench.commands import point_task as task_module
+from dspark_bench.commands import block_task as task_module
 from dspark_bench.commands import sweep as sweep_module
 from tests.plots.folders import assert_from_summary
 from tests.sweeps import read_summary, tiny_overrides
@@ -138,9 +138,9 @@ def test_exit_codes_of_interrupts_bugs_and_failed_points(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["run", *tiny_overrides(tiny_zoo, tmp_path)]
-    monkeypatch.setattr(task_module, "run_point", _raise(KeyboardInterrupt()))
+    monkeypatch.setattr(task_module, "run_block", _raise(KeyboardInterrupt()))
     assert cli.execute(arguments) == 130
-    monkeypatch.setattr(task_module, "run_point", _raise(RuntimeError("broken")))
+    monkeypatch.setattr(task_module, "run_block", _raise(RuntimeError("broken")))
     assert cli.execute(arguments) == 4
     assert "broken" in capsys.readouterr().err
     monkeypatch.setattr(sweep_module, "plan_sweep", _raise(RuntimeError("bug")))

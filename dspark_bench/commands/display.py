@@ -4,7 +4,7 @@ Nothing here runs by itself: a bar that refreshed in a thread would be measured 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,10 @@ from rich.text import Text
 
 from dspark_bench.commands.fitted_table import Column, fitted_table, key_column
 from dspark_bench.config.point_config import NO_DRAFTER
-from dspark_bench.measure.point import Watcher
+from dspark_bench.measure.standing import Standing
 from dspark_bench.measure.turns import TurnResult
 from dspark_bench.metrics.gap import GAP_TERMS
+from dspark_bench.metrics.precision import half_width
 from dspark_bench.reading.rows import FINISHED, Row
 
 _REFRESH_S = 0.5
@@ -51,6 +52,8 @@ class SweepDisplay:
         self._num_done = 0
         self._label = ""
         self._turns = (0, 0)
+        self._num_arms = 1
+        self._standing: tuple[str, ...] = ()
         self._started_s = time.monotonic()
         self._point_s = self._drawn_s = self._started_s
         self._said: set[str] = set()
@@ -63,27 +66,44 @@ class SweepDisplay:
         """A launcher's other process shows nothing."""
         return silent_display, ()
 
-    def begin(self, label: str) -> Watcher:
-        """A point begins; the watcher is what it reports to."""
-        self._label = label
-        self._turns = (0, 0)
+    def begin(self, labels: Sequence[str]) -> None:
+        """A block begins, with points of these labels."""
+        first = labels[0]
+        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        self._label, self._num_arms = f"{first}{more}", len(labels)
+        self._turns, self._standing = (0, 0), ()
         self._point_s = time.monotonic()
         self._draw(is_forced=True)
-        return Watcher(self._plan, self._turn, self._say)
 
-    def end(self, outcome: str, warnings: Sequence[str] = (), doubts: Sequence[str] = ()) -> None:
-        """The point has ended. warnings: what made the machine too noisy, a line each; doubts: what
+    def end(
+        self,
+        label: str,
+        outcome: str,
+        warnings: Sequence[str] = (),
+        doubts: Sequence[str] = (),
+    ) -> None:
+        """A point has ended. warnings: what made the machine too noisy, a line each; doubts: what
         else makes the figures doubtful.
         """
         self._num_done += 1
-        took_s = time.monotonic() - self._point_s
-        self._turns = (0, 0)
-        line = f"[{self._num_done}/{self._num_points}] {self._label}: {outcome} ({took_s:.0f} s)"
+        self._num_arms = max(0, self._num_arms - 1)
+        now_s = time.monotonic()
+        took_s, self._point_s = now_s - self._point_s, now_s
+        line = f"[{self._num_done}/{self._num_points}] {label}: {outcome} ({took_s:.0f} s)"
         self._console.print(Text(line))
         for warning in warnings:
             self._console.print(Text(f"  noisy machine: {warning}"))
         for doubt in doubts:
             self._console.print(Text(f"  warning: {doubt}"))
+
+    def stand(self, standing: Standing, labels: Mapping[str, str], is_look: bool) -> None:
+        """A round is whole. Without a terminal, a line where it may be the last."""
+        self._standing = tuple(standing_lines(standing, labels))
+        if self._live is None and is_look and self._standing:
+            unit = "prompts" if standing.is_by_prompt else "rounds"
+            line = f"after {standing.num_units} {unit}: {'; '.join(self._standing)}"
+            self._console.print(Text(line), soft_wrap=True)
+        self._draw(is_forced=True)
 
     def close(self) -> None:
         """Remove the live line."""
@@ -91,18 +111,20 @@ class SweepDisplay:
             self._live.stop()
             self._live = None
 
-    def _say(self, notes: Sequence[str]) -> None:
+    def say(self, notes: Sequence[str]) -> None:
         """Each note once a sweep, however many points it holds for."""
         for note in notes:
             if note not in self._said:
                 self._said.add(note)
                 self._console.print(Text(f"note: {note}"), soft_wrap=True)
 
-    def _plan(self, num_turns: int) -> None:
+    def plan(self, num_turns: int) -> None:
+        """So many turns will be taken by all arms of the block together."""
         self._turns = (0, num_turns)
         self._draw(is_forced=True)
 
-    def _turn(self, result: TurnResult) -> None:
+    def turn(self, result: TurnResult) -> None:
+        """A turn has been taken."""
         self._turns = (self._turns[0] + 1, self._turns[1])
         self._draw(is_forced=False)
 
@@ -116,15 +138,28 @@ class SweepDisplay:
         bar = "█" * round(share * _BAR) + "░" * (_BAR - round(share * _BAR))
         stage = f"{bar} {share:4.0%}" if planned else "loading and profiling"
         place = f"[{self._num_done + 1}/{self._num_points}]"
-        self._live.update(Text(f"{place} {self._label}  {stage}  {self._eta(share)}"), refresh=True)
+        line = f"{place} {self._label}  {stage}  {self._eta(share)}"
+        shown = "\n  ".join([line, *self._standing])
+        self._live.update(Text(shown), refresh=True)
 
     def _eta(self, share: float) -> str:
-        progress = self._num_done + share
+        progress = self._num_done + share * self._num_arms
         if progress < 0.05:
             return ""
         elapsed_s = time.monotonic() - self._started_s
         left_s = elapsed_s * (self._num_points - progress) / progress
         return f"about {left_s:.0f} s left"
+
+
+def standing_lines(standing: Standing, labels: Mapping[str, str]) -> list[str]:
+    """S of every arm so far, such as `semi_ar gamma=4 mixed S 1.52 ±4.9 %`."""
+    lines = []
+    for key, interval in standing.speedups.items():
+        width = half_width(interval)
+        reach = "" if width is None else f" ±{width:.1%}"
+        value = "not known" if interval.value is None else f"{interval.value:.2f}"
+        lines.append(f"{labels.get(key, key)} S {value}{reach}")
+    return lines
 
 
 def silent_display() -> SweepDisplay:

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from dspark_bench.commands.estimate import Estimate, estimate, measured_points
-from dspark_bench.commands.point_task import PlannedPoint
 from dspark_bench.commands.sweep import PlannedSweep, SweepRequest, plan_request
 from dspark_bench.config.expand import distinct_settings
 from dspark_bench.machine.environment import Environment, read_environment
+from dspark_bench.measure.block_plan import PlannedPoint
 from dspark_bench.measure.identity import HashCache
 from dspark_bench.store.point_store import PointStore
 

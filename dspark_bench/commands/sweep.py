@@ -1,7 +1,8 @@
 """A sweep from its command line to its tables.
 
 Everything that a user can get wrong is found before anything runs. The points then go through
-Hydra's own multirun, so that its launchers work, each as a task that never raises.
+Hydra's own multirun, so that its launchers work, in blocks that share a baseline, each as a task
+that never raises.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from dspark_bench.commands.block_task import BLOCK_KEY, BlockTask
 from dspark_bench.commands.display import (
     SweepDisplay,
     divergence_lines,
@@ -25,7 +27,7 @@ from dspark_bench.commands.foreign_lines import foreign_lines
 from dspark_bench.commands.interrupts import Interrupts
 from dspark_bench.commands.launch import launch, remove_job_folders
 from dspark_bench.commands.noise_lines import noise_lines
-from dspark_bench.commands.point_task import PlannedPoint, PointTask
+from dspark_bench.commands.precision_lines import precision_lines
 from dspark_bench.config.compose import Composed, hydra_session, search_path_override
 from dspark_bench.config.compose_many import compose_points
 from dspark_bench.config.expand import distinct_settings, expand
@@ -40,6 +42,7 @@ from dspark_bench.core.errors import (
     UsageError,
 )
 from dspark_bench.machine.environment import Environment, read_environment
+from dspark_bench.measure.block_plan import PlannedPoint, plan_blocks
 from dspark_bench.measure.build import try_light_parts
 from dspark_bench.measure.foreseen import check_measurable
 from dspark_bench.measure.identity import HashCache, identify
@@ -47,6 +50,7 @@ from dspark_bench.reading.rows import FAILED, STALE, TIMING_INVALID, Row
 from dspark_bench.store.failures import reason_of
 from dspark_bench.store.folder_lock import folder_lock
 from dspark_bench.store.point_store import ERROR_FILE, POINTS, PointStore, StoredPoint
+from dspark_bench.store.round_store import forget_others
 from dspark_bench.store.tables import SweepPlan, read_plan, table_rows, write_tables
 
 _MANY = 20
@@ -116,15 +120,18 @@ def run_planned(
             num_kept = _prepare(sweep, wanted)
             notes = _damage(folder, wanted)
             environment = environment or read_environment()
+            blocks = plan_blocks(_unfinished(sweep))
+            kept = () if sweep.request.is_fresh else [block.block_id for block in blocks]
+            forget_others(folder, kept, environment)
             write_tables(folder, plan, environment)
         for line in notes:
             console.print(line, soft_wrap=True)
         display = SweepDisplay(console, len(wanted) - num_kept)
-        task = PointTask(plan.name, display, environment, plan.swept_keys, interrupts)
+        task = BlockTask(blocks, display, environment, plan.swept_keys, interrupts)
         lost = None
         try:
-            if num_kept < len(wanted):
-                lost = launch(task, [*sweep.overrides, *_place(sweep)])
+            if blocks:
+                lost = launch(task, [*_jobs(sweep, len(blocks)), *_place(sweep)])
         finally:
             with interrupts.held():
                 display.close()
@@ -134,6 +141,18 @@ def run_planned(
     if unwritten is not None:
         raise ResultsError(f"cannot write the tables of {folder}: {unwritten}")
     return rows
+
+
+def _unfinished(sweep: PlannedSweep) -> list[PlannedPoint]:
+    """Points that are still to be measured: those of a block that is half done make another."""
+    store = PointStore(sweep.folder)
+    return [point for point in sweep.points if not store.is_finished(point.point_id)]
+
+
+def _jobs(sweep: PlannedSweep, num_blocks: int) -> list[str]:
+    """One job per block; of the command line, only what is Hydra's own concerns the launcher."""
+    hydras = [o for o in sweep.overrides if o.lstrip("+~").startswith("hydra")]
+    return [*hydras, f"+{BLOCK_KEY}={','.join(map(str, range(num_blocks)))}"]
 
 
 def _place(sweep: PlannedSweep) -> list[str]:
@@ -282,7 +301,8 @@ def _report(
     def label_of(row: Row) -> str:
         return row_label(row, plan.swept_keys)
 
-    for line in (*foreign_lines(mine, label_of), *noise_lines(mine, label_of)):
+    lines = (*precision_lines(mine), *foreign_lines(mine, label_of), *noise_lines(mine, label_of))
+    for line in lines:
         console.print(line, soft_wrap=True)
     num_noisy = sum(row.get("is_noisy") is True for row in mine)
     if num_noisy:

@@ -13,6 +13,7 @@ from dspark_bench.config.schema import (
     TargetSettings,
     TrainSettings,
 )
+from dspark_bench.config.sizes import default_num_requests
 from dspark_bench.config.wording import did_you_mean
 from dspark_bench.core.errors import CheckpointError, UsageError
 from dspark_bench.core.types import RunLimits, SamplingParams
@@ -83,6 +84,11 @@ class PointConfig:
         return RunLimits(self.measure.max_turn_s, self.measure.max_waiting)
 
     @property
+    def has_default_size(self) -> bool:
+        """Whether nobody said how many requests: then a workload that holds fewer is no mistake."""
+        return self.values["num_requests"] is None
+
+    @property
     def folder(self) -> Path:
         """The sweep's folder."""
         return self.results_dir / self.name
@@ -118,7 +124,7 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
         sampling=SamplingParams(values["temperature"], values["top_k"], values["top_p"]),
         seed=values["seed"],
         max_new_tokens=values["max_new_tokens"],
-        num_requests=values["num_requests"],
+        num_requests=_num_requests(values, components["load"]),
         name=name,
         results_dir=Path(values["results_dir"]),
         target_dir=_target_dir(values["target"]["path"]),
@@ -129,6 +135,14 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
         values={key: value for key, value in values.items() if key != "train"},
         choices=composed.choices,
     )
+
+
+def _num_requests(values: Mapping[str, Any], load: Component) -> int:
+    asked = values["num_requests"]
+    if asked is not None:
+        return int(asked)
+    precision, concurrency = values["measure"]["precision"], load.arguments.get("concurrency")
+    return default_num_requests(precision, load.name, concurrency)
 
 
 def _check_keys(group: str, values: Mapping[str, Any], kind: type) -> None:

@@ -48,7 +48,10 @@ class EngineSettings:
 class MeasureSettings:
     """Group `measure`; counts, and the limits of a turn."""
 
+    precision: float | None = 0.05
+    max_rounds: int = 12
     repeats: int = 3
+    max_arms: int = 8
     warmup_requests: int = 2
     calibration_requests: int = 72
     calibration_concurrency: int = 24
@@ -88,7 +91,7 @@ class RootConfig:
     top_k: int = 0
     seed: int = 0
     max_new_tokens: int = 128
-    num_requests: int = 24
+    num_requests: int | None = None
     name: str | None = None
     results_dir: str = "results"
     target: TargetSettings = field(default_factory=TargetSettings)

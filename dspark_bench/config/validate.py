@@ -10,6 +10,7 @@ from typing import Any
 from dspark_bench.config.plugin_fit import find_class
 from dspark_bench.config.point_config import PLUGIN_GROUPS, Component, PointConfig
 from dspark_bench.config.schema import GROUPS
+from dspark_bench.config.sizes import FEWEST_ROUNDS
 from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
 from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.config import read_model_config
@@ -23,7 +24,14 @@ from dspark_bench.models.draft_config import (
 from dspark_bench.models.expected_tensors import check_headers, drafter_tensors, target_tensors
 
 _MAX_NAME_BYTES = 200
+_FINEST = 0.001
+_MAX_ARMS = 64
 _MAX_REPEATS = 10_000
+_AT_MOST = {
+    "measure.repeats": _MAX_REPEATS,
+    "measure.max_rounds": _MAX_REPEATS,
+    "measure.max_arms": _MAX_ARMS,
+}
 _MIN_TEMPERATURE = 0.001
 _MIN_TOP_P = 0.000_1
 """Far below what samples otherwise than greedily; below the next, single precision ends."""
@@ -101,6 +109,7 @@ def check_writable(folder: Path) -> None:
 
 def _check_numbers(point: PointConfig) -> None:
     values = {**point.values, **{f"measure.{k}": v for k, v in point.values["measure"].items()}}
+    values["num_requests"] = point.num_requests
     at_least = {
         "gamma": 1,
         "seed": 0,
@@ -108,6 +117,8 @@ def _check_numbers(point: PointConfig) -> None:
         "max_new_tokens": 1,
         "num_requests": 1,
         "measure.repeats": 1,
+        "measure.max_arms": 1,
+        "measure.max_rounds": 1,
         "measure.warmup_requests": 0,
         "measure.calibration_requests": 0,
         "measure.calibration_concurrency": 1,
@@ -117,10 +128,9 @@ def _check_numbers(point: PointConfig) -> None:
         if values[key] < minimum:
             hint = _AT_LEAST_HINTS.get(key, "")
             raise UsageError(f"{key} is {values[key]}; valid: {minimum} or more{hint}")
-    if values["measure.repeats"] > _MAX_REPEATS:
-        raise UsageError(
-            f"measure.repeats is {values['measure.repeats']}; valid: 1 to {_MAX_REPEATS}"
-        )
+    for key, most in _AT_MOST.items():
+        if values[key] > most:
+            raise UsageError(f"{key} is {values[key]}; valid: 1 to {most}")
     sampling = point.sampling
     is_known = math.isfinite(sampling.temperature)
     if not (is_known and (sampling.temperature == 0 or sampling.temperature >= _MIN_TEMPERATURE)):
@@ -139,12 +149,29 @@ def _check_bounds(point: PointConfig) -> None:
     limit = point.measure.time_limit_s
     if limit is not None and not (math.isfinite(limit) and limit > 0):
         raise UsageError(f"measure.time_limit_s is {limit}; valid: above 0 seconds, or null")
+    _check_precision(point)
     queue = point.measure.max_waiting
     if queue is not None and queue < 0:
         raise UsageError(f"measure.max_waiting is {queue}; valid: 0 or more, or null")
     for key, bound in (("ttft_s", point.slo.ttft_s), ("tpot_s", point.slo.tpot_s)):
         if bound is not None and not (math.isfinite(bound) and bound >= 0):
             raise UsageError(f"slo.{key} is {bound}; valid: 0 or more seconds, or null")
+
+
+def _check_precision(point: PointConfig) -> None:
+    precision, rounds = point.measure.precision, point.measure.max_rounds
+    if precision is None:
+        return
+    if not (math.isfinite(precision) and _FINEST <= precision <= 1):
+        raise UsageError(
+            f"measure.precision is {precision}; valid: {_FINEST} to 1 (0.05: S to 5 %), or null"
+        )
+    users = point.load.arguments.get("concurrency")
+    is_alone = point.load.name == "closed" and users == 1
+    least = 1 if is_alone else FEWEST_ROUNDS
+    if rounds < least:
+        where = "" if is_alone else ", since a round is one unit where requests share a batch"
+        raise UsageError(f"measure.max_rounds is {rounds}; valid: {least} or more{where}")
 
 
 def _check_engine(point: PointConfig) -> None:

@@ -33,14 +33,13 @@ from dspark_bench.evidence.bench_schedulers import (
     ratio,
     served,
     throughput,
-    turn_tokens,
 )
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.measure.build import ModelCache, build_point, choose_threads
 from dspark_bench.measure.build_scheduler import SchedulerParts, build_scheduler
 from dspark_bench.measure.calibration_file import find_calibration
 from dspark_bench.measure.cost_profiles import measure_surface_now
-from dspark_bench.measure.interleave import interleave
+from dspark_bench.measure.interleave import interleave, turn_tokens
 from dspark_bench.measure.turns import garbage_kept, repeat_seed
 
 STATES = ("quiet", "busy")
@@ -104,7 +103,9 @@ def measure(
             arms = dict(zip(ARMS, (learner, tables[state], unmoved), strict=True))
             runs = {arm: steps(engine, number) for arm, engine in arms.items()}
             with spinning(neighbours if state == "busy" else 0), garbage_kept():
-                results = interleave(runs, turn_tokens(concurrency))
+                results, errors = interleave(runs, turn_tokens(concurrency))
+            for error in errors.values():
+                raise error
             if number >= 0:
                 for arm, result in results.items():
                     found[state][arm].append(served(after(result, adapting), concurrency))

@@ -46,7 +46,12 @@ def main(
         overrides = (
             *(f"drafter={NO_DRAFTER},semi_ar", "gamma=4", f"load.concurrency={concurrency}"),
             *(f"num_requests={requests}", f"max_new_tokens={tokens}", f"results_dir={folder}"),
-            *(f"measure.repeats={repeats}", "measure.agreement_requests=0", "name=noise"),
+            *(
+                "measure.precision=null",
+                f"measure.repeats={repeats}",
+                "measure.agreement_requests=0",
+                "name=noise",
+            ),
             "measure.calibration_requests=0",
         )
         rows = run_sweep(SweepRequest(overrides), console)

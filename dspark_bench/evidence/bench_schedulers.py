@@ -40,7 +40,7 @@ from dspark_bench.measure.build import (
 from dspark_bench.measure.build_scheduler import SchedulerParts, build_scheduler
 from dspark_bench.measure.calibration_file import find_calibration
 from dspark_bench.measure.cost_profiles import measure_and_keep
-from dspark_bench.measure.interleave import interleave
+from dspark_bench.measure.interleave import interleave, turn_tokens
 from dspark_bench.measure.timing_lock import timing_lock
 from dspark_bench.measure.turns import garbage_kept, repeat_seed
 from dspark_bench.metrics.frontier import throughput_at
@@ -53,8 +53,6 @@ SCHEDULERS = ("hardware_aware",)
 NUM_RESAMPLES = 2000
 NEW_TOKENS = 96
 LEAST_ROUNDS = 3
-TURN_TOKENS, LEAST_TURN_TOKENS = 24, 96
-"""Tokens per request at once after which the next arm takes its turn: about a second of work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +108,6 @@ def num_rounds(size: int, at_one: int) -> int:
     return max(LEAST_ROUNDS, round(at_one / math.sqrt(size)))
 
 
-def turn_tokens(size: int) -> int:
-    """Tokens that an arm emits before the next one takes its turn, with `size` requests at once."""
-    return max(LEAST_TURN_TOKENS, TURN_TOKENS * size)
-
-
 def measure(
     overrides: Sequence[str], schedulers: Sequence[str], rounds: int
 ) -> Mapping[str, list[Served]]:
@@ -138,7 +131,9 @@ def measure(
                 for arm, engine in arms.items()
             }
             with garbage_kept():
-                results = interleave(runs, turn_tokens(size))
+                results, errors = interleave(runs, turn_tokens(size))
+            for error in errors.values():
+                raise error
             if number >= 0:
                 for arm, result in results.items():
                     found[arm].append(served(result, size))

@@ -58,7 +58,12 @@ class Part:
 
 def parts(num_requests: int) -> tuple[Part, ...]:
     """The sweeps whose points are kept, at the size asked for."""
-    many = (f"num_requests={num_requests}", "measure.repeats=1", "measure.agreement_requests=24")
+    many = (
+        f"num_requests={num_requests}",
+        "measure.precision=null",
+        "measure.repeats=1",
+        "measure.agreement_requests=24",
+    )
     everywhere = f"workload={','.join(DOMAINS)}"
     every_drafter = f"drafter={','.join(DRAFTERS)}"
     block_drafters = f"drafter={','.join(name for name in DRAFTERS if name != 'ar')}"
@@ -73,7 +78,12 @@ def grid_overrides(num_requests: int) -> tuple[str, ...]:
     return (
         *(f"drafter={','.join(DRAFTERS)}", f"workload={','.join(DOMAINS)}"),
         *(f"gamma={','.join(map(str, GAMMAS))}", "temperature=0,1"),
-        *(f"num_requests={num_requests}", "measure.repeats=1", "measure.calibration_requests=0"),
+        *(
+            f"num_requests={num_requests}",
+            "measure.precision=null",
+            "measure.repeats=1",
+            "measure.calibration_requests=0",
+        ),
     )
 
 

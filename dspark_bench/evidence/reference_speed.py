@@ -23,7 +23,12 @@ def speed_overrides(name: str, num_requests: int, folder: Path) -> tuple[str, ..
     domains, gammas = SWEEPS[name]
     return (
         *(f"drafter={','.join(COMPARED)}", f"workload={domains}", f"gamma={gammas}"),
-        *(f"num_requests={num_requests}", f"max_new_tokens={NEW_TOKENS}", "measure.repeats=1"),
+        *(
+            f"num_requests={num_requests}",
+            f"max_new_tokens={NEW_TOKENS}",
+            "measure.precision=null",
+            "measure.repeats=1",
+        ),
         *("measure.calibration_requests=0", "measure.agreement_requests=0"),
         *(f"name={name}", f"results_dir={folder}"),
     )

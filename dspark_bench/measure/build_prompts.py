@@ -33,11 +33,11 @@ def build_prompts(point: PointConfig, config: ModelConfig | None = None) -> Prom
     """Choose and tokenise the prompts. Cheap: reads no weights."""
     maker = _PromptMaker.of(point, config)
     workload = maker.workload
-    test = maker.fit(maker.test_source(), point.num_requests)
+    test = maker.fit_test()
     num_aside = min(point.measure.calibration_requests, workload.num_available("calibration"))
     aside = maker.fit(maker.source("calibration"), num_aside, is_all_needed=False)
     lengths: Lengths = build_component("lengths", point.lengths)
-    plan = lengths.plan(point.num_requests, point.max_new_tokens)
+    plan = lengths.plan(len(test.prompts), point.max_new_tokens)
     requests = _with_lengths(maker.requests.requests(test.prompts), plan)
     made = maker.requests.requests(aside.prompts, first_id=len(requests))
     calibration = _with_lengths(made, plan)
@@ -117,6 +117,14 @@ class _PromptMaker:
             return test.draw(num_test) + aside.draw(num - num_test)
 
         return Source(draw, test.available + aside.available, test.name)
+
+    def fit_test(self) -> Fitting:
+        """The run's prompts: as many as were asked for, or, where nobody asked, what there is."""
+        source, wanted = self.test_source(), self.point.num_requests
+        if self.point.has_default_size:
+            found = self.fit(source, min(wanted, source.available), is_all_needed=False)
+            return found if found.prompts else self.fit(source, 1)
+        return self.fit(source, wanted)
 
     def fit(self, source: Source, num_wanted: int, is_all_needed: bool = True) -> Fitting:
         """Prompts that the target has room for. is_all_needed: fewer are an error."""

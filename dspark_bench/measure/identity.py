@@ -16,7 +16,7 @@ from dspark_bench.workloads.requests import requests_hash
 
 SCHEMA_VERSION = 1
 _LEFT_OUT = ("name", "results_dir")
-_NO_RESULT = ("time_limit_s", "law_tokens")
+_NO_RESULT = ("time_limit_s", "law_tokens", "max_arms")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""The measurement protocol: baseline and speculation take turns in one process, A B B A.
+"""The measurement protocol: a baseline and the arms of a block take turns in one process.
 
-With one user a turn is one request, so that both arms meet the same state of the machine within a
-second; under any other load a turn is the whole request set.
+With one user a turn is one request, so that all arms meet the same state of the machine within
+seconds. In other closed loops a turn is a whole set, and the arms hand over after about a second of
+work. In open loops whole sets run one after the other, with the same arrivals for every arm.
 """
 
 import gc
@@ -9,29 +10,36 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import pandas as pd
 
-from dspark_bench.core.protocols import Load
 from dspark_bench.core.types import CycleRecord, Request, RequestRecord, RunResult
+from dspark_bench.measure.interleave import interleave
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE
 
-ARMS = (BASELINE, SPECULATIVE)
-WARMUP_REPEAT = -1
+ARMS: Final = (BASELINE, SPECULATIVE)
+"""The two arms that the records of one point know: the block's baseline and the point's own."""
+WARMUP_REPEAT: Final = -1
 
 
 class Runner(Protocol):
-    """One arm: an engine that keeps its cache and scheduler state across turns."""
+    """One arm: an engine that keeps its cache and scheduler state across turns, with its load."""
 
-    def run(self, requests: Sequence[Request], load: Load, seed: int) -> RunResult:
+    def run(self, requests: Sequence[Request], seed: int) -> RunResult:
         """Serve the requests and return their records."""
+        ...
+
+    def steps(self, requests: Sequence[Request], seed: int) -> Iterator[RunResult]:
+        """The same cycle by cycle, so that other arms may work in between."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One run of one arm. block: the A-B pair that it belongs to."""
+    """One run of one arm. repeat: the round; block: the set of turns over the same requests that it
+    belongs to, one of each arm; number: its place among all turns of the measurement.
+    """
 
     arm: str
     repeat: int
@@ -39,6 +47,7 @@ class Turn:
     requests: tuple[Request, ...]
     seed: int
     is_warmup: bool
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,58 +67,107 @@ def unwatched(turn: Turn) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def plan_turns(
-    requests: Sequence[Request], is_one_by_one: bool, num_repeats: int, seed: int
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who takes turns, and how. orders: rows of arms, the baseline among them; each set of turns
+    takes the next row; seeds: of each arm's noise.
+    """
+
+    orders: tuple[tuple[str, ...], ...]
+    seeds: Mapping[str, int]
+
+    def row(self, block: int) -> tuple[str, ...]:
+        """The arms in the order of one set of turns."""
+        return self.orders[block % len(self.orders)]
+
+
+def plan_round(
+    repeat: int, sets: Sequence[Sequence[Request]], order: Order, first_block: int
 ) -> list[Turn]:
-    """A B, B A, A B, ... over single requests (one user) or over whole request sets."""
-    sets = [(request,) for request in requests] if is_one_by_one else [tuple(requests)]
+    """Every arm once over every set of requests. first_block: number of the round's first set."""
     turns = []
-    for repeat in range(num_repeats):
-        for number, chosen in enumerate(sets):
-            block = repeat * len(sets) + number
-            order = ARMS if block % 2 == 0 else ARMS[::-1]
-            noise = repeat_seed(seed, repeat)
-            turns += [Turn(arm, repeat, block, chosen, noise, is_warmup=False) for arm in order]
+    for block, requests in enumerate(sets, first_block):
+        for place, arm in enumerate(row := order.row(block)):
+            noise = repeat_seed(order.seeds[arm], repeat)
+            number = block * len(row) + place
+            turns.append(Turn(arm, repeat, block, tuple(requests), noise, False, number))
     return turns
 
 
-def plan_warmup(requests: Sequence[Request], num_requests: int, seed: int) -> list[Turn]:
+def plan_warmup(requests: Sequence[Request], num_requests: int, order: Order) -> list[Turn]:
     """One turn per arm over the first requests; flagged, and left out of every metric."""
     chosen = tuple(requests[:num_requests])
     if not chosen:
         return []
-    noise = repeat_seed(seed, WARMUP_REPEAT)
-    return [Turn(arm, WARMUP_REPEAT, WARMUP_REPEAT, chosen, noise, is_warmup=True) for arm in ARMS]
+    return [
+        Turn(arm, WARMUP_REPEAT, WARMUP_REPEAT, chosen, repeat_seed(seed, WARMUP_REPEAT), True, -1)
+        for arm, seed in order.seeds.items()
+    ]
 
 
 def repeat_seed(seed: int, repeat: int) -> int:
-    """Noise seed of one repeat: both arms share it, no two repeats do."""
+    """Noise seed of one repeat: all arms share it, no two repeats do."""
     digest = hashlib.sha256(f"{seed}/{repeat}".encode()).digest()
     return int.from_bytes(digest[:7], "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What came of some turns: results in the order of their turns, and why arms fell out."""
+
+    done: tuple[TurnResult, ...]
+    errors: Mapping[str, Exception]
 
 
 def run_turns(
     turns: Sequence[Turn],
     arms: Mapping[str, Runner],
-    load: Load,
     on_turn: OnTurn,
     around: Around = unwatched,
-) -> list[TurnResult]:
+) -> Served:
     """Run turn after turn; `on_turn` is called between them, while nothing is timed.
 
-    around: entered right before each turn, left right after it.
+    An arm that raises takes no further turn, and the others go on. around: entered right before
+    each turn, left right after it.
     """
-    done = []
+    done: list[TurnResult] = []
+    errors: dict[str, Exception] = {}
     for turn in turns:
-        with around(turn), garbage_kept():
-            result = arms[turn.arm].run(turn.requests, load, turn.seed)
+        if turn.arm in errors:
+            continue
+        try:
+            with around(turn), garbage_kept():
+                result = arms[turn.arm].run(turn.requests, turn.seed)
+        except Exception as error:
+            errors[turn.arm] = error
+            continue
         done.append(TurnResult(turn, result))
         on_turn(done[-1])
-    return done
+    return Served(tuple(done), errors)
+
+
+def run_together(
+    turns: Sequence[Turn],
+    arms: Mapping[str, Runner],
+    turn_tokens: int,
+    orders: Sequence[Sequence[str]],
+    on_turn: OnTurn,
+    around: Around = unwatched,
+) -> Served:
+    """Run one turn of each arm side by side (`interleave`): they hand over every `turn_tokens`."""
+    by_arm = {turn.arm: turn for turn in turns}
+    runs = {arm: arms[arm].steps(turn.requests, turn.seed) for arm, turn in by_arm.items()}
+    kept = [[arm for arm in row if arm in by_arm] for row in orders]
+    with garbage_kept():
+        results, errors = interleave(runs, turn_tokens, kept, lambda arm: around(by_arm[arm]))
+    done = [TurnResult(by_arm[arm], result) for arm, result in results.items()]
+    for item in done:
+        on_turn(item)
+    return Served(tuple(done), errors)
 
 
 def cycle_frame(done: Sequence[TurnResult]) -> pd.DataFrame:
-    """`cycles.parquet`: every cycle record with its arm, repeat, block and warm-up flag."""
+    """`cycles.parquet`: every cycle record with its arm, repeat, block, warm-up flag and turn."""
     names = [field.name for field in fields(CycleRecord)]
     return pd.DataFrame(
         [_row(record, names, item.turn) for item in done for record in item.result.cycles]
@@ -117,7 +175,7 @@ def cycle_frame(done: Sequence[TurnResult]) -> pd.DataFrame:
 
 
 def request_frame(done: Sequence[TurnResult]) -> pd.DataFrame:
-    """`requests.parquet`: every request record with its arm, repeat, block and warm-up flag.
+    """`requests.parquet`: every request record with its arm, repeat, block, warm-up flag and turn.
 
     prompt_hash: 16 hex digits over the prompt's tokens.
     """
@@ -142,6 +200,7 @@ def _row(record: CycleRecord | RequestRecord, names: Sequence[str], turn: Turn) 
         "repeat": turn.repeat,
         "block": turn.block,
         "is_warmup": turn.is_warmup,
+        "turn": turn.number,
     }
     for name in names:
         value = getattr(record, name)

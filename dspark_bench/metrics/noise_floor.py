@@ -16,6 +16,8 @@ from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.log_ratio import MIN_UNITS, log_ratio_interval
 from dspark_bench.metrics.sums import FloatArray, Pooling, steady_cycles
 
+_NEW_PROMPTS = "pairs of neighbouring prompts of one domain"
+
 
 @dataclass(frozen=True, slots=True)
 class NoiseFloor:
@@ -64,18 +66,23 @@ class NoiseFloor:
 def noise_floor(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling) -> NoiseFloor:
     """The A/A pair of a point's measured baseline turns, on the basis of its S.
 
-    One request per turn: a pair is two neighbouring prompts over two repeats, each prompt once on
-    either side, so that neither prompts nor drift show. A request set per turn: two neighbouring
-    turns. An odd turn, prompt or repeat is left out.
+    One request per turn: a pair is two neighbouring prompts of one domain within a round; where
+    prompts are served again, two neighbouring prompts over two repeats, each prompt once on either
+    side, so that neither prompts nor drift show. A request set per turn: two neighbouring turns. An
+    odd turn, prompt or repeat is left out.
     """
     turns = _baseline_turns(cycles, requests, pooling)
-    num_places = _turns_per_repeat(measured(cycles, BASELINE))
-    pairs = _pairs(turns, num_places)
-    what = _what(num_places)
-    if len(pairs) < MIN_UNITS:
+    rows = measured(cycles, BASELINE)
+    num_places = _turns_per_repeat(rows)
+    if pooling.is_by_prompt and not _has_repeats(rows):
+        pairs, what = _new_prompt_pairs(turns, _domains(requests)), _NEW_PROMPTS
+        more = f"num_requests={4 * MIN_UNITS} or more"
+    else:
+        pairs, what = _pairs(turns, num_places), _what(num_places)
         more = f"measure.repeats=2 or more, and {2 * MIN_UNITS} prompts"
         if num_places == 1:
             more = f"measure.repeats={2 * MIN_UNITS} or more"
+    if len(pairs) < MIN_UNITS:
         return _unmeasured(len(pairs), f"{len(pairs)} {what}, {MIN_UNITS} needed ({more})")
     found = log_ratio_interval(pairs)
     if found.low is None:
@@ -113,6 +120,32 @@ def _turns_per_repeat(cycles: pd.DataFrame) -> int:
     if cycles.empty:
         return 1
     return int((cycles["block"].max() + 1) // (cycles["repeat"].max() + 1))
+
+
+def _has_repeats(rows: pd.DataFrame) -> bool:
+    """Whether some request was served in several rounds."""
+    served_in = rows[["request_id", "repeat"]].drop_duplicates()
+    return bool(served_in["request_id"].duplicated().any())
+
+
+def _domains(requests: pd.DataFrame) -> "pd.Series[str]":
+    """The domain of each baseline turn, by repeat and block."""
+    rows = measured(requests, BASELINE)
+    if "domain" not in rows:
+        rows = rows.assign(domain="")
+    return rows.drop_duplicates(["repeat", "block"]).set_index(["repeat", "block"])["domain"]
+
+
+def _new_prompt_pairs(turns: pd.DataFrame, domains: "pd.Series[str]") -> FloatArray:
+    """[U, 4] of neighbours of one domain within a round; the first is on either side in turn."""
+    rows = []
+    named = turns.join(domains, on=["repeat", "block"]).fillna({"domain": ""})
+    for number, (_, part) in enumerate(named.groupby(["repeat", "domain"], sort=True)):
+        ordered = part.sort_values("block")[["tokens", "time_s"]].to_numpy(np.float64)
+        for place in range(len(ordered) // 2):
+            pair = ordered[2 * place : 2 * place + 2]
+            rows.append((pair if (number + place) % 2 == 0 else pair[::-1]).ravel())
+    return np.array(rows, dtype=np.float64).reshape(-1, 4)
 
 
 def _pairs(turns: pd.DataFrame, num_places: int) -> FloatArray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.metrics.log_ratio import MIN_UNITS, log_ratio, log_ratio_interval
+from dspark_bench.metrics.log_ratio import MIN_UNITS, SHARE, log_ratio, log_ratio_interval
 from dspark_bench.metrics.strata import IntArray, strata_of
 from dspark_bench.metrics.sums import FloatArray, Pooling, Sums
 
@@ -15,12 +15,16 @@ _NOT_SPECULATED = (
 
 
 def speedup_interval(
-    found: float | None, sums: Sums, pooling: Pooling, strata: IntArray | None = None
+    found: float | None,
+    sums: Sums,
+    pooling: Pooling,
+    strata: IntArray | None = None,
+    share: float = SHARE,
 ) -> tuple[Interval, str]:
     """S with its interval, and `speedup_interval_basis`: units and method, or why there is none.
 
     found: S; sums: those it was made of, by unit; strata [U]: the units' domains
-    (`strata.domain_strata`).
+    (`strata.domain_strata`); share: what the interval is to cover.
     """
     unit = _PROMPTS if pooling.is_by_prompt else _BLOCKS
     table, strata = _units(_speeds(sums, pooling), strata)
@@ -28,7 +32,7 @@ def speedup_interval(
         return Interval(None, None, None, len(table)), _NOT_SPECULATED
     if found is None:
         return Interval(None, None, None, len(table)), f"no S: {_missing(pooling)}"
-    interval = _around(found, table, strata)
+    interval = _around(found, table, strata, share)
     counted = f"{len(table)} {unit if len(table) != 1 else unit.removesuffix('s')}"
     if interval.low is None:
         return interval, f"no interval: {counted}, {_why_none(table, _key(pooling))}"
@@ -37,7 +41,8 @@ def speedup_interval(
         return interval, f"{counted}, Student's t; {few}"
     num_strata = len(strata_of(strata, len(table)))
     within = f" in {num_strata} strata (domains)" if num_strata > 1 else ""
-    return interval, f"{counted}{within}, Student's t"
+    looks = f", widened for several looks ({share:.1%} each)" if share > SHARE else ""
+    return interval, f"{counted}{within}, Student's t{looks}"
 
 
 def latency_interval(found: float | None, sums: Sums, strata: IntArray | None = None) -> Interval:
@@ -46,11 +51,13 @@ def latency_interval(found: float | None, sums: Sums, strata: IntArray | None = 
     return _around(found, *_units(np.stack(parts, axis=1), strata))
 
 
-def _around(found: float | None, table: FloatArray, strata: IntArray | None) -> Interval:
+def _around(
+    found: float | None, table: FloatArray, strata: IntArray | None, share: float = SHARE
+) -> Interval:
     """Around the value that was found; without ends if nothing scatters or nothing is known."""
     if found is None or len(table) < 2 or not table.sum(axis=0).all():
         return Interval(found, None, None, len(table))
-    return log_ratio_interval(table, strata=strata)
+    return log_ratio_interval(table, share, strata)
 
 
 def _speeds(sums: Sums, pooling: Pooling) -> FloatArray:

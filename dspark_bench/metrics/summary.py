@@ -15,6 +15,7 @@ from dspark_bench.metrics.headline import SHARES, headline_formulas
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.jackknife import Jackknife
 from dspark_bench.metrics.latency import e2e_s, percentile, tpot_s, ttft_s
+from dspark_bench.metrics.log_ratio import SHARE
 from dspark_bench.metrics.lossless import LosslessResult
 from dspark_bench.metrics.noise_floor import NoiseFloor, noise_floor
 from dspark_bench.metrics.output import degenerate_share
@@ -44,7 +45,8 @@ class SummaryContext:
     per token); is_selective: the scheduler chooses verify lengths by confidence; profile,
     model_survival, model_mean_output_tokens: for `speedup_model`, from other prompts than the
     run's; floor_step_s: bandwidth floor of one baseline step; agreement: 1 - TV along recorded
-    continuations; slo: what a good answer is.
+    continuations; slo: what a good answer is; share: what the interval of S is to cover, more than
+    95 % where a measurement was looked at several times.
     """
 
     gamma: int
@@ -58,6 +60,7 @@ class SummaryContext:
     lossless: LosslessResult | None = None
     agreement: Agreement | None = None
     slo: Slo = Slo()
+    share: float = SHARE
 
     @property
     def pooling(self) -> Pooling:
@@ -146,7 +149,7 @@ def summarise(
         for name, formula in headline_formulas(context.gamma, context.slo, speedup).items()
     }
     headline["speedup"], interval_basis = speedup_interval(
-        headline["speedup"].value, sums, context.pooling, strata
+        headline["speedup"].value, sums, context.pooling, strata, context.share
     )
     headline["speedup_e2e"] = latency_interval(headline["speedup_e2e"].value, sums, strata)
     labelled, _, _ = label_units(measured(cycles), measured(requests), context.pooling.is_by_prompt)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from dspark_bench.reading.origin import Origin
 from dspark_bench.reading.rows import (
     FINISHED,
+    INTERRUPTED,
     PENDING,
     STALE,
     TIMING_INVALID,
@@ -28,9 +29,9 @@ class Point:
     """One point by its own files.
 
     row: as `rows.point_row` makes it, with the columns of `names.name_files`; metrics, environment:
-    empty if there is no such file; status: one of finished, failed, stale, timing_invalid,
-    unreadable; message: why a point failed or cannot be read; origin: where it was measured; names:
-    what files given by path are called, by key (`drafter.path`).
+    empty if there is no such file; status: one of finished, interrupted, failed, stale,
+    timing_invalid, unreadable; message: why a point failed or cannot be read; origin: where it was
+    measured; names: what files given by path are called, by key (`drafter.path`).
     """
 
     sweep: str
@@ -62,7 +63,7 @@ class Point:
     @property
     def is_measured(self) -> bool:
         """Whether the point has figures at all."""
-        return self.status in (FINISHED, STALE, TIMING_INVALID)
+        return self.status in (FINISHED, STALE, TIMING_INVALID, INTERRUPTED)
 
     @property
     def obstacle(self) -> str | None:

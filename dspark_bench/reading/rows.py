@@ -13,6 +13,8 @@ from dspark_bench.reading.verdicts import find_verdict
 
 PENDING, FINISHED, FAILED = "pending", "finished", "failed"
 STALE, TIMING_INVALID, UNREADABLE = "stale", "timing_invalid", "unreadable"
+INTERRUPTED = "interrupted"
+"""A signal ended its rounds: its figures are those of the whole rounds so far."""
 GENERATION: Final = ("code_hash", "machine_id")
 """What makes a point stale where the sweep's last run had another one."""
 _KEYS = ("drafter", "scheduler", "load", "workload", "acceptance", "gamma", "temperature", "seed")
@@ -51,7 +53,7 @@ def point_row(
 def measured_status(
     facts: Mapping[str, Any], here: Mapping[str, Any], there: Mapping[str, Any]
 ) -> str:
-    """State of a point that was measured to its end.
+    """State of a point that has figures.
 
     here, there: `GENERATION` of the sweep's last run and of the point; what either does not know
     makes nothing stale. A stale point is that first of all, however its timing was.
@@ -59,6 +61,8 @@ def measured_status(
     known = [name for name in GENERATION if here.get(name) and there.get(name)]
     if any(here[name] != there[name] for name in known):
         return STALE
+    if facts.get("interrupted"):
+        return INTERRUPTED
     return TIMING_INVALID if facts.get("timing_invalid") else FINISHED
 
 

@@ -1,7 +1,7 @@
 """How much faster the fastest point of a setting is than the others, and whether that is chance.
 
 S is compared in pairs: by prompt where requests come one at a time, else round by round, from the
-records of both points. What cannot be paired is never called clear.
+records of both points, which took turns in one block. What cannot be paired is never called clear.
 """
 
 import math
@@ -52,7 +52,7 @@ class SpeedRecords:
             return Comparison(0, (alone,), (False,), (False,), None, ())
         tables = [self._speeds(point) for point in points]
         broken = tuple(dict.fromkeys(table for table in tables if isinstance(table, str)))
-        leads, places = _find(tables)
+        leads, places = _find(tables, [point.text("block_id") for point in points])
         fastest = int(leads.winner) if leads is not None else 0
         own = measured_speedup(points[fastest])
         ratios = [unpaired_ratio(own, measured_speedup(point)) for point in points]
@@ -78,15 +78,21 @@ class SpeedRecords:
         return self._found[point.folder]
 
 
-def _find(tables: Sequence[pd.DataFrame | str]) -> tuple[Leads | None, frozenset[int]]:
-    """Leads among the points that can be paired with the first one, and which those are."""
+def _find(
+    tables: Sequence[pd.DataFrame | str], blocks: Sequence[str]
+) -> tuple[Leads | None, frozenset[int]]:
+    """Leads among the points that can be paired with the first one, and which those are: those of
+    its block, where its results know blocks at all.
+    """
     first = tables[0]
     if isinstance(first, str):
         return None, frozenset()
     paired = {
         place: table
         for place, table in enumerate(tables)
-        if not isinstance(table, str) and set(table.index) == set(first.index)
+        if not isinstance(table, str)
+        and blocks[place] == blocks[0]
+        and set(table.index) == set(first.index)
     }
     if len(paired) < 2:
         return None, frozenset()

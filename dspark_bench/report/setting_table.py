@@ -90,7 +90,7 @@ def _candidate_lines(found: Recommendation, names: Mapping[str, str]) -> list[st
     first = found.challengers[0]
     if not first.is_paired:
         return [
-            "not comparable, not paired: no records of both over the same prompts",
+            "not comparable, not paired: no records of both over the same prompts in one block",
             "not comparable, not paired",
         ]
     if found.reason is not None:

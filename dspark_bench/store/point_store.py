@@ -24,23 +24,31 @@ from dspark_bench.core.json_text import load_json
 from dspark_bench.machine.environment import Environment
 from dspark_bench.measure.identity import SCHEMA_VERSION, Identity
 from dspark_bench.measure.point import PointResult
+from dspark_bench.reading.files import part_of
 from dspark_bench.store.failures import reason_of
 
 POINTS = "points"
 ERROR_FILE = "error.json"
 COST_SURFACE = "cost_surface.json"
-_ASIDE = ".aside"
+ASIDE = ".aside"
 _IS_THERE = (errno.EEXIST, errno.ENOTEMPTY)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPoint:
-    """A point's folder as read back: `metrics.json` or `error.json`, and its environment."""
+    """A point's folder as read back: `metrics.json` (then it is measured) or `error.json`, and its
+    environment.
+    """
 
     point_id: str
-    is_finished: bool
+    is_measured: bool
     content: dict[str, Any]
     environment: dict[str, Any]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it was measured to its end."""
+        return self.is_measured and not part_of(self.content, "facts").get("interrupted")
 
 
 class PointStore:
@@ -109,12 +117,12 @@ class PointStore:
     def load(self, point_id: str) -> StoredPoint | None:
         """A stored point; None if there is none or it cannot be read."""
         folder = self._points / point_id
-        is_finished = (folder / "metrics.json").is_file()
-        content = read_json(folder / ("metrics.json" if is_finished else ERROR_FILE))
+        is_measured = (folder / "metrics.json").is_file()
+        content = read_json(folder / ("metrics.json" if is_measured else ERROR_FILE))
         environment = read_json(folder / "environment.json")
         if content is None or environment is None or not _is_sound(content):
             return None
-        return StoredPoint(point_id, is_finished, content, environment)
+        return StoredPoint(point_id, is_measured, content, environment)
 
     def load_all(self) -> list[StoredPoint]:
         """Every stored point, by id."""
@@ -139,7 +147,7 @@ class PointStore:
 
     def sweep_up(self) -> None:
         """Delete what killed runs left half written. For a run that holds the folder alone."""
-        for path in [*self._points.glob(f"{_ASIDE}-*"), *self._points.parent.glob(f"*{_ASIDE}-*")]:
+        for path in [*self._points.glob(f"{ASIDE}-*"), *self._points.parent.glob(f"*{ASIDE}-*")]:
             owner = path.name.rsplit("-", 1)[1]
             if owner.isdecimal() and psutil.pid_exists(int(owner)):
                 continue
@@ -165,7 +173,7 @@ class PointStore:
     @contextmanager
     def _aside(self, point_id: str) -> Iterator[Path]:
         """A folder to fill; it is on the disk, whole, before it is renamed into place."""
-        aside = self._points / f"{_ASIDE}-{point_id}-{os.getpid()}"
+        aside = self._points / f"{ASIDE}-{point_id}-{os.getpid()}"
         shutil.rmtree(aside, ignore_errors=True)
         try:
             aside.mkdir(parents=True)
@@ -193,7 +201,7 @@ class PointStore:
         """Delete a point by renaming it first: a deletion that is cut short leaves no half of it
         under its name.
         """
-        gone = self._points / f"{_ASIDE}-gone-{point_id}-{os.getpid()}"
+        gone = self._points / f"{ASIDE}-gone-{point_id}-{os.getpid()}"
         shutil.rmtree(gone, ignore_errors=True)
         with suppress(FileNotFoundError):
             (self._points / point_id).rename(gone)
@@ -248,7 +256,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 def replace_text(path: Path, text: str) -> None:
     """Write a file aside and rename it into place. Raises OSError."""
-    aside = path.with_name(f"{path.name}{_ASIDE}-{os.getpid()}")
+    aside = path.with_name(f"{path.name}{ASIDE}-{os.getpid()}")
     try:
         aside.write_text(text, encoding="utf-8")
         aside.replace(path)

@@ -131,7 +131,7 @@ def stored_row(
     """One row of summary.csv."""
     facts = stored.content.get("facts", {})
     status = FAILED
-    if stored.is_finished:
+    if stored.is_measured:
         status = measured_status(facts, environment.as_json(), stored.environment)
     return point_row(stored.point_id, stored.content, swept_keys, status, verdicts)
 

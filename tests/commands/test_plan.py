@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dspark_bench.commands.sweep import PlannedPoint, plan_sweep
+from dspark_bench.commands.sweep import plan_sweep
 from dspark_bench.core.errors import CheckpointError, UsageError
+from dspark_bench.measure.block_plan import PlannedPoint
 from dspark_bench.measure.identity import HashCache
 from tests.sweeps import tiny_overrides
 from tests.tiny_models import TinyZoo, write_block_drafter, write_target

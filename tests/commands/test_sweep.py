@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from dspark_bench.commands import point_task as task_module
+from dspark_bench.commands import block_task as task_module
+from dspark_bench.commands.block_task import BlockTask
 from dspark_bench.commands.display import SweepDisplay
-from dspark_bench.commands.point_task import PointTask
 from dspark_bench.commands.sweep import SweepRequest, run_sweep
 from dspark_bench.core.errors import PointsFailedError, ResultsError, UsageError
 from dspark_bench.core.protocols import Load
@@ -260,7 +260,7 @@ def test_a_failed_point_is_tried_again(
 ) -> None:
     overrides = tiny_overrides(tiny_zoo, tmp_path)
     with monkeypatch.context() as broken:
-        broken.setattr(task_module, "run_point", _fail)
+        broken.setattr(task_module, "run_block", _fail)
         with pytest.raises(PointsFailedError):
             _sweep(overrides)
     rows, _ = _sweep(overrides)
@@ -295,7 +295,7 @@ def test_a_failure_that_cannot_be_written_down_is_still_named(
         points.write_text("")
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(task_module, "run_point", lose_the_disk)
+    monkeypatch.setattr(task_module, "run_block", lose_the_disk)
     with pytest.raises(
         PointsFailedError, match=r"1 of 1 points failed: point \w+: RuntimeError: broken"
     ):
@@ -305,7 +305,7 @@ def test_a_failure_that_cannot_be_written_down_is_still_named(
 def test_an_interrupt_leaves_tables_that_can_be_read(
     tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task_module, "run_point", _interrupt)
+    monkeypatch.setattr(task_module, "run_block", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         _sweep(tiny_overrides(tiny_zoo, tmp_path, "gamma=2,4"))
     folder = tmp_path / "results" / "tiny"
@@ -343,8 +343,8 @@ def test_run_takes_one_point(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
 
 def test_the_task_can_be_carried_to_another_process() -> None:
     display = SweepDisplay(Console(quiet=True), 1)
-    task = PointTask("name", display, read_environment())
-    assert isinstance(pickle.loads(pickle.dumps(task)), PointTask)
+    task = BlockTask((), display, read_environment())
+    assert isinstance(pickle.loads(pickle.dumps(task)), BlockTask)
 
 
 def _fail(*_: object) -> None:

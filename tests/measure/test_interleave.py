@@ -31,7 +31,7 @@ def test_arms_hand_over_after_equally_many_tokens() -> None:
         "fast": emitting("f", [3, 3], order),
         "short": emitting("o", [2], order),
     }
-    results = interleave(runs, 2)
+    results, _ = interleave(runs, 2)
     # pass 1 from "slow", pass 2 from "fast", which is ahead; "short" and then "fast" drop out
     assert "".join(order) == "ssfofssss"
     assert [result.wall_s for result in results.values()] == [6.0, 6.0, 2.0]
@@ -39,7 +39,7 @@ def test_arms_hand_over_after_equally_many_tokens() -> None:
 
 
 def test_no_runs_have_no_results() -> None:
-    assert interleave({}, 10) == {}
+    assert interleave({}, 10) == ({}, {})
 
 
 def test_engines_side_by_side_give_what_they_give_alone() -> None:
@@ -56,7 +56,7 @@ def test_engines_side_by_side_give_what_they_give_alone() -> None:
 
     alone = {str(gamma): engine(gamma).run(served, ClosedLoad(2), 3) for gamma in (1, 3)}
     runs = {str(gamma): engine(gamma).steps(served, ClosedLoad(2), 3) for gamma in (1, 3)}
-    together = interleave(runs, 4)
+    together, _ = interleave(runs, 4)
     for gamma, result in alone.items():
         assert tiny.outputs(together[gamma]) == tiny.outputs(result)
         assert together[gamma].wall_s == result.wall_s

@@ -14,7 +14,7 @@ from dspark_bench.engine.exactness import CheckResult
 from dspark_bench.machine.environment import Environment
 from dspark_bench.measure import law_checks
 from dspark_bench.measure.identity import Identity
-from dspark_bench.measure.turns import Turn, TurnResult, plan_turns, plan_warmup
+from dspark_bench.measure.turns import Order, Turn, TurnResult, plan_round, plan_warmup
 from dspark_bench.measure.verification import (
     scheduler_verdict_path,
     verification_path,
@@ -157,7 +157,9 @@ def test_extra_texts_have_noise_that_no_turn_used(
     scheduler: Any = None
     law_checks.serve_texts(parts[0], objects, scheduler, requests)
     seed = parts[0].seed
-    turns = [*plan_turns(requests, False, 1_000, seed), *plan_warmup(requests, 1, seed)]
+    order = Order(((BASELINE, SPECULATIVE),), {BASELINE: seed, SPECULATIVE: seed})
+    turns = [turn for n in range(1_000) for turn in plan_round(n, [requests], order, n)]
+    turns += plan_warmup(requests, 1, order)
     assert not set(seeds) & {turn.seed for turn in turns}
 
 

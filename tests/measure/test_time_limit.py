@@ -1,58 +1,58 @@
 """A time limit stops what is being measured, never what has been."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from dspark_bench.core.errors import TimeLimitError
 from dspark_bench.machine.environment import read_environment
+from dspark_bench.measure import arm as arm_module
 from dspark_bench.measure import law_checks
-from dspark_bench.measure import point as point_module
+from dspark_bench.measure.allowance import Allowance
+from dspark_bench.measure.block import Watcher, run_block
+from dspark_bench.measure.block_plan import Block, PlannedPoint
 from dspark_bench.measure.build import ModelCache
-from dspark_bench.measure.point import PointResult, Watcher, run_point
-from dspark_bench.measure.turns import TurnResult
+from dspark_bench.measure.point import PointResult
 from tests.measure.points import plan
 from tests.tiny_models import TinyZoo
 
-
-class Limit:
-    """Stands for a clock whose time is up once so many turns are over."""
-
-    def __init__(self, turns_before_end: int) -> None:
-        self._left: int | None = None
-        self._early = turns_before_end
-
-    def limited(
-        self, clock: Callable[[], float], left_s: float, limit_s: float
-    ) -> Callable[[], float]:
-        assert left_s <= limit_s
-
-        def read() -> float:
-            if self._left == 0:
-                raise TimeLimitError("over its time limit")
-            return clock()
-
-        return read
-
-    def planned(self, num_turns: int) -> None:
-        self._left = num_turns - self._early
-
-    def turned(self, turn: TurnResult) -> None:
-        assert self._left is not None
-        self._left -= 1
+_TURNS = 3
+"""Of the speculative arm: a warm-up and two prompts."""
 
 
 def run(
-    zoo: TinyZoo, folder: Path, monkeypatch: pytest.MonkeyPatch, early: int, more: Sequence[str]
-) -> PointResult:
-    limit = Limit(early)
-    monkeypatch.setattr(point_module, "limited", limit.limited)
+    zoo: TinyZoo, folder: Path, monkeypatch: pytest.MonkeyPatch, turns: int, more: Sequence[str]
+) -> PointResult | Exception:
+    """What becomes of a point whose arm may take so many turns."""
+
+    class Turns(Allowance):
+        left = turns
+
+        @contextmanager
+        def at_work(self) -> Iterator[None]:
+            with super().at_work():
+                if self._limit_s is not None:
+                    if self.left == 0:
+                        raise TimeLimitError("over its time limit")
+                    self.left -= 1
+                yield
+
+    monkeypatch.setattr(arm_module, "Allowance", Turns)
     monkeypatch.setattr(law_checks, "SHORT_DISTRIBUTION_REQUESTS", 100)
     monkeypatch.setattr(law_checks, "ANTICIPATION_TRIALS", 5)
-    config, identity = plan(zoo, folder, "measure.time_limit_s=60", *more)
-    watcher = Watcher(limit.planned, limit.turned, lambda notes: None)
-    return run_point(config, identity, read_environment(), ModelCache(), watcher)
+    point = PlannedPoint(*plan(zoo, folder, "measure.time_limit_s=60", *more))
+    found: list[PointResult | Exception] = []
+    watcher = Watcher(
+        lambda num_turns: None,
+        lambda turn: None,
+        lambda notes: None,
+        lambda planned, result: found.append(result),
+    )
+    run_block(Block((point,)), read_environment(), ModelCache(), watcher)
+    (result,) = found
+    return result
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,14 @@ def test_checks_after_the_last_turn_are_made_however_late_it_is(
     evidence: tuple[str, str],
 ) -> None:
     """The control of greedy output, the law of sampled output, predictions and agreement."""
-    found = run(tiny_zoo, tmp_path, monkeypatch, 0, more).summary
-    assert found.lossless.evidence in evidence
-    assert found.as_row()["speedup_model"] is not None
+    result = run(tiny_zoo, tmp_path, monkeypatch, _TURNS, more)
+    assert isinstance(result, PointResult)
+    assert result.summary.lossless.evidence in evidence
+    assert result.summary.as_row()["speedup_model"] is not None
 
 
 def test_turns_are_stopped(
     tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(TimeLimitError):
-        run(tiny_zoo, tmp_path, monkeypatch, 1, ["temperature=0"])
+    result = run(tiny_zoo, tmp_path, monkeypatch, _TURNS - 1, ["temperature=0"])
+    assert isinstance(result, TimeLimitError)

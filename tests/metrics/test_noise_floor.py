@@ -76,10 +76,15 @@ def test_open_loops_compare_times_per_token() -> None:
 
 
 def test_too_few_turns_are_not_measured_and_say_what_would_do() -> None:
-    once = noise_floor(_turns([[1.0] * 24]), _NONE, Pooling(4))
+    once = noise_floor(_turns([[1.0] * 10]), _NONE, Pooling(4))
     assert once.floor is None and once.as_row()["noise_floor"] is None
-    assert once.basis.startswith("not measured: 0 pairs of prompts over two repeats, 6 needed")
-    assert "measure.repeats=2 or more, and 12 prompts" in once.basis
+    assert once.basis == (
+        "not measured: 5 pairs of neighbouring prompts of one domain, 6 needed "
+        "(num_requests=24 or more)"
+    )
+    twice = noise_floor(_turns([[1.0] * 10] * 2), _NONE, Pooling(4))
+    assert twice.basis.startswith("not measured: 5 pairs of prompts over two repeats, 6 needed")
+    assert "measure.repeats=2 or more, and 12 prompts" in twice.basis
     turns = [[time_s] for time_s in _SECONDS]
     few = noise_floor(_turns(turns[:11], batch_size=2), _NONE, Pooling(4, concurrency=2))
     assert few.floor is None and few.basis == (
@@ -103,3 +108,22 @@ def test_within_the_floor_means_the_whole_interval() -> None:
     assert within_floor(Interval(0.99, 1 / 1.02, 1.0, 9), 0.02)
     assert not within_floor(Interval(1.0, None, None, 1), 0.5)
     assert not within_floor(Interval(1.0, 1.0, 1.0, 9), None)
+
+
+def test_prompts_that_are_served_once_pair_with_their_neighbour_of_one_domain() -> None:
+    """Two rounds of six prompts, math and code by turns; each pair by hand."""
+    seconds = [1.0, 9.0, 2.0, 8.0, 5.0, 5.0, 3.0, 7.0, 4.0, 6.0, 5.0, 5.0]
+    rows, requests = [], []
+    for place, time_s in enumerate([*seconds, *seconds, *seconds]):
+        key = {"repeat": place // 6, "block": place, "request_id": place}
+        rows.append(cycle(arm="baseline", t_verify_s=time_s, **key))
+        domain = "math" if place % 2 == 0 else "code"
+        requests.append(request(arm="baseline", domain=domain, **key))
+    found = noise_floor(pd.DataFrame(rows), pd.DataFrame(requests), Pooling(4))
+    # round by round, code then math: (9, 8), turned (1, 2); (7, 6), turned (3, 4); the third of
+    # each is left out; the sides of the first domain of each round are as drawn
+    sides = [(9, 8), (2, 1), (7, 6), (4, 3)] * 3
+    ratio = sum(b for _, b in sides) / sum(a for a, _ in sides)
+    assert found.ratio.n == 12
+    assert found.ratio.value == pytest.approx(ratio)
+    assert found.basis == "12 pairs of neighbouring prompts of one domain"

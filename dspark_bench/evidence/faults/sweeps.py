@@ -18,7 +18,12 @@ from dspark_bench.config.compose import PACKAGE_DIR
 NAME: Final = "victim"
 ZOO_SWEEP: Final = (
     *("drafter=semi_ar", "gamma=1,2,3", "num_requests=2", "max_new_tokens=8"),
-    *("measure.repeats=1", "measure.warmup_requests=1", "measure.calibration_requests=2"),
+    *(
+        "measure.precision=null",
+        "measure.repeats=1",
+        "measure.warmup_requests=1",
+        "measure.calibration_requests=2",
+    ),
     *("measure.calibration_concurrency=2", "measure.agreement_requests=1", "engine=cpu"),
     "engine.threads=1",
 )

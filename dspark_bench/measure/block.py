@@ -1,0 +1,203 @@
+"""Measures a block: one baseline and the arms of all its points take turns, round after round."""
+
+import gc
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+import torch
+
+from dspark_bench.core.errors import Stopped
+from dspark_bench.engine.engine import EngineConfig
+from dspark_bench.machine.environment import Environment
+from dspark_bench.machine.gpu_telemetry import run_telemetry
+from dspark_bench.measure.arm import (
+    Arm,
+    BuiltArm,
+    arm_worker,
+    baseline_worker,
+    build_arm,
+    prepare_arm,
+)
+from dspark_bench.measure.arrivals import warmup_size
+from dspark_bench.measure.block_plan import Block, PlannedPoint
+from dspark_bench.measure.build import ModelCache, choose_threads
+from dspark_bench.measure.point import Measured, PointResult, finish_point, greedy_control
+from dspark_bench.measure.predictions import row_length
+from dspark_bench.measure.round_loop import OnStanding, Rounds, Turns
+from dspark_bench.measure.round_records import (
+    NoLog,
+    RoundLog,
+)
+from dspark_bench.measure.rounds import plan_rounds
+from dspark_bench.measure.standing import Standing
+from dspark_bench.measure.timing_lock import timing_lock
+from dspark_bench.measure.turns import (
+    OnTurn,
+    Order,
+    plan_warmup,
+)
+from dspark_bench.measure.williams import orders
+from dspark_bench.metrics.frames import BASELINE
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+OnPoint = Callable[[PlannedPoint, PointResult | Exception], None]
+
+
+def _unseen(standing: Standing, is_look: bool) -> None:
+    """Nobody looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Called while nothing is timed: `on_notes` with what a reader must know of the prompts and the
+    arrivals, before anything runs; `on_plan` with the number of turns, `on_turn` after each;
+    `on_standing` after each round; `on_point` with the result of every point, or with why it has
+    none; `held`: entered while what is known is saved after a signal.
+    """
+
+    on_plan: Callable[[int], None]
+    on_turn: OnTurn
+    on_notes: Callable[[Sequence[str]], None]
+    on_point: OnPoint
+    on_standing: OnStanding = _unseen
+    held: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+def run_block(
+    block: Block,
+    environment: Environment,
+    models: ModelCache,
+    watcher: Watcher,
+    log: RoundLog | None = None,
+) -> None:
+    """Measure all points of a block; each is handed to `watcher.on_point` once, whatever becomes of
+    it. Sets torch's thread count. An arm that fails leaves the others.
+
+    environment: as seen when the code was loaded, which may have been edited since; log: keeps
+    whole rounds, and has those of an earlier run that was interrupted. A signal ends the rounds,
+    leaves what they say, marked as interrupted, and is raised again.
+    """
+    started_s = time.monotonic()
+    torch.set_num_threads(choose_threads(block.points[0].config))
+    built = _each(block.points, lambda point: build_arm(point, models), watcher.on_point)
+    for note in dict.fromkeys(note for arm in built for note in arm.notes):
+        watcher.on_notes([note])
+    with timing_lock() as lock:
+        arms = _each(
+            built, lambda arm: prepare_arm(arm, environment), watcher.on_point, _planned_of
+        )
+        if not arms:
+            return
+        turns = take_turns(arms, watcher, log or NoLog())
+        arms = [arm for arm in arms if _has_stood(arm, turns.errors, watcher.on_point)]
+        if turns.stopped is None:
+            arms = _each(arms, _with_late_costs, watcher.on_point, lambda arm: arm.planned)
+        is_shared = lock.is_shared
+    shared_s = (time.monotonic() - started_s) / len(block.points)
+    with watcher.held() if turns.stopped else nullcontext():
+        _finish_all(arms, block, turns, environment, watcher, (is_shared, shared_s))
+    if turns.stopped is not None:
+        raise turns.stopped
+
+
+def _finish_all(
+    arms: Sequence[Arm],
+    block: Block,
+    turns: Turns,
+    environment: Environment,
+    watcher: Watcher,
+    about: tuple[bool, float],
+) -> None:
+    """Hand on the result of every arm. about: whether the machine was shared, and seconds that the
+    turns took for each point.
+    """
+    control = cache(lambda: greedy_control(arms[0]))
+
+    def finish(arm: Arm) -> tuple[PlannedPoint, PointResult]:
+        done, windows = turns.of(arm.planned.point_id)
+        measured = Measured(
+            done=done,
+            windows=windows,
+            is_shared=about[0],
+            block_id=block.block_id,
+            num_arms=len(block.points),
+            turns=turns,
+            shared_s=about[1],
+        )
+        return arm.planned, finish_point(arm, measured, environment, control)
+
+    for arm in arms:
+        for planned, result in _each([arm], finish, watcher.on_point, lambda arm: arm.planned):
+            watcher.on_point(planned, result)
+
+
+def _planned_of(arm: BuiltArm) -> PlannedPoint:
+    return arm.planned
+
+
+def _with_late_costs(arm: Arm) -> Arm:
+    arm.take_costs()
+    return arm
+
+
+def _has_stood(arm: Arm, failed: Mapping[str, Exception], on_point: OnPoint) -> bool:
+    """Whether an arm has taken all its turns; else its failure is handed on."""
+    error = failed.get(BASELINE) or failed.get(arm.planned.point_id)
+    if error is not None:
+        on_point(arm.planned, error)
+    return error is None
+
+
+def _each(
+    items: Sequence[Item],
+    make: Callable[[Item], Made],
+    on_point: OnPoint,
+    planned_of: Callable[[Item], PlannedPoint] | None = None,
+) -> list[Made]:
+    """What `make` gives for each item; an item that fails is handed on and left out."""
+    made = []
+    for item in items:
+        try:
+            made.append(make(item))
+        except Exception as error:
+            planned = item if planned_of is None else planned_of(item)
+            assert isinstance(planned, PlannedPoint)
+            on_point(planned, error)
+            gc.collect()  # what it had allocated goes with the error's frames
+    return made
+
+
+def take_turns(arms: Sequence[Arm], watcher: Watcher, log: RoundLog) -> Turns:
+    """Warm-up, then round after round; those on record first, as they were.
+
+    All arms share the target and keep their own caches.
+    """
+    longest = max(arms, key=lambda arm: arm.planned.config.gamma)
+    config, requests = longest.planned.config, longest.objects.prompts.requests
+    concurrency = longest.objects.load.max_concurrency
+    plan = plan_rounds(config, requests, concurrency)
+    room = EngineConfig(concurrency, row_length(config, requests), config.limits)
+    labels = (BASELINE, *(arm.planned.point_id for arm in arms))
+    workers = {arm.planned.point_id: arm_worker(arm, room) for arm in arms}
+    workers[BASELINE] = baseline_worker(longest, room)
+    rows = tuple(tuple(labels[place] for place in row) for row in orders(len(labels)))
+    order = Order(rows, dict.fromkeys(labels, config.seed))
+    warmup = plan_warmup(requests, warmup_size(config, concurrency), order)
+    watcher.on_plan(len(warmup) + plan.num_sets * len(labels))
+    with run_telemetry(longest.objects.target.device) as telemetry:
+        rounds = Rounds(plan, order, workers, config.measure.precision, watcher)
+        try:
+            rounds.warm_up(warmup)
+            rounds.take_over(log)
+            while rounds.goes_on:
+                log.append(rounds.serve_next())
+        except (KeyboardInterrupt, Stopped) as stop:
+            if rounds.num_whole == 0:
+                raise
+            return rounds.turns(telemetry, stop)
+    return rounds.turns(telemetry)

@@ -1,0 +1,149 @@
+"""A round on record is the round that was measured, record by record."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.core.types import CycleRecord, RequestRecord, RunResult
+from dspark_bench.machine.environment import read_environment
+from dspark_bench.measure import round_loop as loop_module
+from dspark_bench.measure.round_records import RoundRecords, recorded_turns, round_records
+from dspark_bench.measure.turns import Order, TurnResult, plan_round
+from dspark_bench.metrics.machine import Reading, Window
+from dspark_bench.reading.rows import Row
+from dspark_bench.store.round_store import BLOCKS, RoundStore, forget_others
+from tests import tiny
+from tests.cycles import cycle_record
+from tests.sweeps import read_summary, tiny_overrides
+from tests.tiny_models import TinyZoo
+
+_ORDER = Order((("baseline", "x"),), {"baseline": 1, "x": 1})
+
+
+def _round() -> tuple[list[TurnResult], list[Window]]:
+    """Two turns; the second one's request was drafted for, the first one's got no token."""
+    turns = plan_round(0, [tiny.requests(1)], _ORDER, 0)
+    nan = float("nan")
+    unserved = RequestRecord(0, "p0", "math", 2, (), "not_sent", 0.5, nan, nan, nan)
+    served = RequestRecord(0, "p0", "math", 2, (5, 6, 7), "eos", 0.5, 1.0, 1.5, 2.0, (0.1, -0.2))
+    cycles = [
+        cycle_record(cycle=0, num_emitted=1),
+        cycle_record(cycle=1, num_drafted=2, verify_len=2, num_emitted=2, confidence=(0.5, 0.25)),
+    ]
+    results = [RunResult([unserved], [], 0.25), RunResult([served], cycles, 2.0)]
+    windows = [
+        Window(t.arm, 0, 0, False, Reading(1.0, 0.5), Reading(2.0, 0.75, 3.0)) for t in turns
+    ]
+    return [TurnResult(t, r) for t, r in zip(turns, results, strict=True)], windows
+
+
+def test_records_come_back_as_they_were(tmp_path: Path) -> None:
+    done, windows = _round()
+    store = RoundStore(tmp_path, "ab", read_environment())
+    store.append(round_records(done, windows))
+    (records,) = store.load()
+    turns = plan_round(0, [tiny.requests(1)], _ORDER, 0)
+    found, seen = recorded_turns(records, turns)
+    assert [item.turn for item in found] == turns and seen == windows
+    assert found[1].result == done[1].result
+    assert repr(found[0].result) == repr(done[0].result)  # NaN is not equal to itself
+    fields = (found[1].result.cycles[1], found[1].result.requests[0])
+    assert [type(v) for record in fields for v in _values(record)] == [
+        type(v)
+        for record in (done[1].result.cycles[1], done[1].result.requests[0])
+        for v in _values(record)
+    ]
+
+
+def _values(record: CycleRecord | RequestRecord) -> list[object]:
+    return [getattr(record, name) for name in record.__dataclass_fields__]
+
+
+def test_a_damaged_round_ends_what_can_be_taken_over(tmp_path: Path) -> None:
+    store = RoundStore(tmp_path, "ab", read_environment())
+    for _ in range(3):
+        store.append(round_records(*_round()))
+    (damaged,) = (tmp_path / BLOCKS).glob("*/0001/cycles.parquet")
+    damaged.write_bytes(b"PAR1")
+    assert len(store.load()) == 1
+    store.append(round_records(*_round()))
+    assert len(store.load()) == 2
+
+
+def test_rounds_of_other_code_or_another_machine_are_not_taken_over(tmp_path: Path) -> None:
+    here = read_environment()
+    RoundStore(tmp_path, "ab", here).append(round_records(*_round()))
+    for other in (replace(here, code_hash="f" * 16), replace(here, cpu_model="another")):
+        assert RoundStore(tmp_path, "ab", other).load() == []
+    assert RoundStore(tmp_path, "cd", here).load() == []
+    forget_others(tmp_path, ["ab"], here)
+    assert len(RoundStore(tmp_path, "ab", here).load()) == 1
+    forget_others(tmp_path, ["cd"], here)
+    assert RoundStore(tmp_path, "ab", here).load() == []
+
+
+def _sweep(zoo: TinyZoo, folder: Path, *more: str) -> list[Row]:
+    folder.mkdir(exist_ok=True)
+    overrides = tiny_overrides(zoo, folder, "gamma=2,3", "measure.repeats=3", *more)
+    return run_sweep(SweepRequest(tuple(overrides)), Console(quiet=True))
+
+
+def _cycles(folder: Path, row: Row) -> pd.DataFrame:
+    path = folder / "results" / "tiny" / "points" / row["point_id"] / "cycles.parquet"
+    frame = pd.read_parquet(path)
+    return frame[~frame["is_warmup"]].reset_index(drop=True)
+
+
+def test_an_interrupted_block_shows_its_whole_rounds_and_goes_on_at_the_next(
+    tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve = loop_module.Rounds.serve_next
+
+    def stops_in_the_third(self: loop_module.Rounds) -> RoundRecords:
+        if self.num_whole == 2:
+            raise KeyboardInterrupt
+        return serve(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop_module.Rounds, "serve_next", stops_in_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            _sweep(tiny_zoo, tmp_path / "a")
+    folder = tmp_path / "a" / "results" / "tiny"
+    cut = {row["gamma"]: row for row in read_summary(folder)}
+    assert [cut[g]["status"] for g in "23"] == ["interrupted", "interrupted"]
+    assert all(row["num_rounds"] == "2" and float(row["speedup"]) > 0 for row in cut.values())
+    before = {g: _cycles(tmp_path / "a", row) for g, row in cut.items()}
+    rows = _sweep(tiny_zoo, tmp_path / "a")
+    whole = _sweep(tiny_zoo, tmp_path / "b")
+    assert [row["status"] for row in rows] == ["finished", "finished"]
+    assert not list((folder / BLOCKS).glob("*"))
+    columns = ["arm", "repeat", "block", "turn", "cycle", "num_drafted", "num_accepted"]
+    for row, other in zip(rows, whole, strict=True):
+        mine = _cycles(tmp_path / "a", row)
+        pd.testing.assert_frame_equal(mine[columns], _cycles(tmp_path / "b", other)[columns])
+        kept = before[str(row["gamma"])]  # down to the times: nothing was measured again
+        pd.testing.assert_frame_equal(
+            mine[mine["repeat"] < 2].reset_index(drop=True).drop(columns="calibrated"),
+            kept.drop(columns="calibrated"),
+        )
+        assert set(mine["repeat"]) == {0, 1, 2}
+
+
+def test_fresh_takes_no_round_over(
+    tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = read_environment()
+    forget_others(tmp_path, [], environment)  # no such folder: nothing to do
+    RoundStore(tmp_path, "ab", environment).append(round_records(*_round()))
+    monkeypatch.setattr(loop_module.Rounds, "serve_next", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        _sweep(tiny_zoo, tmp_path / "a")
+    assert read_summary(tmp_path / "a" / "results" / "tiny") == []  # no whole round, no figures
+
+
+def _interrupt(self: object) -> RoundRecords:
+    raise KeyboardInterrupt
