@@ -12,7 +12,7 @@ from dspark_bench.gate.speed import SpeedUnits, collect_speed
 from dspark_bench.reading.gather import read_sweeps
 from dspark_bench.reading.points import Point, Sweep
 from dspark_bench.reading.records import read_records
-from dspark_bench.reading.rows import FAILED, STALE, UNREADABLE
+from dspark_bench.reading.rows import FAILED, INTERRUPTED, STALE, UNREADABLE
 
 NO_DRAFTER: Final = "none"
 MAX_GAMMA: Final = 4096
@@ -75,6 +75,7 @@ def read_points(path: Path) -> list[GatePoint]:
     for sweep in read_sweeps(path).sweeps:
         _check_plan(sweep)
         _refuse_stale(sweep)
+        _refuse_interrupted(sweep)
         _refuse_violated(sweep)
         for point in sweep.points:
             found = _read_point(point)
@@ -110,6 +111,16 @@ def _refuse_stale(sweep: Sweep) -> None:
         raise ResultsError(
             f"{len(stale)} points of {sweep.folder} are stale: measured by other code or on "
             f"another machine ({', '.join(stale)}); sweep --fresh measures them again"
+        )
+
+
+def _refuse_interrupted(sweep: Sweep) -> None:
+    """Raise ResultsError for points that have not served all they were asked to."""
+    cut = [point.point_id for point in sweep.points if point.status == INTERRUPTED]
+    if cut:
+        raise ResultsError(
+            f"{len(cut)} points of {sweep.folder} are interrupted ({', '.join(cut)}); the same "
+            "command goes on with them"
         )
 
 

@@ -31,7 +31,7 @@ def lead_sentence(gathered: Gathered) -> str:
 
 def what_was_run(gathered: Gathered) -> tuple[Block, ...]:
     """States per sweep, and the settings in force."""
-    names = ("finished", "stale", "timing_invalid", "unreadable", "failed", PENDING)
+    names = ("finished", "interrupted", "stale", "timing_invalid", "unreadable", "failed", PENDING)
     rows = []
     for sweep in gathered.sweeps:
         counts = [sum(p.status == name for p in sweep.points) for name in names[:-1]]

@@ -7,7 +7,7 @@ from dspark_bench.metrics.acceptance import FOREIGN, is_foreign
 from dspark_bench.metrics.log_ratio import MIN_UNITS
 from dspark_bench.metrics.noise_floor import within_floor
 from dspark_bench.reading.points import INVALID_REASON, STALE_REASON, Gathered, Point
-from dspark_bench.reading.rows import FAILED, STALE, TIMING_INVALID
+from dspark_bench.reading.rows import FAILED, INTERRUPTED, STALE, TIMING_INVALID
 from dspark_bench.report.noise import noisy_lines
 from dspark_bench.report.ratios import measured_speedup
 from dspark_bench.report.settings import NO_DRAFTER
@@ -44,6 +44,7 @@ def _states(gathered: Gathered) -> list[str]:
         FAILED: "failed; the reasons are in the section on failed points",
         TIMING_INVALID: f"{INVALID_REASON}; neither ranked nor drawn",
         STALE: f"{STALE_REASON}; neither ranked nor drawn",
+        INTERRUPTED: "interrupted: figures of the whole rounds so far; the same command goes on",
     }
     found = []
     for status, meaning in meanings.items():
