@@ -52,8 +52,10 @@ def test_nothing_without_domains_and_a_line_for_too_many() -> None:
 def test_notes_are_said_once_a_sweep() -> None:
     console = Console(file=io.StringIO(), width=80)
     display = SweepDisplay(console, 2)
-    display.begin("one").on_notes(("80 prompts have further turns", "[b]odd[/b]"))
-    display.begin("two").on_notes(("80 prompts have further turns", "another"))
+    display.begin(["one"])
+    display.say(("80 prompts have further turns", "[b]odd[/b]"))
+    display.begin(["two"])
+    display.say(("80 prompts have further turns", "another"))
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().splitlines() == [
         "note: 80 prompts have further turns",

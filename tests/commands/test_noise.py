@@ -150,8 +150,8 @@ def test_lines_below_the_table() -> None:
 def test_a_noisy_point_says_what_was_seen_when_it_ends() -> None:
     console = Console(file=io.StringIO(), width=200)
     display = SweepDisplay(console, 1)
-    display.begin("semi_ar gamma=4")
-    display.end("S = 1.50", ("other processes kept 2.0 of 4 cores busy",))
+    display.begin(["semi_ar gamma=4"])
+    display.end("semi_ar gamma=4", "S = 1.50", ("other processes kept 2.0 of 4 cores busy",))
     assert isinstance(console.file, io.StringIO)
     first, second = console.file.getvalue().splitlines()
     assert first.startswith("[1/1] semi_ar gamma=4: S = 1.50 (")
@@ -161,8 +161,8 @@ def test_a_noisy_point_says_what_was_seen_when_it_ends() -> None:
 def test_what_else_is_doubtful_is_said_when_a_point_ends() -> None:
     console = Console(file=io.StringIO(), width=200)
     display = SweepDisplay(console, 1)
-    display.begin("semi_ar gamma=4")
-    display.end("S = 1.50", (), ("measure.warmup_requests=0: cold",))
+    display.begin(["semi_ar gamma=4"])
+    display.end("semi_ar gamma=4", "S = 1.50", (), ("measure.warmup_requests=0: cold",))
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().splitlines()[1] == "  warning: measure.warmup_requests=0: cold"
 
