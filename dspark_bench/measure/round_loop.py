@@ -122,7 +122,7 @@ class Rounds:
             self.num_whole,
             self._looks.share,
             None if asked is None else self._is_reached,
-            None if asked is None else units_needed(intervals, asked),
+            None if asked is None else units_needed(intervals, asked, self._looks.share),
             stopped,
         )
 
