@@ -36,7 +36,7 @@ from dspark_bench.measure.law_checks import (
     serve_texts,
 )
 from dspark_bench.measure.predictions import row_length
-from dspark_bench.measure.verification import verification_path, write_verification
+from dspark_bench.measure.verdicts import verdict_path, write_verdict
 from dspark_bench.schedulers.fixed import FixedScheduler
 
 DISTRIBUTION_REQUESTS = 40_000
@@ -67,7 +67,7 @@ def run_verify(request: SweepRequest, console: Console) -> None:
             "acceptance=replay, which force tokens, are not measured with it",
             soft_wrap=True,
         )
-    write_verification(verification_path(point, identity, read_environment()), results)
+    write_verdict(verdict_path(point, identity, read_environment()), results)
     failed = [result.name for result in results if not result.is_passed]
     if failed:
         raise RegressionError(f"not exact: {', '.join(failed)}")

@@ -23,9 +23,6 @@ from dspark_bench.measure.cost_profiles import NO_PROMPTS
 from dspark_bench.models.draft_config import read_draft_config
 from dspark_bench.workloads.prompt import Workload
 
-_HEADLESS = "parallel"
-"""A DFlash checkpoint may have a confidence head; a DSpark one's is not for its drafts."""
-
 
 def check_measurable(point: PointConfig) -> None:
     """Raise UsageError for what would only be found once this point's turn comes."""
@@ -64,9 +61,7 @@ def _has_confidence(point: PointConfig) -> bool | None:
     if not point.drafter.is_own or path is None:
         return None
     ours: Any = find_class(str(point.drafter.class_path))
-    config = read_draft_config(Path(path), ours.READS)
-    is_headless = point.drafter.name == _HEADLESS and config.markov_rank > 0
-    return config.has_confidence and not is_headless
+    return read_draft_config(Path(path), ours.READS).has_confidence
 
 
 def _num_aside(point: PointConfig) -> int:

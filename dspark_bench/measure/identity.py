@@ -1,16 +1,15 @@
 """What determines a point's result, as a hash: the same point has the same id in every sweep."""
 
 import hashlib
-import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dspark_bench.config.plugin_fit import find_class
 from dspark_bench.config.point_config import PLUGIN_GROUPS, Component, PointConfig
 from dspark_bench.measure.build_prompts import build_prompts
 from dspark_bench.measure.calibration_file import FILE_NAME, find_calibration
+from dspark_bench.measure.plugin_sources import source_hash
 from dspark_bench.models.checkpoint import content_hash
 from dspark_bench.workloads.requests import requests_hash
 
@@ -24,7 +23,7 @@ class Identity:
     """Hashes of 16 hex digits; drafter_hash is empty for a drafter without files.
 
     prompts_hash: of the run's requests alone; plugin_hashes: of the source files of a user's own
-    classes, empty where the class is ours.
+    classes, empty where the class is ours; temperatures: of the calibration that the point reads.
     """
 
     point_id: str
@@ -32,13 +31,15 @@ class Identity:
     drafter_hash: str
     prompts_hash: str
     plugin_hashes: tuple[str, ...] = ()
+    temperatures: tuple[float, ...] | None = None
 
 
 class HashCache:
-    """Hashes of checkpoints, each read once."""
+    """Hashes of checkpoints and of plug-ins' sources, each read once."""
 
     def __init__(self) -> None:
         self._hashes: dict[Path, str] = {}
+        self._sources: dict[str, str] = {}
 
     def checkpoint(self, directory: Path) -> str:
         """Content hash of a checkpoint."""
@@ -61,6 +62,15 @@ class HashCache:
             digest.update(file.read_bytes())
         return digest.hexdigest()[:16]
 
+    def plugin(self, component: Component) -> str:
+        """Hash of the sources of a user's own class: editing them makes another point."""
+        path = component.class_path
+        if path is None or component.is_own:
+            return ""
+        if path not in self._sources:
+            self._sources[path] = source_hash(path)
+        return self._sources[path]
+
 
 def identify(point: PointConfig, hashes: HashCache) -> Identity:
     """Identity of a checked point. Reads checkpoints and prompts, but builds no model."""
@@ -70,7 +80,8 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
     prompts_hash = requests_hash(prompts.requests)
     found = find_calibration(point, target, drafter)
     plugins = tuple(getattr(point, group) for group in PLUGIN_GROUPS if group != "workload")
-    plugin_hashes = tuple(_source_hash(component) for component in plugins)
+    plugin_hashes = tuple(hashes.plugin(component) for component in plugins)
+    temperatures = None if found.stored is None else found.stored.temperatures
     determinants = {
         "schema": SCHEMA_VERSION,
         "values": _without_paths(point),
@@ -79,14 +90,14 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
         "prompts": prompts_hash,
         "calibration_prompts": requests_hash(prompts.calibration),
         "plugins": plugin_hashes,
-        "calibration": None if found.stored is None else found.stored.temperatures,
+        "calibration": temperatures,
     }
     domains = [request.domain for request in prompts.requests]
     if point.has_prompt_file and len(set(domains)) > 1:  # a file's may be named otherwise tomorrow
         determinants["domains"] = domains
     text = json.dumps(determinants, sort_keys=True, default=str)
     point_id = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Identity(point_id, target, drafter, prompts_hash, plugin_hashes)
+    return Identity(point_id, target, drafter, prompts_hash, plugin_hashes, temperatures)
 
 
 def _without_paths(point: PointConfig) -> dict[str, Any]:
@@ -112,14 +123,3 @@ def _without_paths(point: PointConfig) -> dict[str, Any]:
 
 def _file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
-def _source_hash(component: Component) -> str:
-    """Hash of a user's own source file: editing a plug-in makes another point."""
-    path = component.class_path
-    if path is None or component.is_own:
-        return ""
-    try:
-        return _file_hash(Path(inspect.getfile(find_class(path))))
-    except (OSError, TypeError):
-        return ""

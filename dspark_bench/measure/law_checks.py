@@ -32,10 +32,10 @@ from dspark_bench.measure.build_scheduler import (
 from dspark_bench.measure.identity import Identity
 from dspark_bench.measure.predictions import row_length
 from dspark_bench.measure.turns import TurnResult, repeat_seed
-from dspark_bench.measure.verification import (
+from dspark_bench.measure.verdicts import (
     scheduler_verdict_path,
-    verification_path,
-    write_verification,
+    verdict_path,
+    write_verdict,
 )
 from dspark_bench.metrics.frames import SPECULATIVE
 from dspark_bench.reading.verdicts import find_verdict
@@ -102,14 +102,14 @@ def check_run(
     failed. None, and nothing run, where `measure.law_tokens` is 0. Allocates the drafter's cache
     anew: call it when nothing is left to be timed.
     """
-    path = verification_path(point, identity, environment)
+    path = verdict_path(point, identity, environment)
     known = find_verdict(path)
     if known is not None or point.measure.law_tokens == 0:
         return known, []
     results = _scheduler_verdict(point, objects, identity, environment)
     texts = list(_texts(point, objects, scheduler, done))
     results.append(emitted_law_check(objects.target, texts, point.sampling, point.gamma))
-    write_verification(path, results)
+    write_verdict(path, results)
     failed = [result for result in results if not result.is_passed]
     return not failed, failed
 
@@ -142,7 +142,7 @@ def _scheduler_verdict(
     if find_verdict(path):
         return [CheckResult("scheduler", True, f"checked before: {path.name}")]
     results = scheduler_checks(point, SHORT_DISTRIBUTION_REQUESTS)
-    write_verification(path, results)
+    write_verdict(path, results)
     return results
 
 

@@ -26,7 +26,7 @@ from dspark_bench.measure.predictions import Prediction, agreement_curve, predic
 from dspark_bench.measure.replay import replay
 from dspark_bench.measure.round_loop import Turns
 from dspark_bench.measure.turns import Turn, TurnResult, cycle_frame, request_frame
-from dspark_bench.measure.verification import verification_path
+from dspark_bench.measure.verdicts import verdict_path
 from dspark_bench.metrics.arm_outputs import ArmOutputs
 from dspark_bench.metrics.frames import BASELINE
 from dspark_bench.metrics.gpu import gpu_values
@@ -112,7 +112,7 @@ def finish_point(
     context = replace(context, share=turns.share)
     machine = summarise_machine(windows, environment.num_cores)
     gpu, gpu_samples = gpu_block(turns.telemetry, windows, cycles)
-    verdict = verification_path(point, identity, environment).name
+    verdict = verdict_path(point, identity, environment).name
     facts = point_facts(point, objects, identity, verdict) | {
         "block_id": measured.block_id,
         "num_arms": measured.num_arms,
@@ -191,7 +191,7 @@ def _lossless(
     if not arm.scheduler.spec.is_non_anticipating:
         return LosslessResult(has_passed_distribution=False)
     if objects.acceptance.follows_record:
-        passed = find_verdict(verification_path(point, identity, environment))
+        passed = find_verdict(verdict_path(point, identity, environment))
         return LosslessResult(has_passed_distribution=passed)
     if point.sampling.is_greedy:
         return check_greedy(requests, control())

@@ -15,10 +15,10 @@ from dspark_bench.machine.environment import Environment
 from dspark_bench.measure import law_checks
 from dspark_bench.measure.identity import Identity
 from dspark_bench.measure.turns import Order, Turn, TurnResult, plan_round, plan_warmup
-from dspark_bench.measure.verification import (
+from dspark_bench.measure.verdicts import (
     scheduler_verdict_path,
-    verification_path,
-    write_verification,
+    verdict_path,
+    write_verdict,
 )
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE
 from dspark_bench.reading.verdicts import find_verdict
@@ -73,6 +73,7 @@ MODELS = [
     ),
     of_identity("target_hash", "other"),
     of_identity("drafter_hash", "other"),
+    of_identity("temperatures", (1.5, 1.2)),
     of_point("drafter", OTHER),
     of_point("sampling", SamplingParams(0.31)),
     of_point("sampling", SamplingParams(1.0, top_p=0.9)),
@@ -81,7 +82,7 @@ MODELS = [
 
 @pytest.mark.parametrize("change", [*SCHEDULING, *MODELS])
 def test_every_part_makes_another_key(parts: Parts, change: Callable[[Parts], Parts]) -> None:
-    assert digest(verification_path(*change(parts))) != digest(verification_path(*parts))
+    assert digest(verdict_path(*change(parts))) != digest(verdict_path(*parts))
 
 
 @pytest.mark.parametrize("change", SCHEDULING)
@@ -110,7 +111,7 @@ def test_only_a_scheduler_that_passed_is_taken_as_checked(
     """Two drafters share a scheduler that is not exact: neither may be called verified."""
     point, identity, environment = parts
     path = scheduler_verdict_path(point, identity, environment)
-    write_verification(path, [CheckResult("distribution", known, "")])
+    write_verdict(path, [CheckResult("distribution", known, "")])
     calls = []
 
     def checked(*arguments: object) -> list[CheckResult]:
@@ -126,7 +127,7 @@ def test_only_a_scheduler_that_passed_is_taken_as_checked(
     judged = replace(point, measure=replace(point.measure, law_tokens=16))
     objects: Any = SimpleNamespace(drafter=object(), target=None)
     scheduler: Any = None
-    own = verification_path(judged, identity, environment)
+    own = verdict_path(judged, identity, environment)
     own.unlink(missing_ok=True)
     verdict, failed = law_checks.check_run(judged, objects, identity, environment, scheduler, [])
     assert verdict is known

@@ -19,9 +19,9 @@ from dspark_bench.measure.identity import Identity
 from dspark_bench.reading.verdicts import VERDICTS
 
 
-def verification_path(point: PointConfig, identity: Identity, environment: Environment) -> Path:
-    """The verdict's file for this code, machine, models, plug-ins, gamma and sampling, for
-    requests alone or in a batch.
+def verdict_path(point: PointConfig, identity: Identity, environment: Environment) -> Path:
+    """The verdict's file for this code, machine, models, plug-ins, calibration, gamma and
+    sampling, for requests alone or in a batch.
     """
     parts = [
         *_place(environment),
@@ -34,6 +34,7 @@ def verification_path(point: PointConfig, identity: Identity, environment: Envir
         f"{point.gamma} {point.sampling} {point.engine.dtype} {point.engine.device}",
         *_scheduling(point),
         f"{point.calibrator.class_path} {without_path(point.calibrator)}",
+        str(identity.temperatures),
     ]
     return _path(point, f"{point.drafter.name}-{point.scheduler.name}", parts)
 
@@ -57,7 +58,7 @@ def without_path(component: Component) -> dict[str, Any]:
     return {key: value for key, value in component.arguments.items() if key != "path"}
 
 
-def write_verification(path: Path, results: Sequence[CheckResult]) -> None:
+def write_verdict(path: Path, results: Sequence[CheckResult]) -> None:
     """Keep a verdict: it passed if every check did. Raises OSError."""
     verdict = {
         "passed": all(result.is_passed for result in results),
