@@ -14,7 +14,7 @@ from dspark_bench.commands.estimate import Estimate, estimate, measured_points
 from dspark_bench.commands.sweep import PlannedSweep, SweepRequest, plan_request
 from dspark_bench.config.expand import distinct_settings
 from dspark_bench.machine.environment import Environment, read_environment
-from dspark_bench.measure.block_plan import PlannedPoint
+from dspark_bench.measure.block_plan import PlannedPoint, plan_blocks
 from dspark_bench.measure.identity import HashCache
 from dspark_bench.store.point_store import PointStore
 
@@ -54,7 +54,8 @@ def dry_run(
         points += found
     wanted = {p.planned.identity.point_id: p.planned for p in points if p.state == TO_MEASURE}
     known = measured_points(folders, results_dir, environment)
-    guess = estimate([planned.config for planned in wanted.values()], known)
+    blocks = plan_blocks(list(wanted.values()))
+    guess = estimate([[point.config for point in block.points] for block in blocks], known)
     for line in summary_lines(points, len(wanted), guess, results_dir):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
@@ -99,13 +100,13 @@ def summary_lines(
         lines.append("stale: measured with other code or on another machine; --fresh repeats it")
     if num_wanted == 0:
         return [*lines, "nothing to measure"]
-    if guess is None:
-        return [
-            *lines,
-            f"no estimate: no point below {results_dir} was measured on this machine",
-        ]
+    waits_s = 0.0 if guess is None else guess.arrivals_s
+    waits = f"arrivals alone take {duration(waits_s)}" if waits_s else ""
+    if guess is None or guess.num_known == 0:
+        none = f"no estimate: no point below {results_dir} was measured on this machine"
+        return [*lines, f"{none}; {waits}" if waits else none]
     basis = f"from {guess.num_known} points measured on this machine, {guess.rule}"
-    return [*lines, f"about {duration(guess.total_s)} ({basis})"]
+    return [*lines, f"about {duration(guess.total_s)} ({basis}{f'; {waits}' if waits else ''})"]
 
 
 def duration(seconds: float) -> str:

@@ -1,8 +1,9 @@
 """How long points will take, from what points have taken on this machine.
 
-A point's time is taken to grow with its output tokens, requests x tokens x repeats of both arms.
-Of the points measured here, those of the folder at hand are asked first, then those beside it;
-among these, those with the same drafter, scheduler and load.
+A point's time is taken to grow with its output tokens, requests x tokens that its arm serves. Of
+the points measured here, those of the folder at hand are asked first, then those beside it; among
+these, those with the same drafter, scheduler and load. Requests that arrive by a clock are waited
+for, however fast the engine: every arm of a block, its baseline too, takes at least that long.
 """
 
 from collections.abc import Sequence
@@ -11,19 +12,24 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from dspark_bench.config.component import build_component
 from dspark_bench.config.point_config import PointConfig
+from dspark_bench.core.protocols import Load
 from dspark_bench.machine.environment import Environment
+from dspark_bench.measure.arrivals import arrivals_s
+from dspark_bench.measure.rounds import most_served
 from dspark_bench.store.point_store import POINTS, PointStore, StoredPoint, flatten
 
 LEAST_S: Final = 3.0
 """Seconds that loading and warming up take however little is measured."""
-RULE: Final = f"scaled by requests x tokens x repeats, at least {LEAST_S:.0f} s a point"
+RULE: Final = f"scaled by requests x tokens served, at least {LEAST_S:.0f} s a point"
+AT_MOST: Final = f"{RULE}; less where measure.precision is reached early"
 _LIKENESS = ("drafter", "scheduler", "load", "load.concurrency", "load.rate")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a point has taken. wall_s: its whole time, seconds; work: requests x tokens x repeats;
+    """What a point has taken. wall_s: its whole time, seconds; work: requests served x tokens;
     alike: what tells slow points from fast ones; is_near: measured in the folder at hand.
     """
 
@@ -35,11 +41,15 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Seconds for all points, how many measured points speak for it, and by which rule."""
+    """Seconds for all points, how many measured points speak for it, and by which rule.
+
+    arrivals_s: what requests that arrive by a clock take of it, in whole turns of all arms.
+    """
 
     total_s: float
     num_known: int
     rule: str = RULE
+    arrivals_s: float = 0.0
 
 
 def measured_points(
@@ -57,32 +67,42 @@ def measured_points(
     return found
 
 
-def estimate(points: Sequence[PointConfig], known: Sequence[Measured]) -> Estimate | None:
-    """Time of `points`, one after the other; None where nothing measured allows a guess."""
-    if not points or not known:
+def estimate(blocks: Sequence[Sequence[PointConfig]], known: Sequence[Measured]) -> Estimate | None:
+    """Time of blocks of points, one after the other; None where nothing allows a guess.
+
+    Without points measured here the arrivals alone are known: a lower bound.
+    """
+    total_s = waits_s = 0.0
+    for points in blocks:
+        loads: list[Load] = [build_component("load", point.load) for point in points]
+        one_s = max(arrivals_s(*pair) for pair in zip(points, loads, strict=True))
+        block_s = (len(points) + 1) * one_s  # every arm and the baseline
+        guesses = [_point_s(*pair, known) for pair in zip(points, loads, strict=True) if known]
+        total_s += max(sum(guesses), block_s)
+        waits_s += block_s
+    if not blocks or not (known or waits_s):
         return None
-    total_s = sum(_point_s(point, known) for point in points)
-    return Estimate(total_s, len(known))
+    is_bound = any(point.measure.precision is not None for points in blocks for point in points)
+    return Estimate(total_s, len(known), AT_MOST if is_bound else RULE, waits_s)
 
 
-def _point_s(point: PointConfig, known: Sequence[Measured]) -> float:
+def _point_s(point: PointConfig, load: Load, known: Sequence[Measured]) -> float:
     alike = _alike({**flatten(point.values), **point.choices})
     kept = [measured for measured in known if measured.is_near] or known
     kept = [measured for measured in kept if measured.alike == alike] or kept
-    work = point.num_requests * point.max_new_tokens * point.measure.repeats
+    work = most_served(point, load.max_concurrency) * point.max_new_tokens
     return max(LEAST_S, median(one.wall_s * work / one.work for one in kept))
 
 
 def _measured(stored: StoredPoint, is_near: bool) -> Measured | None:
     keys, facts = stored.content["point"]["keys"], stored.content.get("facts", {})
-    numbers = [keys.get(k) for k in ("num_requests", "max_new_tokens", "measure.repeats")]
-    wall_s = facts.get("wall_s")
-    if not stored.is_finished or not all(_is_count(number) for number in numbers):
+    num_served = stored.content.get("summary", {}).get("n_requests")
+    num_tokens, wall_s = keys.get("max_new_tokens"), facts.get("wall_s")
+    if not stored.is_finished or not (_is_count(num_served) and _is_count(num_tokens)):
         return None
     if not isinstance(wall_s, float | int) or wall_s <= 0:
         return None
-    work = numbers[0] * numbers[1] * numbers[2]
-    return Measured(float(wall_s), work, _alike(keys), is_near)
+    return Measured(float(wall_s), num_served * num_tokens, _alike(keys), is_near)
 
 
 def _is_count(value: Any) -> bool:

@@ -7,8 +7,9 @@ import math
 from typing import Final, Protocol, runtime_checkable
 
 from dspark_bench.config.point_config import PointConfig
+from dspark_bench.config.sizes import round_size
 from dspark_bench.core.protocols import Load
-from dspark_bench.measure.turns import ARMS
+from dspark_bench.measure.rounds import Style, most_served, turn_style
 
 _MOST_DRAWN: Final = 10_000_000
 """No workload has more prompts, so a larger number is for the workload to refuse."""
@@ -42,21 +43,43 @@ def check_arrivals(point: PointConfig, load: Load) -> None:
 
 
 def arrival_notes(point: PointConfig, load: Load) -> tuple[str, ...]:
-    """The load's own notes, and how long its arrivals take over all turns of the point."""
+    """The load's own notes, and how long its arrivals take over all turns of an arm."""
     if not isinstance(load, ForeseenLoad):
         return ()
-    num_requests, repeats = point.num_requests, point.measure.repeats
+    notes = load.notes(point.num_requests)
+    num_turns, num_requests = _turns(point, load)
     turn_s = load.last_arrival_s(num_requests)
     if turn_s == 0:
-        return load.notes(num_requests)
-    num_warmup = min(warmup_size(point, load.max_concurrency), num_requests)
-    warmup_s = load.last_arrival_s(num_warmup) if num_warmup else 0.0
-    all_s = len(ARMS) * (repeats * turn_s + warmup_s)
+        return notes
+    most = "" if point.measure.precision is None else "at most "
     waits = (
-        f"load={point.load.name}: arrivals alone take {duration(turn_s)} a turn, {duration(all_s)} "
-        f"in all turns ({len(ARMS)} arms, measure.repeats={repeats}, warm-up)"
+        f"load={point.load.name}: arrivals alone take {duration(turn_s)} a turn, {most}"
+        f"{duration(arrivals_s(point, load))} for each arm, the baseline too ({most}{num_turns} "
+        "turns and warm-up)"
     )
-    return (*load.notes(num_requests), waits)
+    return (*notes, waits)
+
+
+def arrivals_s(point: PointConfig, load: Load) -> float:
+    """Seconds that the arrivals of one arm take in all its turns, at most."""
+    if not isinstance(load, ForeseenLoad):
+        return 0.0
+    num_turns, num_requests = _turns(point, load)
+    num_warmup = min(warmup_size(point, load.max_concurrency), point.num_requests)
+    warmup_s = load.last_arrival_s(num_warmup) if num_warmup else 0.0
+    return num_turns * load.last_arrival_s(num_requests) + warmup_s
+
+
+def _turns(point: PointConfig, load: Load) -> tuple[int, int]:
+    """Timed turns of one arm, at most, and the requests of each."""
+    concurrency = load.max_concurrency
+    served, style = most_served(point, concurrency), turn_style(point, concurrency)
+    size = point.num_requests
+    if style is Style.ONE_BY_ONE:
+        size = 1
+    elif style is Style.TOGETHER and point.measure.precision is not None:
+        size = min(round_size(concurrency), size)
+    return served // size, size
 
 
 def duration(seconds: float) -> str:

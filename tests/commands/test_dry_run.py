@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dspark_bench import cli
-from dspark_bench.commands.dry_run import duration
-from dspark_bench.commands.estimate import Estimate, Measured, estimate
+from dspark_bench.commands.dry_run import duration, summary_lines
+from dspark_bench.commands.estimate import RULE, Estimate, Measured, estimate
 from dspark_bench.commands.sweep import plan_sweep
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.measure.identity import HashCache
@@ -78,8 +78,14 @@ def test_durations_read_as_a_person_would_say_them(seconds: float, text: str) ->
 @pytest.fixture(scope="module")
 def point() -> PointConfig:
     """10 requests of 20 tokens, twice: 400 tokens."""
-    overrides = ["num_requests=10", "max_new_tokens=20", "measure.repeats=2"]
-    return plan_sweep(overrides, HashCache())[1][0].config
+    return _config("num_requests=10", "max_new_tokens=20", "measure.repeats=2", EXACTLY)
+
+
+EXACTLY = "measure.precision=null"
+
+
+def _config(*overrides: str) -> PointConfig:
+    return plan_sweep(list(overrides), HashCache())[1][0].config
 
 
 def test_the_estimate_scales_with_the_work_of_the_nearest_points(point: PointConfig) -> None:
@@ -88,9 +94,60 @@ def test_the_estimate_scales_with_the_work_of_the_nearest_points(point: PointCon
     slow = replace(here, wall_s=60.0)
     far = replace(slow, is_near=False)
     other = replace(slow, alike=("ar", "fixed", "closed", "1", "None"))
-    assert estimate([point], [here]) == Estimate(12.0, 1)
-    assert estimate([point, point], [here, far, other]) == Estimate(24.0, 3)
-    assert estimate([point], [far]) == Estimate(120.0, 1)
-    assert estimate([point], [here, slow, slow]) == Estimate(120.0, 3)
-    assert estimate([point], []) is None
+    assert estimate([[point]], [here]) == Estimate(12.0, 1)
+    assert estimate([[point, point]], [here, far, other]) == Estimate(24.0, 3)
+    assert estimate([[point], [point]], [here, far, other]) == Estimate(24.0, 3)
+    assert estimate([[point]], [far]) == Estimate(120.0, 1)
+    assert estimate([[point]], [here, slow, slow]) == Estimate(120.0, 3)
+    assert estimate([[point]], []) is None
     assert estimate([], [here]) is None
+
+
+def test_requests_that_arrive_by_a_clock_are_waited_for_in_every_arm() -> None:
+    """Ten gaps of 4 s, twice, without warm-up: 80 s an arm, and two arms have three."""
+    timed = _config(
+        *("num_requests=11", "max_new_tokens=20", "measure.repeats=2", EXACTLY),
+        *("load=constant", "load.rate=0.25", "measure.warmup_requests=0"),
+    )
+    alike = ("semi_ar", "fixed", "constant", "None", "0.25")
+    fast = Measured(wall_s=1.0, work=440, alike=alike, is_near=True)
+    found = estimate([[timed, timed]], [fast])
+    assert found is not None and (found.total_s, found.arrivals_s) == (240.0, 240.0)
+    slow = replace(fast, wall_s=400.0)
+    found = estimate([[timed, timed]], [slow])
+    assert found is not None and (found.total_s, found.arrivals_s) == (800.0, 240.0)
+    assert estimate([[timed]], []) == Estimate(160.0, 0, arrivals_s=160.0)
+
+
+def test_what_a_precision_may_end_is_an_upper_bound(point: PointConfig) -> None:
+    """As many new prompts as there may be rounds of them; the words say that it may be less."""
+    here = Measured(6.0, 100, ("semi_ar", "fixed", "closed", "1", "None"), True)
+    most = estimate([[_config("num_requests=20", "max_new_tokens=20")]], [here])
+    assert most is not None and most.total_s == 24.0 and most.rule.startswith(RULE)
+    assert "less where measure.precision is reached early" in most.rule
+    assert estimate([[point]], [here]) == Estimate(24.0, 1)
+
+
+def test_arrivals_are_said_with_and_without_points_measured_here() -> None:
+    where = Path("results")
+
+    def last(guess: Estimate) -> str:
+        return summary_lines([], 2, guess, where)[-1]
+
+    assert last(Estimate(300.0, 0, arrivals_s=240.0)) == (
+        "no estimate: no point below results was measured on this machine; arrivals alone take "
+        "4 min"
+    )
+    assert last(Estimate(800.0, 3, "as they say", 240.0)) == (
+        "about 13 min (from 3 points measured on this machine, as they say; arrivals alone take "
+        "4 min)"
+    )
+
+
+def test_a_dry_run_counts_arrivals_over_the_arms_of_a_block(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One gap of 100 s a turn: two arms and their baseline."""
+    timed = ("load=constant", "load.rate=0.01", "measure.warmup_requests=0", "gamma=2,4")
+    assert cli.execute(["sweep", *tiny_overrides(tiny_zoo, tmp_path, *timed), "--dry-run"]) == 0
+    assert "; arrivals alone take 5 min" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.loads.constant import ConstantLoad
 from dspark_bench.loads.ramp import RampLoad
 from dspark_bench.loads.ramp_users import RampUsersLoad
-from dspark_bench.measure.arrivals import arrival_notes, check_arrivals, duration
+from dspark_bench.measure.arrivals import arrival_notes, arrivals_s, check_arrivals, duration
 
 
 @dataclass
@@ -20,6 +20,8 @@ class _Named:
     name: str
     repeats: int = 3
     warmup_requests: int = 2
+    precision: float | None = None
+    max_rounds: int = 12
 
 
 @dataclass
@@ -29,25 +31,57 @@ class _Point:
     measure: _Named
 
 
-def _notes(load: Any, num_requests: int, name: str = "x", warmup: int = 2) -> tuple[str, ...]:
-    point = _Point(num_requests, _Named(name), _Named("", 3, warmup))
-    return arrival_notes(cast(PointConfig, point), cast(Load, load))
+def _point(num_requests: int, name: str, warmup: int, precision: float | None) -> PointConfig:
+    measure = _Named("", 3, warmup, precision)
+    return cast(PointConfig, _Point(num_requests, _Named(name), measure))
 
 
-def test_arrivals_are_added_up_over_arms_repeats_and_warmup() -> None:
+def _notes(
+    load: Any,
+    num_requests: int,
+    name: str = "x",
+    warmup: int = 2,
+    precision: float | None = None,
+) -> tuple[str, ...]:
+    return arrival_notes(_point(num_requests, name, warmup, precision), cast(Load, load))
+
+
+def test_arrivals_are_added_up_over_turns_and_warmup() -> None:
     (line,) = _notes(ConstantLoad(0.5, 4), 11, "constant")
-    assert line == (
-        "load=constant: arrivals alone take 20 s a turn, 132 s in all turns (2 arms, "
-        "measure.repeats=3, warm-up)"
-    ).replace("132 s", "3 min")  # 2 x (3 x 20 + 6): four requests warm up, one per place
-    assert "120 s" not in line and "in all turns" in line
-    assert "2 min in all" in _notes(ConstantLoad(0.5, 4), 11, warmup=0)[0]
+    assert line == (  # 3 x 20 + 6: four requests warm up, one per place
+        "load=constant: arrivals alone take 20 s a turn, 66 s for each arm, the baseline too "
+        "(3 turns and warm-up)"
+    )
+    assert "60 s for each arm" in _notes(ConstantLoad(0.5, 4), 11, warmup=0)[0]
+
+
+def test_with_a_precision_the_rounds_are_a_bound() -> None:
+    (line,) = _notes(ConstantLoad(0.5, 4), 11, "constant", 0, precision=0.05)
+    assert "20 s a turn, at most 4 min for each arm" in line and "(at most 12 turns" in line
+
+
+@pytest.mark.parametrize(
+    ("load", "precision", "seconds"),
+    [
+        (ConstantLoad(0.5, 4), None, 3 * 20.0 + 6.0),
+        (ConstantLoad(0.5, 4), 0.05, 12 * 20.0 + 6.0),
+        (ClosedLoad(1), None, 0.0),
+        (ClosedLoad(4), 0.05, 0.0),
+        (ClosedLoad(4, 2.5), None, 3 * 2 * 2.5),  # three each, and nobody pauses in warm-up
+        (ClosedLoad(4, 2.5), 0.05, 12 * 2 * 2.5),
+        (RampUsersLoad(1, 4, 3.0), None, 0.0),
+    ],
+)
+def test_seconds_of_one_arm(load: Any, precision: float | None, seconds: float) -> None:
+    assert arrivals_s(
+        _point(11, "closed" if isinstance(load, ClosedLoad) else "x", 2, precision), load
+    ) == pytest.approx(seconds)
 
 
 def test_a_closed_loop_waits_for_pauses_only() -> None:
     assert _notes(ClosedLoad(1), 9) == _notes(ClosedLoad(4), 9) == ()
     (line,) = _notes(ClosedLoad(4, 2.5), 9, "closed", warmup=0)
-    assert "arrivals alone take 5 s a turn, 30 s in all" in line
+    assert "arrivals alone take 5 s a turn, 15 s for each arm" in line
     assert _notes(RampUsersLoad(1, 4, 3.0), 9) == ()
 
 
