@@ -120,6 +120,7 @@ def finish_point(
         "interrupted": not is_whole,
         "precision_reached": turns.is_reached,
         "units_needed": turns.num_needed,
+        "num_looks": turns.num_looks,
         "continuations_hash": arm.built.continuations_hash,
         "timing_invalid": measured.is_shared,
         "wall_s": measured.shared_s + time.monotonic() - started_s,

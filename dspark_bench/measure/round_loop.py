@@ -53,7 +53,8 @@ OnStanding = Callable[[Standing, bool], None]
 @dataclass(frozen=True, slots=True)
 class Turns:
     """The turns of all arms, warm-up first, in whole rounds; windows: what was seen around them;
-    errors: why arms fell out, by label; num_rounds: whole ones; share: what intervals are to cover,
+    errors: why arms fell out, by label; num_rounds: whole ones;
+    num_looks: moments at which it could have ended; share: what intervals are to cover,
     more than 95 % where several looks share the error; is_reached: whether the precision asked for
     was, None without one; num_needed: units that it would have taken, where that is known; stopped:
     the signal that ended them early, or None.
@@ -64,6 +65,7 @@ class Turns:
     telemetry: GpuTelemetry
     errors: Mapping[str, Exception]
     num_rounds: int
+    num_looks: int
     share: float
     is_reached: bool | None
     num_needed: int | None
@@ -120,6 +122,7 @@ class Rounds:
             telemetry,
             self._errors,
             self.num_whole,
+            max(1, len(self._looks.rounds)),
             self._looks.share,
             None if asked is None else self._is_reached,
             None if asked is None else units_needed(intervals, asked, self._looks.share),

@@ -17,6 +17,7 @@ from dspark_bench.metrics.frames import (
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.leads import PAIR_SIGNS, ArmSums
 from dspark_bench.metrics.log_ratio import SPEED_SIGNS, ratio_interval
+from dspark_bench.metrics.strata import IntArray
 from dspark_bench.metrics.sums import FloatArray, Pooling, collect_sums
 
 _COLUMNS = ["cycles", "accepted"]
@@ -85,16 +86,17 @@ def speedup_ratio(first: pd.DataFrame, second: pd.DataFrame) -> Interval:
     return ratio_interval(np.concatenate(_paired(first, second), axis=1), PAIR_SIGNS)
 
 
-def arm_sums(speeds: Mapping[str, pd.DataFrame]) -> ArmSums:
+def arm_sums(speeds: Mapping[str, pd.DataFrame], strata: IntArray | None = None) -> ArmSums:
     """Several points for `find_leads`, by label, each a result of `speed_by_prompt` (or each of
-    `speed_by_round`). Raises ResultsError if their units differ, or if one has no time.
+    `speed_by_round`). strata [U]: of the units in the order of their names. Raises ResultsError if
+    their units differ, or if one has no time.
     """
     frames = list(speeds.values())
     for frame in frames[1:]:
         _check_same_units(frames[0], frame)
     table = np.stack([frame.sort_index()[_SPEEDS].to_numpy(np.float64) for frame in frames])
     try:
-        return ArmSums(tuple(speeds), table)
+        return ArmSums(tuple(speeds), table, strata)
     except ValueError as error:
         raise ResultsError(f"leads: {error}") from error
 

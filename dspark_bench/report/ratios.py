@@ -9,17 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.metrics.comparison import arm_sums, speed_by_prompt, speed_by_round
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.metrics.leads import Leads, find_leads
+from dspark_bench.metrics.leads import Leads
 from dspark_bench.metrics.log_ratio import SHARE
 from dspark_bench.metrics.strata import widening
 from dspark_bench.metrics.student import two_sided
 from dspark_bench.reading.points import Point
-from dspark_bench.reading.records import read_records
+from dspark_bench.reading.speeds import Speeds, leads_among, read_speeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class SpeedRecords:
     """Tokens and seconds by unit, read once per point."""
 
     def __init__(self) -> None:
-        self._found: dict[Path, pd.DataFrame | str] = {}
+        self._found: dict[Path, Speeds | str] = {}
 
     def compare(self, points: Sequence[Point]) -> Comparison:
         """Compare points of one setting, given by falling S; a single one needs no records."""
@@ -71,7 +68,7 @@ class SpeedRecords:
             broken,
         )
 
-    def _speeds(self, point: Point) -> pd.DataFrame | str:
+    def _speeds(self, point: Point) -> Speeds | str:
         """By unit, or why there are none."""
         if point.folder not in self._found:
             self._found[point.folder] = _read_speeds(point)
@@ -79,7 +76,7 @@ class SpeedRecords:
 
 
 def _find(
-    tables: Sequence[pd.DataFrame | str], blocks: Sequence[str]
+    tables: Sequence[Speeds | str], blocks: Sequence[str]
 ) -> tuple[Leads | None, frozenset[int]]:
     """Leads among the points that can be paired with the first one, and which those are: those of
     its block, where its results know blocks at all.
@@ -92,12 +89,12 @@ def _find(
         for place, table in enumerate(tables)
         if not isinstance(table, str)
         and blocks[place] == blocks[0]
-        and set(table.index) == set(first.index)
+        and set(table.table.index) == set(first.table.index)
     }
     if len(paired) < 2:
         return None, frozenset()
     try:
-        leads = find_leads(arm_sums({str(place): table for place, table in paired.items()}))
+        leads = leads_among({str(place): speeds for place, speeds in paired.items()})
     except ResultsError:
         return None, frozenset()
     return leads, frozenset(paired)
@@ -150,16 +147,12 @@ def is_by_prompt(point: Point) -> bool:
     return (point.text("load"), point.text("concurrency")) == ("closed", "1")
 
 
-def _read_speeds(point: Point) -> pd.DataFrame | str:
+def _read_speeds(point: Point) -> Speeds | str:
     """Or why there are none, by the name of the point: a report says nothing of this machine."""
     name = f"{point.sweep}/{point.point_id}"
+    concurrency = int(point.number("concurrency") or 2)
     try:
-        cycles, requests = read_records(point.folder, point.metrics)
-        if is_by_prompt(point):
-            return speed_by_prompt(cycles, requests)
-        concurrency = int(point.number("concurrency") or 2)
-        is_closed = point.text("load") == "closed"
-        return speed_by_round(cycles, requests, concurrency, is_closed)
+        return read_speeds(point.folder, point.metrics, point.text("load"), concurrency)
     except KeyError as error:
         return f"{name}: no times are recorded (no column {error})"
     except ResultsError as error:

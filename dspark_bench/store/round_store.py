@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +52,7 @@ class RoundStore:
     def forget(self) -> None:
         """Delete the block's rounds: its points are stored, or are to be measured afresh."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        _remove_empty(self._folder.parent)
 
 
 def forget_others(folder: Path, block_ids: Collection[str], environment: Environment) -> None:
@@ -61,6 +63,12 @@ def forget_others(folder: Path, block_ids: Collection[str], environment: Environ
     for path in (folder / BLOCKS).glob("*"):
         if path.name not in wanted:
             shutil.rmtree(path, ignore_errors=True)
+    _remove_empty(folder / BLOCKS)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _name(block_id: str, environment: Environment) -> str:

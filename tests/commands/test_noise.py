@@ -20,7 +20,7 @@ from dspark_bench.commands.noise_lines import noise_lines
 from dspark_bench.commands.sweep import SweepRequest, run_sweep
 from dspark_bench.machine.gpu_process import GpuTelemetry, sampled
 from dspark_bench.machine.processors import usable_cores
-from dspark_bench.measure import point as point_module
+from dspark_bench.measure import block as block_module
 from dspark_bench.metrics.machine import Reading, Window, machine_warnings, summarise_machine
 from dspark_bench.reading.gather import gather
 from dspark_bench.report.markdown import render_markdown
@@ -45,7 +45,7 @@ def measured(tiny_zoo: TinyZoo, tmp_path_factory: pytest.TempPathFactory) -> tup
     own = ("num_requests=12", "measure.repeats=2", "measure.calibration_requests=0")
     console = Console(file=io.StringIO(), width=200)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(point_module, "run_telemetry", fake)
+        patch.setattr(block_module, "run_telemetry", fake)
         run_sweep(SweepRequest((*tiny_overrides(tiny_zoo, folder), *own)), console)
     assert isinstance(console.file, io.StringIO)
     return folder / "results" / "tiny", console.file.getvalue()

@@ -28,7 +28,7 @@ def test_a_wide_precision_ends_at_the_first_look(tiny_zoo: TinyZoo, tmp_path: Pa
     assert [row["num_rounds"] for row in rows] == [4, 4]
     assert [row["n_requests"] for row in rows] == [48, 48]
     assert [row["precision_reached"] for row in rows] == [True, True]
-    assert "widened for several looks (97.5% each)" in rows[0]["speedup_interval_basis"]
+    assert "widened for several looks" in rows[0]["speedup_interval_basis"]
     line = next(line for line in shown.splitlines() if line.startswith("after 48 prompts: "))
     for row in rows:  # what is shown while it runs is what is written in the end
         reach = row["speedup_ci_high"] / row["speedup"] - 1

@@ -14,7 +14,7 @@ from tests.plots.folders import row, two_drafters, write_sweep
 from tests.plots.kinds.test_files import SURFACE
 
 KINDS = (
-    "s_curve gap cycle_breakdown acceptance_by_position table1 depth draft_length threshold "
+    "s_curve arms gap cycle_breakdown acceptance_by_position table1 depth draft_length threshold "
     "reliability frontier load cost_curve timeline"
 ).split()
 
@@ -97,7 +97,7 @@ def test_half_finished_and_corrupt_sweeps_are_named(
     ("options", "message"),
     [
         (["--format", "gif"], "format 'gif' is unknown; valid: png, svg, pdf"),
-        (["--kind", "pie"], "kind 'pie' is unknown; valid: s_curve, gap"),
+        (["--kind", "pie"], "kind 'pie' is unknown; valid: s_curve, arms, gap"),
         (["--style", "neon"], "style 'neon' is unknown; valid: light, dark"),
     ],
 )

@@ -420,3 +420,21 @@ def test_noisy_machines_and_odd_baselines_are_warned_of(tmp_path: Path) -> None:
     assert "s/a: GPU clocks were held down by hw_thermal" in found
     assert any("the baseline differed from itself" in line and "(s/a)" in line for line in found)
     assert "1 of 2 points: timing noise floor not measured: 1 pairs (s/b)" in found
+
+
+def test_points_of_different_blocks_are_not_paired(tmp_path: Path) -> None:
+    """Same prompts, but other minutes of the machine: each has a baseline of its own."""
+    seconds = {f"p{n}": (1.0 + n, 1.25 * (1.0 + n)) for n in range(10)}
+    for name, blocks, is_paired in (("one", "aa", True), ("two", "ab", False)):
+        rows = [
+            cells("a", block_id=blocks[0]),
+            _faster("b", 1.1, gamma=7, block_id=blocks[1]),
+        ]
+        folder = write_sweep(tmp_path / name, rows)
+        write_times(folder / "points" / "a", seconds)
+        ahead = (1.09, 1.1, 1.11)
+        times = {p: (s / ahead[i % 3], t) for i, (p, (s, t)) in enumerate(seconds.items())}
+        write_times(folder / "points" / "b", times)
+        (found,) = recommend(gather(folder))
+        assert found.challengers[0].is_paired is is_paired
+        assert found.challengers[0].is_clear is is_paired
