@@ -30,7 +30,7 @@ from dspark_bench.commands.noise_lines import noise_lines
 from dspark_bench.commands.precision_lines import precision_lines
 from dspark_bench.config.compose import Composed, hydra_session, search_path_override
 from dspark_bench.config.compose_many import compose_points
-from dspark_bench.config.expand import distinct_settings, expand
+from dspark_bench.config.expand import distinct_settings, expand, with_copies
 from dspark_bench.config.point_config import to_point_config
 from dspark_bench.config.quoting import as_hydra_reads, quoted
 from dspark_bench.config.sweep_lists import refuse_sweep_list, with_plain_group
@@ -224,7 +224,7 @@ def plan_sweep(
     """
     overrides = as_hydra_reads(overrides)
     check_overrides(overrides)
-    expansion = expand(overrides)
+    expansion = expand(with_copies(overrides))
     if console is not None and len(expansion.points) >= _MANY:
         console.print(f"checking {len(expansion.points)} points", highlight=False)
     with hydra_session():

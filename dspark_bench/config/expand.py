@@ -48,6 +48,14 @@ def expand(overrides: Sequence[str]) -> Expansion:
     return Expansion(tuple(tuple(p) for p in points), swept, name)
 
 
+def with_copies(overrides: Sequence[str]) -> tuple[str, ...]:
+    """`measure.copies=6` as a sweep over `measure.copy`, so that each copy is a point."""
+    asked = [o.partition("=")[2] for o in overrides if o.partition("=")[0] == "measure.copies"]
+    if not asked or not asked[-1].isdecimal() or int(asked[-1]) < 2:
+        return tuple(overrides)
+    return (*overrides, f"measure.copy=range(0,{int(asked[-1])})")
+
+
 def distinct_settings(points: Sequence[Sequence[str]]) -> list[str]:
     """The overrides of each point that not every point has, as typed."""
     shared = set(points[0]).intersection(*points[1:]) if points else set()

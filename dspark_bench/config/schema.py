@@ -52,6 +52,9 @@ class MeasureSettings:
     max_rounds: int = 12
     repeats: int = 3
     max_arms: int = 8
+    copies: int = 1
+    copy: int = 0
+    copy_noise: str = "shared"
     warmup_requests: int = 2
     calibration_requests: int = 72
     calibration_concurrency: int = 24

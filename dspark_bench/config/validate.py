@@ -24,6 +24,7 @@ from dspark_bench.models.draft_config import (
 from dspark_bench.models.expected_tensors import check_headers, drafter_tensors, target_tensors
 
 _MAX_NAME_BYTES = 200
+COPY_NOISE = ("shared", "own")
 _FINEST = 0.001
 _MAX_ARMS = 64
 _MAX_REPEATS = 10_000
@@ -31,6 +32,8 @@ _AT_MOST = {
     "measure.repeats": _MAX_REPEATS,
     "measure.max_rounds": _MAX_REPEATS,
     "measure.max_arms": _MAX_ARMS,
+    "measure.copies": _MAX_ARMS,
+    "measure.copy": _MAX_ARMS,
 }
 _MIN_TEMPERATURE = 0.001
 _MIN_TOP_P = 0.000_1
@@ -119,6 +122,8 @@ def _check_numbers(point: PointConfig) -> None:
         "measure.repeats": 1,
         "measure.max_arms": 1,
         "measure.max_rounds": 1,
+        "measure.copies": 1,
+        "measure.copy": 0,
         "measure.warmup_requests": 0,
         "measure.calibration_requests": 0,
         "measure.calibration_concurrency": 1,
@@ -150,6 +155,9 @@ def _check_bounds(point: PointConfig) -> None:
     if limit is not None and not (math.isfinite(limit) and limit > 0):
         raise UsageError(f"measure.time_limit_s is {limit}; valid: above 0 seconds, or null")
     _check_precision(point)
+    noise = point.measure.copy_noise
+    if noise not in COPY_NOISE:
+        raise UsageError(f"measure.copy_noise is {noise!r}; valid: {', '.join(COPY_NOISE)}")
     queue = point.measure.max_waiting
     if queue is not None and queue < 0:
         raise UsageError(f"measure.max_waiting is {queue}; valid: 0 or more, or null")

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 
+from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.errors import Stopped
 from dspark_bench.engine.engine import EngineConfig
 from dspark_bench.machine.environment import Environment
@@ -172,6 +173,16 @@ def _each(
     return made
 
 
+def arm_seed(point: PointConfig) -> int:
+    """Seed of an arm's noise: the run's, so that arms share their random numbers, but for copies
+    that are to have their own.
+    """
+    copy = point.measure.copy
+    return (
+        point.seed if copy == 0 or point.measure.copy_noise == "shared" else -1 - copy - point.seed
+    )
+
+
 def take_turns(arms: Sequence[Arm], watcher: Watcher, log: RoundLog) -> Turns:
     """Warm-up, then round after round; those on record first, as they were.
 
@@ -186,7 +197,8 @@ def take_turns(arms: Sequence[Arm], watcher: Watcher, log: RoundLog) -> Turns:
     workers = {arm.planned.point_id: arm_worker(arm, room) for arm in arms}
     workers[BASELINE] = baseline_worker(longest, room)
     rows = tuple(tuple(labels[place] for place in row) for row in orders(len(labels)))
-    order = Order(rows, dict.fromkeys(labels, config.seed))
+    seeds = {arm.planned.point_id: arm_seed(arm.planned.config) for arm in arms}
+    order = Order(rows, {label: seeds.get(label, config.seed) for label in labels})
     warmup = plan_warmup(requests, warmup_size(config, concurrency), order)
     watcher.on_plan(len(warmup) + plan.num_sets * len(labels))
     with run_telemetry(longest.objects.target.device) as telemetry:

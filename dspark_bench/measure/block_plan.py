@@ -70,8 +70,9 @@ def block_key(point: PlannedPoint) -> str:
         for key, value in config.values.items()
         if key not in (*ARM_KEYS, *_NO_MEASUREMENT)
     }
+    measure = {key: value for key, value in config.values["measure"].items() if key != "copy"}
     parts = {
-        "values": kept,
+        "values": kept | {"measure": measure},
         "choices": {k: v for k, v in config.choices.items() if k not in ARM_KEYS},
         "folder": str(config.folder),
         "target": identity.target_hash,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dspark_bench.commands.sweep import plan_sweep
+from dspark_bench.measure.block import arm_seed
 from dspark_bench.measure.block_plan import plan_blocks
 from dspark_bench.measure.identity import HashCache
 from tests.sweeps import tiny_overrides
@@ -75,3 +76,18 @@ def test_too_many_arms_are_split_evenly_and_a_block_is_known_by_its_arms(
     assert plan_blocks(points[::-1])[0].block_id != blocks[0].block_id
     (again,) = plan_blocks(blocks[1].points[::-1])
     assert again.block_id == blocks[1].block_id  # in whatever order
+
+
+def test_copies_are_points_of_their_own_in_one_block(
+    tiny_zoo: TinyZoo, tmp_path: Path, hashes: HashCache
+) -> None:
+    """With the same noise, or each with its own."""
+    overrides = tiny_overrides(tiny_zoo, tmp_path, "measure.copies=3")
+    plan, points = plan_sweep(overrides, hashes)
+    assert len({point.point_id for point in points}) == 3 and plan.swept_keys == ("measure.copy",)
+    (block,) = plan_blocks(points)
+    assert len(block.points) == 3
+    assert {arm_seed(point.config) for point in points} == {0}
+    _, own = plan_sweep([*overrides, "measure.copy_noise=own", "seed=5"], hashes)
+    assert len({arm_seed(point.config) for point in own}) == 3
+    assert arm_seed(own[0].config) == 5
