@@ -135,6 +135,7 @@ class _PromptMaker:
         """What a reader of the results must know about the prompts."""
         rule = self.workload.chat_format.too_long
         notes = [
+            self._aside_note(),
             *self.workload.notes,
             fit_line(test, rule, "test"),
             fit_line(aside, rule, "calibration"),
@@ -150,6 +151,16 @@ class _PromptMaker:
                     "measure.calibration_requests=0; a calibration fitted on this file knows them"
                 )
         return tuple(note for note in notes if note is not None)
+
+    def _aside_note(self) -> str | None:
+        """How much of a user's file no run measures; nothing where all of it may be."""
+        num_aside = self.workload.num_available("calibration")
+        if not (
+            num_aside and self.point.has_prompt_file and self.point.measure.calibration_requests
+        ):
+            return None
+        num_all = num_aside + self.workload.num_available("test")
+        return f"{num_aside} of {num_all} prompts are set aside for calibration"
 
     def _template_note(self, prompts: Sequence[Prompt]) -> str | None:
         """Whether a template that a user may expect was not applied."""

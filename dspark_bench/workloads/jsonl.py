@@ -62,10 +62,8 @@ class JsonlWorkload:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The calibration split, and what of the file is not sent."""
-        num_all = len(self._file.prompts)
-        aside = f"{len(self._aside)} of {num_all} prompts are set aside for calibration"
-        return (aside, *self._file.notes)
+        """What of the file is not sent."""
+        return self._file.notes
 
     def prompts(self, split: Split, num_prompts: int, seed: int) -> list[Prompt]:
         """See `Workload.prompts`."""

@@ -11,6 +11,9 @@ from dspark_bench import cli
 from dspark_bench.config.compose import compose_point, hydra_session
 from dspark_bench.config.point_config import to_point_config
 from dspark_bench.measure.build_prompts import Prompts, build_prompts
+from dspark_bench.reading.gather import gather
+from dspark_bench.report.content import Items
+from dspark_bench.report.page import build_page
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import MAX_POSITIONS, TinyZoo
 
@@ -101,6 +104,35 @@ def _prompts(typed: list[str]) -> Prompts:
         return build_prompts(to_point_config(compose_point(typed[1:]), "tiny"))
 
 
+def test_what_is_set_aside_is_said_where_something_is(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    for num, says in ((20, ["4 of 20 prompts are set aside for calibration"]), (4, [])):
+        path.write_text("\n".join(json.dumps({"prompt": f"word {n}"}) for n in range(num)))
+        typed = _typed(tiny_zoo, tmp_path, path, "num_requests=2", "measure.calibration_requests=1")
+        notes = _prompts(typed).notes
+        assert [note for note in notes if "are set aside" in note] == says
+
+
+def test_the_report_says_of_prompts_what_the_terminal_says(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Prompts cut, chats without a template, turns that are not sent, a part set aside."""
+    path = tmp_path / "p.jsonl"
+    lines: list[object] = [{"prompt": "word " * 300}, {"turns": ["one", "two"]}, {"prompt": "x"}]
+    lines += [{"messages": [{"role": "user", "content": f"say {n}"}]} for n in range(7)]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    more = ("num_requests=8", "gamma=2", "workload.too_long=cut", "measure.calibration_requests=1")
+    assert cli.execute(_typed(tiny_zoo, tmp_path, path, *more)) == 0
+    shown = capsys.readouterr().out.splitlines()
+    notes = [line.removeprefix("note: ") for line in shown if line.startswith("note: ")]
+    assert len(notes) >= 4 and any("too_long=cut" in note for note in notes)
+    assert any("no chat template" in note for note in notes)
+    page = build_page(gather(tmp_path / "results" / "tiny"), (), ())
+    (warnings,) = [section for section in page.sections if section.title == "Warnings"]
+    said = [item for block in warnings.blocks if isinstance(block, Items) for item in block.items]
+    assert [note for note in notes if f"{note} (1 of 1 points)" not in said] == []
+
+
 def test_with_nothing_set_aside_every_line_is_a_test_prompt(
     tiny_zoo: TinyZoo, tmp_path: Path
 ) -> None:
@@ -112,5 +144,6 @@ def test_with_nothing_set_aside_every_line_is_a_test_prompt(
         served[num] = [request.prompt_id for request in found.requests]
         says = any("of the run's prompts are of those set aside" in note for note in found.notes)
         assert says == (num == 6) and found.calibration == ()
+        assert not any("are set aside for calibration" in note for note in found.notes)
     assert sorted(served[6]) == ["1", "2", "3", "4", "5", "6"]
     assert served[6][:5] == served[5]  # prompts of a run stay what they were
