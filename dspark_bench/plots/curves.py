@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from dspark_bench.plots.style import Mark
@@ -53,11 +52,6 @@ def _column(rows: pd.DataFrame, name: str) -> "np.ndarray[tuple[int], np.dtype[n
     if name not in rows.columns:
         return np.full(len(rows), np.nan)
     return rows[name].to_numpy(dtype=np.float64)
-
-
-def in_milliseconds(axis: Axis) -> None:
-    """Label an axis of seconds in milliseconds."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 1e3:g}"))
 
 
 def ticks_at(axes: Axes, values: Sequence[float], is_log: bool = False) -> None:

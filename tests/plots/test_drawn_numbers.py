@@ -92,7 +92,32 @@ def test_accepted_lengths_and_latencies_have_their_own_bars(tmp_path: Path) -> N
     folder = write_sweep(tmp_path / "s", rows(gamma=[2, 4, 8]))
     above, below = figure_of(folder, "draft_length").canvas.axes
     np.testing.assert_allclose(bars(above), [wanted("accepted_length")])
-    np.testing.assert_allclose(bars(below), [wanted("cycle_s")])
+    steps = [[numbers(place)["baseline_step_s"]] for place in range(3)]
+    np.testing.assert_allclose(bars(below), [wanted("cycle_s") / steps])
+
+
+TIMES = ("cycle_s", "cycle_s_ci_low", "cycle_s_ci_high", *STAGES)
+STEP = ("baseline_step_s", "baseline_step_s_ci_low", "baseline_step_s_ci_high")
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns"),
+    [
+        ("draft_length", ["cycle_steps", "cycle_steps_ci_low", "cycle_steps_ci_high"]),
+        ("cycle_breakdown", ["t_verify_steps", "cycle_steps", "baseline_step_steps_ci_low"]),
+    ],
+)
+def test_a_minute_in_which_the_machine_is_slow_makes_no_difference(
+    tmp_path: Path, kind: str, columns: list[str]
+) -> None:
+    """All times of one point are tripled, its baseline's too."""
+    found = []
+    for name, pace in (("quiet", 1.0), ("slow", 3.0)):
+        points = rows(gamma=[2, 4, 8])
+        for column in (*TIMES, *STEP):
+            points[1][column] = pace * float(str(points[1][column]))
+        found.append(figure_of(write_sweep(tmp_path / name, points), kind).data[columns])
+    np.testing.assert_allclose(*(data.to_numpy(dtype=float) for data in found))
 
 
 def test_the_frontier_draws_both_arms_at_their_own_speeds(tmp_path: Path) -> None:
@@ -142,7 +167,9 @@ def test_stages_are_stacked_in_the_order_of_the_legend(tmp_path: Path) -> None:
     (axes,) = canvas.axes
     own = numbers(0)
     widths = [patch.get_width() for patch in axes.patches]
-    assert widths == pytest.approx([1e3 * own[name] for name in STAGES])
+    assert widths == pytest.approx([own[name] / own["baseline_step_s"] for name in STAGES])
+    (label,) = [text.get_text() for text in axes.get_yticklabels()]
+    assert f"(step {own['baseline_step_s'] * 1e3:.3g} ms)" in label
     shown = [text.get_text() for legend in canvas.legends for text in legend.get_texts()]
     assert [text for text in shown if f"t_{text}_s" in STAGES] == [
         name.removeprefix("t_").removesuffix("_s") for name in STAGES

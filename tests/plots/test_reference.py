@@ -8,26 +8,31 @@ import pandas as pd
 import pytest
 
 from dspark_bench.plots.columns import STAGES
-from dspark_bench.plots.figures import Figure, draw_all
+from dspark_bench.plots.figures import Figure, Skipped, draw_all
 from dspark_bench.plots.kinds import find_kinds
 from dspark_bench.plots.kinds.gap import TERMS
 from dspark_bench.plots.results import load_results
+from dspark_bench.plots.steps import steps_of
 
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "results/reference/paper"
 FIGURES = ROOT / "results/reference/figures"
+LATER = {"arms": "no point knows its block: measured by an earlier version"}
+"""Kinds that came after the committed results were measured."""
 
 
 @pytest.fixture(scope="module")
 def drawn() -> list[Figure]:
     found = draw_all(load_results(PAPER))
-    assert [type(item) for item in found] == [Figure] * len(find_kinds()), found
+    skipped = {item.kind: item.reason for item in found if isinstance(item, Skipped)}
+    assert skipped.items() <= LATER.items()
     return [item for item in found if isinstance(item, Figure)]
 
 
 def test_every_kind_is_drawn_from_the_committed_results(drawn: list[Figure]) -> None:
     """Warnings are errors in these tests, so there was none."""
-    assert [figure.kind for figure in drawn] == [kind.name for kind in find_kinds()]
+    names = {figure.kind for figure in drawn}
+    assert {kind.name for kind in find_kinds()} - names <= LATER.keys()
     assert all(figure.canvas is not None or figure.texts for figure in drawn)
     assert all(" n = " in "".join(f.caption) or "interval" in "".join(f.caption) for f in drawn)
 
@@ -46,7 +51,7 @@ LINES = {
     "s_curve": ("speedup", "speedup_theory", "speedup_model"),
     "acceptance_by_position": ("value", "count"),
     "depth": ("accepted_length", "speedup"),
-    "draft_length": ("accepted_length", "cycle_s"),
+    "draft_length": ("accepted_length", "cycle_steps"),
     "threshold": ("acceptance_rate_scheduled", "accepted_length", "speedup"),
     "reliability": ("observed", "mean_predicted"),
     "frontier": (
@@ -75,11 +80,11 @@ def test_what_is_drawn_is_the_data(drawn: list[Figure]) -> None:
 
 def test_the_gap_and_the_cycle_are_drawn_as_bars(drawn: list[Figure]) -> None:
     by_kind = {figure.kind: figure for figure in drawn}
-    for kind, columns, scale in (("gap", TERMS, 1.0), ("cycle_breakdown", STAGES, 1e3)):
+    for kind, columns in (("gap", TERMS), ("cycle_breakdown", tuple(map(steps_of, STAGES)))):
         figure = by_kind[kind]
         assert figure.canvas is not None
         bars = [patch for axes in figure.canvas.axes for patch in axes.patches]
         sizes = [b.get_height() if kind == "gap" else b.get_width() for b in bars]  # type: ignore[attr-defined]
         for column in columns:
             for value in figure.data[column]:
-                assert np.isclose(sizes, abs(value) * scale, rtol=1e-9, atol=1e-15).any(), column
+                assert np.isclose(sizes, abs(value), rtol=1e-9, atol=1e-15).any(), column

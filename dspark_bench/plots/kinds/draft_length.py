@@ -1,8 +1,9 @@
-"""Accepted length and cycle latency against draft length (the paper's Figure 4)."""
+"""Accepted length and cycle latency against draft length (the paper's Figure 4, which has
+milliseconds of arms that ran side by side).
+"""
 
 from matplotlib.figure import Figure as Canvas
 
-from dspark_bench.plots.curves import in_milliseconds
 from dspark_bench.plots.kind import Kind, NotSupportedError, Plotted
 from dspark_bench.plots.kinds.s_curve import several_lengths
 from dspark_bench.plots.results import Results
@@ -20,16 +21,21 @@ from dspark_bench.plots.selection import (
 )
 from dspark_bench.plots.sheet import from_zero
 from dspark_bench.plots.stacked import Stack, draw_stack
+from dspark_bench.plots.steps import IN_STEPS, STEP, in_steps, steps_of
 from dspark_bench.plots.style import Look
 
-_ROWS = (("accepted_length", "accepted length\n(tokens/cycle)"), ("cycle_s", "cycle latency (ms)"))
+_CYCLE = steps_of("cycle_s")
+_ROWS = (
+    ("accepted_length", "accepted length\n(tokens/cycle)"),
+    (_CYCLE, "cycle latency\n(baseline steps)"),
+)
 _MOST_COLUMNS = 4
 
 
 def collect(results: Results) -> Plotted:
     """Groups in which a drafter ran at several draft lengths."""
-    rows = require(speculative_rows(results), "accepted_length", "cycle_s")
-    rows = numbers(rows, *with_interval("accepted_length", "cycle_s"))
+    rows = require(speculative_rows(results), "accepted_length", "cycle_s", STEP)
+    rows = in_steps(numbers(rows, *with_interval("accepted_length", "cycle_s")), "cycle_s")
     rows, notes = name_places(rows, ["gamma"], drafter_curves(rows))
     rows, more = several_lengths(rows)
     if rows["gamma"].nunique() < 2:
@@ -37,17 +43,17 @@ def collect(results: Results) -> Plotted:
     rows, further = limit_panels(rows, most=_MOST_COLUMNS)
     data = columns(
         in_order(rows, "gamma"), "drafter", "gamma",
-        *with_interval("accepted_length", "cycle_s"), "n_units", "n_requests",
+        *with_interval("accepted_length", _CYCLE, "cycle_s"), STEP, "n_units", "n_requests",
     )  # fmt: skip
-    return Plotted(data, (*caption(rows, "accepted_length", "cycle_s"), *notes, *more, *further))
+    first, *settings = caption(rows, "accepted_length", "cycle_s")
+    return Plotted(data, (f"{first} {IN_STEPS}", *settings, *notes, *more, *further))
 
 
 def draw(plotted: Plotted, look: Look) -> Canvas:
-    """Accepted length above, the mean duration of a cycle below; one column per group."""
+    """Accepted length above, how many baseline steps a cycle takes below; one column per group."""
     width_in = 6.4 if plotted.data["panel"].nunique() == 1 else 4.2
     stack = Stack("gamma", "gamma (draft tokens per cycle)", _ROWS, width_in, 2.8)
     figure, axes = draw_stack(plotted, look, stack)
-    in_milliseconds(axes[1, 0].yaxis)
     from_zero(axes.flat)
     return figure
 
