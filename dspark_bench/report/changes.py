@@ -28,8 +28,8 @@ class Change:
 
     @property
     def relative(self) -> float | None:
-        """needed / measured - 1."""
-        return None if self.needed is None else self.needed / self.measured - 1
+        """needed / measured - 1; None if nothing is needed that exists, or if 0 was measured."""
+        return None if self.needed is None or not self.measured else self.needed / self.measured - 1
 
 
 def changes_to_reach(point: Point, speedup: float) -> tuple[Change, ...]:

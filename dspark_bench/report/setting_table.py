@@ -5,6 +5,7 @@ legend above the tables says what the letters stand for. A setting with K config
 most K + 3 lines.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -109,8 +110,8 @@ def _candidate_lines(found: Recommendation, names: Mapping[str, str]) -> list[st
 
 def _needs(name: str, other: Challenger) -> list[str]:
     """The smallest single changes that would let it draw level."""
-    known = [change for change in other.changes if change.relative is not None]
-    known.sort(key=lambda change: abs(change.relative or 0.0))
+    known = [change for change in other.changes if change.needed is not None]
+    known.sort(key=_size)
     if not known:
         said = "nothing measured says what would let it draw level"
         if other.changes:
@@ -119,12 +120,21 @@ def _needs(name: str, other: Challenger) -> list[str]:
     texts = [_change(change) for change in known]
     return [
         *(f"{name} draws level with {' or '.join(texts[:n])}" for n in range(len(texts), 0, -1)),
-        f"it draws level with {known[0].term} {known[0].relative:+.0%}",
+        f"it draws level with {_change(known[0], decimals=0)}",
     ]
 
 
-def _change(change: Change) -> str:
-    return f"{change.term} {change.relative:+.1%} (to {change.needed:.2f})"
+def _size(change: Change) -> float:
+    """Changes from 0, which have no relative size, come last."""
+    return math.inf if change.relative is None else abs(change.relative)
+
+
+def _change(change: Change, decimals: int = 1) -> str:
+    """Such as `alpha +20.0% (to 0.60)`; with no decimals `alpha +20%`."""
+    if change.relative is None:
+        return f"{change.term} 0 to {change.needed:.2f}"
+    said = f"{change.term} {change.relative:+.{decimals}%}"
+    return f"{said} (to {change.needed:.2f})" if decimals else said
 
 
 def _row(found: Recommendation, place: int, names: Mapping[str, str]) -> Row:

@@ -121,19 +121,22 @@ def verdict(challenger: Challenger, reason: str | None) -> str:
 
 def change_text(change: Change) -> str:
     """Such as `draft cost 28 % lower (0.31 to 0.22 baseline steps per cycle)`."""
-    if change.needed is None or change.relative is None:
+    if change.needed is None:
         limit = "accepting every draft" if change.term == "alpha" else f"no {change.term} at all"
         return f"{change.term} alone does not suffice ({limit} gives S {change.best:.2f})"
-    direction = "higher" if change.relative >= 0 else "lower"
     values = f"{change.measured:.3f} to {change.needed:.3f} {change.unit}".rstrip()
+    if change.relative is None:
+        return f"{change.term} higher ({values})"
+    direction = "higher" if change.relative >= 0 else "lower"
     return f"{change.term} {abs(change.relative):.1%} {direction} ({values})"
 
 
 def short_change(change: Change) -> str:
     """The same for a table's cell, such as `-28.0% (0.310 to 0.223)`."""
-    if change.needed is None or change.relative is None:
+    if change.needed is None:
         return f"not enough (S {change.best:.2f})"
-    return f"{change.relative:+.1%} ({change.measured:.3f} to {change.needed:.3f})"
+    values = f"{change.measured:.3f} to {change.needed:.3f}"
+    return values if change.relative is None else f"{change.relative:+.1%} ({values})"
 
 
 def lines(found: Recommendation) -> list[str]:

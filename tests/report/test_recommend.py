@@ -62,6 +62,18 @@ def test_alpha_that_cannot_suffice_is_said(tmp_path: Path) -> None:
     assert "alpha alone does not suffice" in "\n".join(lines(found))
 
 
+def test_a_drafter_without_one_accepted_token_is_told_what_it_lacks(tmp_path: Path) -> None:
+    rows = [cells("a", alpha=0.0, emitted_length=1.0), _faster("b", 1.6, gamma=7)]
+    folder = write_sweep(tmp_path / "s", rows)
+    (found,) = recommend(gather(folder))
+    (alpha,) = [c for c in found.challengers[0].changes if c.term == "alpha"]
+    assert alpha.needed == pytest.approx(0.380, abs=1e-3)  # 1 + a + a^2 + a^3 + a^4 = 1.6
+    assert alpha.relative is None
+    assert "alpha higher (0.000 to 0.380)" in "\n".join(lines(found))
+    assert cli.execute(["report", str(folder), "--out", str(tmp_path / "r")]) == 0
+    assert "| 0.000 to 0.380 |" in (tmp_path / "r" / "report.md").read_text()
+
+
 def test_each_load_and_workload_has_its_own_winner(tmp_path: Path) -> None:
     rows = [
         cells("a", workload="prose", prompts_hash="p"),

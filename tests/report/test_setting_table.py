@@ -109,6 +109,10 @@ def test_one_line_says_what_would_change_it(tmp_path: Path) -> None:
         other.candidate, Interval(2.0, 1.9, 2.1, 9), True, changes[2:], None, True
     )
     assert says(hopeless) == f"{name}: no single change lets it draw level"
+    rejected = (Change("alpha", "", 0.0, 0.3, 9.0), *changes[1:])
+    none_stood = Challenger(other.candidate, Interval(2.0, 1.9, 2.1, 9), True, rejected, None, True)
+    full = f"{name} draws level with verify cost -10.0% (to 0.90) or alpha 0 to 0.30"
+    assert says(none_stood) == full
 
 
 def test_machines_have_headings_and_this_one_comes_first(tmp_path: Path) -> None:
