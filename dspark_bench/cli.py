@@ -19,6 +19,7 @@ from dspark_bench.core.errors import (
     error_line,
 )
 from dspark_bench.core.output import patient_output
+from dspark_bench.core.paths import expanded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -401,7 +402,7 @@ def _wide_console() -> "Console":
 def execute(arguments: Sequence[str]) -> int:
     """Run a command line; returns its exit code (design section 8)."""
     with patient_output() as output:
-        code = _execute([_at_home(argument) for argument in arguments])
+        code = _execute(arguments)
         output.flush()
         if output.failure is None:
             return code
@@ -410,15 +411,20 @@ def execute(arguments: Sequence[str]) -> int:
         return code or UsageError.exit_code
 
 
-def _at_home(argument: str) -> str:
-    """A path, or `--option=PATH`, with its `~` expanded where the shell has left it."""
-    head, mark, path = argument.rpartition("=") if argument.startswith("--") else ("", "", argument)
-    return f"{head}{mark}{Path(path).expanduser()}" if path.startswith("~/") else argument
+def _as_meant(argument: str) -> str:
+    """A path, or `--option=PATH`, with `~/` and `$NAME` expanded where the shell has left them.
+
+    Overrides are left to `config.quoting`, which knows the keys that name a path.
+    """
+    head, mark, path = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    is_path = path.startswith("~/") or ("$" in path and "=" not in path)
+    return f"{head}{mark}{expanded(path)}" if is_path else argument
 
 
 def _execute(arguments: Sequence[str]) -> int:
     try:
-        code = app(args=list(arguments), prog_name="dspark-bench", standalone_mode=False)
+        typed = [_as_meant(argument) for argument in arguments]
+        code = app(args=typed, prog_name="dspark-bench", standalone_mode=False)
     except BenchError as error:
         print(error_line(str(error)), file=sys.stderr)
         return error.exit_code

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dspark_bench.config.config_files import check_config_dir
-from dspark_bench.config.quoting import expand_home, quoted
+from dspark_bench.config.quoting import expand_paths, quoted
 from dspark_bench.config.schema import CONFIG_NAME, GROUPS, RootConfig, register_schema
 from dspark_bench.config.unknown import explain_key, explain_option, unknown_key
 from dspark_bench.config.wording import did_you_mean
@@ -129,7 +129,7 @@ def own_values(config: DictConfig) -> dict[str, Any]:
     assert isinstance(values, dict)
     plain = {str(key): value for key, value in values.items()}
     _check_keys(plain)
-    return expand_home(plain)
+    return expand_paths(plain)
 
 
 def _check_keys(values: Mapping[str, Any]) -> None:

@@ -1,21 +1,23 @@
 """Overrides as typed, and as Hydra's grammar needs them.
 
 Hydra reads a value as an expression of its own: `(`, `=`, `#` or `ö` in it is an error of its
-lexer, 1e3 becomes 1000.0, and `~` stays a tilde. Folders and files may be called all that, so
-values of keys that name one are quoted here, and their `~` is expanded, before Hydra sees them.
+lexer, 1e3 becomes 1000.0, and `~` and `$NAME` stay as they are. Folders and files may be called
+all that, so values of keys that name one are quoted here, and `~` and `$NAME` in them are expanded
+(`core.paths`), before Hydra sees them.
 """
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
+from dspark_bench.core.paths import expanded
+
 _PATH_KEYS: Final = ("results_dir", "name", "path", "work", "out", "chat_template")
 _PATH_ENDINGS: Final = ("_path", "_dir", "_file", "_folder")
 _NO_PATHS: Final = ("name",)
-"""Text that is quoted like a path, but in which `~` is a letter."""
+"""Text that is quoted like a path, but in which `~` and `$` are letters."""
 _EXPRESSION = re.compile(
     r"(choice|range|interval|glob|sort|shuffle|tag|int|float|str|bool|json_str|extend_list)\("
 )
@@ -23,25 +25,25 @@ _OWN_GRAMMAR = ("'", '"', "[", "{")
 
 
 def as_hydra_reads(overrides: Sequence[str]) -> tuple[str, ...]:
-    """Overrides with the values of path keys quoted and `~` expanded; others as they are.
+    """Overrides with the values of path keys quoted and expanded; others as they are.
 
-    Commas still sweep. What is quoted already, null, a list or one of Hydra's functions stays, but
-    for the `~` at the beginning of quoted text.
+    Commas still sweep. What is null, a list or one of Hydra's functions stays. Quoted text is
+    expanded as well. UsageError: as `core.paths.expanded`.
     """
     return tuple(_readable(text) for text in overrides)
 
 
-def expand_home(values: dict[str, Any]) -> dict[str, Any]:
-    """Composed values with `~` expanded once wherever a key names a path, in a file of YAML too."""
-    expanded: dict[str, Any] = {}
+def expand_paths(values: dict[str, Any]) -> dict[str, Any]:
+    """Composed values, paths expanded wherever a key names one, in a file of YAML too."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            expanded[key] = expand_home(value)
+            found[key] = expand_paths(value)
         elif isinstance(value, str) and names_path(key) and key not in _NO_PATHS:
-            expanded[key] = _expanded(value)
+            found[key] = expanded(value)
         else:
-            expanded[key] = value
-    return expanded
+            found[key] = value
+    return found
 
 
 def names_path(key: str) -> bool:
@@ -68,8 +70,8 @@ def _readable(text: str) -> str:
     if not mark or not names_path(key) or "@" in key:
         return text
     is_expanded = key not in _NO_PATHS
-    if value.startswith(("'~", '"~')) and value[0] == value[-1] and is_expanded:
-        return f"{head}={quoted(_expanded(value[1:-1]))}"
+    if is_expanded and _is_quoted(value) and expanded(value[1:-1]) != value[1:-1]:
+        return f"{head}={quoted(expanded(value[1:-1]))}"
     if value.startswith(_OWN_GRAMMAR) or "${" in value or _EXPRESSION.match(value):
         return text
     parts = [_part(part, is_expanded) for part in re.split(r"(?<!\\),", value)]
@@ -81,14 +83,9 @@ def _part(part: str, is_expanded: bool) -> str:
     if part in ("", "null") or part[0] in _OWN_GRAMMAR:
         return part
     plain = re.sub(r"\\([\\,()\[\]{}:=\s'\"])", r"\1", part)
-    return quoted(_expanded(plain) if is_expanded else plain)
+    return quoted(expanded(plain) if is_expanded else plain)
 
 
-def _expanded(path: str) -> str:
-    """`~` and `~user` at the beginning as the home folder they stand for; nothing else changes."""
-    if not path.startswith("~"):
-        return path
-    try:
-        return str(Path(path).expanduser())
-    except RuntimeError:  # nobody has this name
-        return path
+def _is_quoted(value: str) -> bool:
+    """Whether all of it is one quoted text."""
+    return re.fullmatch(r"'[^']*'|\"[^\"]*\"", value) is not None

@@ -1,4 +1,4 @@
-"""Paths reach the program as typed, `~` expanded once, whatever Hydra's grammar makes of them."""
+"""Paths reach the program as meant, `~` and `$NAME` expanded, whatever Hydra's grammar says."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from dspark_bench import cli
 from dspark_bench.config.compose import compose_point, hydra_session
 from dspark_bench.config.expand import expand
-from dspark_bench.config.quoting import as_hydra_reads, expand_home, quoted, unquoted
+from dspark_bench.config.quoting import as_hydra_reads, expand_paths, quoted, unquoted
 
 _HOME = "/home/someone"
 
@@ -15,6 +15,7 @@ _HOME = "/home/someone"
 @pytest.fixture(autouse=True)
 def _home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", _HOME)
+    monkeypatch.setenv("SCRATCH", "/scratch/me")
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,10 @@ def _home(monkeypatch: pytest.MonkeyPatch) -> None:
         ('"~/m"', f"{_HOME}/m"),
         ("~", _HOME),
         ("./~/m", "./~/m"),
+        ("$SCRATCH/m", "/scratch/me/m"),
+        ("'$SCRATCH/m'", "/scratch/me/m"),
+        ("/a/$SCRATCH-$SCRATCH", "/a//scratch/me-/scratch/me"),
+        ("/a/5$ and $5", "/a/5$ and $5"),
         ("/a/~b", "/a/~b"),
         ("/models/größe (1)=#2", "/models/größe (1)=#2"),
         ("/it's", "/it's"),
@@ -45,7 +50,14 @@ def test_a_path_is_read_as_it_is_typed(typed: str, read: str) -> None:
     "kept",
     [
         *("gamma=~/x", "~drafter.path", "target.path=null", "target.path='/a b'"),
-        *("target.path=[a]", "target.path=${x}/m", "drafter.path=choice(a,b)", "name='~x'"),
+        *(
+            "target.path=[a]",
+            "name='$SCRATCH'",
+            "top_p=$SCRATCH",
+            "target.path=${x}/m",
+            "drafter.path=choice(a,b)",
+            "name='~x'",
+        ),
     ],
 )
 def test_what_hydra_reads_right_stays(kept: str) -> None:
@@ -60,10 +72,11 @@ def test_commas_sweep_and_reading_twice_changes_nothing() -> None:
 
 
 def test_paths_in_files_are_expanded_once() -> None:
-    values = {"target": {"path": "~/m"}, "results_dir": "~", "name": "~x", "note": "~/n"}
-    expanded = {"target": {"path": f"{_HOME}/m"}, "results_dir": _HOME, "name": "~x", "note": "~/n"}
-    assert expand_home(values) == expanded
-    assert expand_home(expanded) == expanded
+    values = {"target": {"path": "$SCRATCH"}, "results_dir": "~", "name": "~x", "note": "~/n"}
+    expanded = {"target": {"path": "/scratch/me"}, "results_dir": _HOME, "name": "~x"}
+    expanded["note"] = "~/n"
+    assert expand_paths(values) == expanded
+    assert expand_paths(expanded) == expanded
 
 
 def test_quoting_is_undone_by_unquoting() -> None:
@@ -99,6 +112,40 @@ def test_options_that_are_not_here_take_one_line(
     assert cli.execute(arguments) == 2
     shown = capsys.readouterr().err
     assert says in shown and shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (["run", "results_dir=$SCRATHC/r", "--dry-run"], "environment has no variable SCRATHC"),
+        (["run", "target.path=~xyzzy/m", "--dry-run"], "no user here is called 'xyzzy'"),
+        (["recommend", "$SCRATHC/r"], "environment has no variable SCRATHC"),
+        (["recommend", "$SCRATCH/r"], "/scratch/me/r"),
+        (["report", "a", "--out=$SCRATHC/r"], "environment has no variable SCRATHC"),
+    ],
+)
+def test_a_name_that_stands_for_nothing_is_refused_and_no_folder_made(
+    typed: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.execute(typed) == 2
+    shown = capsys.readouterr().err
+    assert says in shown and shown.startswith("error: ") and shown.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_that_exists_as_typed_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "$SCRATCH").mkdir()
+    (tmp_path / "~x").mkdir()
+    typed = ("results_dir=$SCRATCH", "target.path=~x")
+    assert as_hydra_reads(typed) == ("results_dir='$SCRATCH'", "target.path='~x'")
 
 
 def test_a_results_folder_at_home_is_made_there_and_nowhere_else(
