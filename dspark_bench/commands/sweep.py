@@ -229,10 +229,10 @@ def plan_sweep(
         console.print(f"checking {len(expansion.points)} points", highlight=False)
     with hydra_session():
         composed = compose_points(expansion.points)
-    points, mistakes = [], []
+    points, mistakes, sound = [], [], set[str]()
     for item, setting in zip(composed, distinct_settings(expansion.points), strict=True):
         try:
-            points.append(_plan_point(item, expansion.name, hashes, is_measured))
+            points.append(_plan_point(item, expansion.name, hashes, is_measured, sound))
         except UsageError as error:
             mistakes.append((setting, error))
     if mistakes:
@@ -249,10 +249,10 @@ def plan_sweep(
 
 
 def _plan_point(
-    composed: Composed, name: str, hashes: HashCache, is_measured: bool
+    composed: Composed, name: str, hashes: HashCache, is_measured: bool, sound: set[str]
 ) -> PlannedPoint:
     config = to_point_config(composed, name)
-    check_point(config)
+    check_point(config, sound)
     try_light_parts(config)
     if is_measured:
         check_measurable(config)

@@ -9,6 +9,7 @@ import pkgutil
 import types
 import typing
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,6 +63,7 @@ def check_members(what: str, built: object, protocol: type) -> None:
         )
 
 
+@lru_cache(maxsize=256)
 def parameters(called: type) -> tuple[str, ...]:
     """Names that a constructor takes; none where Python cannot tell."""
     try:

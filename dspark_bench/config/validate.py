@@ -68,8 +68,12 @@ def check_overrides(overrides: Sequence[str]) -> None:
             raise UsageError(f"{override}: results_dir= and name= say where results go")
 
 
-def check_point(point: PointConfig) -> None:
-    """Check numbers, plug-ins, and checkpoints. Raises UsageError."""
+def check_point(point: PointConfig, sound: set[str] | None = None) -> None:
+    """Check numbers, plug-ins, and checkpoints. Raises UsageError.
+
+    sound: checkpoints that were found to be so for an earlier point of the same sweep, by what was
+    asked of them: they are not read again, and those of this point are added.
+    """
     _check_name(point.name)
     if not str(point.values["results_dir"]).strip():
         raise UsageError(f"results_dir is {point.values['results_dir']!r}; valid: a folder")
@@ -78,9 +82,14 @@ def check_point(point: PointConfig) -> None:
     _check_engine(point)
     for group in PLUGIN_GROUPS:
         _check_component(group, getattr(point, group))
+    asked = repr((point.target_dir, point.drafter_dir, point.drafter, point.gamma))
+    if sound is not None and asked in sound:
+        return
     _check_target(point.target_dir)
     if point.drafter_dir is not None:
         _check_drafter(point, point.drafter_dir)
+    if sound is not None:
+        sound.add(asked)
 
 
 def _check_name(name: str) -> None:

@@ -9,9 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dspark_bench.commands.sweep import plan_sweep
+from dspark_bench.config import validate
 from dspark_bench.core.errors import CheckpointError, UsageError
 from dspark_bench.measure.block_plan import PlannedPoint
 from dspark_bench.measure.identity import HashCache
+from dspark_bench.models.expected_tensors import Expected
 from tests.sweeps import tiny_overrides
 from tests.tiny_models import TinyZoo, write_block_drafter, write_target
 
@@ -122,6 +124,23 @@ def test_a_head_that_the_files_do_not_hold_is_found_at_once(
 ) -> None:
     with pytest.raises(CheckpointError, match=r"drafter\.head is 'rnn' .* holds 'vanilla'"):
         _plan(tiny_overrides(tiny_zoo, tmp_path, "drafter.head=checkpoint,vanilla,rnn"))
+
+
+def test_a_sweep_reads_what_its_points_share_once(
+    tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    check = validate.check_headers
+
+    def counted(directory: Path, expected: Expected) -> None:
+        read.append(directory)
+        check(directory, expected)
+
+    monkeypatch.setattr(validate, "check_headers", counted)
+    assert len(_plan(tiny_overrides(tiny_zoo, tmp_path, "seed=range(0,40)"))) == 40
+    assert read == [tiny_zoo.target, tiny_zoo.semi_ar]
+    with pytest.raises(UsageError, match=r"seed=1 gamma=99: gamma is 99.* \(2 of 4 points cannot"):
+        _plan(tiny_overrides(tiny_zoo, tmp_path, "seed=1,2", "gamma=2,99"))
 
 
 def test_a_target_without_tokenizer_or_with_another_vocabulary(
