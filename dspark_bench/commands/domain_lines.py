@@ -8,12 +8,14 @@ from rich.table import Table
 from dspark_bench.metrics.log_ratio import MIN_UNITS
 
 MOST_ROWS: Final = 60
+MOST_ROWS_WITHOUT_VERDICT: Final = 20
 
 
 def domain_table(points: Sequence[tuple[str, Mapping[str, Any]]]) -> Table | str | None:
     """One row per domain and point; None where no point has several domains.
 
-    points: label and `domains` of metrics.json. A line instead of a table that fills screens.
+    points: label and `domains` of metrics.json. A line instead of a table that fills screens, or
+    that fills half of one without a verdict in it: the answer stands above.
     """
     rows = [
         (str(name), label, figures)
@@ -24,11 +26,14 @@ def domain_table(points: Sequence[tuple[str, Mapping[str, Any]]]) -> Table | str
     if not rows:
         return None
     names = list(dict.fromkeys(name for name, _, _ in rows))
-    if len(rows) > MOST_ROWS:
+    has_enough = [bool(figures.get("has_enough_units")) for _, _, figures in rows]
+    if len(rows) > (MOST_ROWS if any(has_enough) else MOST_ROWS_WITHOUT_VERDICT):
+        few = "" if any(has_enough) else f", no verdict in any, n < {MIN_UNITS}"
         return (
-            f"S by domain ({len(names)} domains): in the report, and in each point's metrics.json"
+            f"S by domain ({len(names)} domains{few}): in the report, and in each point's "
+            "metrics.json"
         )
-    has_few = any(not figures.get("has_enough_units") for _, _, figures in rows)
+    has_few = not all(has_enough)
     table = Table(
         title="S by domain" + (f" (*: no verdict, n < {MIN_UNITS})" if has_few else ""),
         title_justify="left",

@@ -47,6 +47,12 @@ def test_nothing_without_domains_and_a_line_for_too_many() -> None:
     assert line == "S by domain (31 domains): in the report, and in each point's metrics.json"
     (head, *_) = _shown(domain_table([("a", many)]))
     assert head == "S by domain"
+    few = {f"d{n}": _figures(1.0, 1) for n in range(4)}
+    line = domain_table([("a", few)] * 6)
+    assert isinstance(line, str) and "(4 domains, no verdict in any, n < 6): in the rep" in line
+    (head, *_) = _shown(domain_table([("a point", few)] * 5))
+    assert head.startswith("S by domain (*: no")
+    assert not isinstance(domain_table([("a", few | {"e": _figures(1.0, 6)})] * 4), str)
 
 
 def test_notes_are_said_once_a_sweep() -> None:
