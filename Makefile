@@ -14,7 +14,8 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 .PHONY: help venv sweep plot test test-slow check format train-zoo calibrate-zoo reference clean
 .PHONY: predictability block-inputs
 .PHONY: paper paper-quick figures baseline gate bench-gate
-.PHONY: bench-bad-input bench-faults bench-mutants bench-noise bench-leads soak
+.PHONY: bench-bad-input bench-faults bench-mutants bench-noise bench-leads bench-precision soak
+.PHONY: record-turns
 .PHONY: bench-engine bench-schedulers bench-neighbour bench-calibration
 
 help: ## List the targets
@@ -95,6 +96,12 @@ bench-noise: $(STAMP) ## What timing differs by when nothing differs: A/A speed 
 
 bench-leads: $(STAMP) ## How often equal arms are called different, and how often different ones are (minutes)
 	$(BIN)/python -m dspark_bench.evidence.bench_leads
+
+bench-precision: $(STAMP) ## Whether intervals still cover where they say when to stop: 10,000 runs from records (minutes)
+	$(BIN)/python -m dspark_bench.evidence.bench_precision
+
+record-turns: $(STAMP) ## The pace of a block of arms turn by turn, for bench-precision, into results/reference/turns.csv (minutes)
+	$(BIN)/python -m dspark_bench.evidence.record_turns
 
 soak: $(STAMP) ## 5,000 requests in one process: nothing lost, every token counted, memory flat (minutes)
 	$(BIN)/python -m dspark_bench.evidence.soak
