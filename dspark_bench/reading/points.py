@@ -70,9 +70,10 @@ class Point:
         """Why no figure, ranking or comparison draws on the point; None where they do.
 
         One rule for all readers: tables show such a point with its state, and nothing else does.
+        One that was interrupted has fewer rounds, all of them whole: it is used, and named.
         """
-        if self.status == FINISHED:
-            return None
+        if self.status in (FINISHED, INTERRUPTED):
+            return INVALID_REASON if self.row.get("timing_invalid") is True else None
         known = {STALE: STALE_REASON, TIMING_INVALID: INVALID_REASON}
         return known.get(self.status) or f"status {self.status}: {self.message}"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dspark_bench.metrics.gap import GAP_TERMS
 from dspark_bench.reading.points import Gathered, Point, Sweep
-from dspark_bench.reading.rows import FAILED
+from dspark_bench.reading.rows import FAILED, FINISHED
 from dspark_bench.report.content import Cell, Table
 
 _NAMES = ("drafter", "drafter_name", "gamma", "scheduler", "workload", "concurrency", "rate")
@@ -153,7 +153,8 @@ def figure_cell(point: Point, column: str, form: str) -> Cell:
 
 def _marked(point: Point) -> str:
     """Its id, with its state where that is not finished."""
-    return point.point_id if point.obstacle is None else f"{point.point_id} ({point.status})"
+    is_plain = point.status == FINISHED
+    return point.point_id if is_plain else f"{point.point_id} ({point.status})"
 
 
 def place(point: Point) -> str:

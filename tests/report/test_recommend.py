@@ -260,6 +260,29 @@ def test_a_stale_point_is_neither_ranked_nor_drawn_and_is_named(tmp_path: Path) 
     assert sorted(row[-1].text for row in table.rows) == ["a", "b (stale)", "c (stale)"]
 
 
+def test_an_interrupted_point_counts_unless_its_times_were_spoilt(tmp_path: Path) -> None:
+    """Its rounds are whole; a warning and the tables name it."""
+    rows = [cells("a"), _faster("b", 2.0, gamma=7), _faster("c", 3.0, gamma=5)]
+    folder = write_sweep(tmp_path / "s", rows)
+    for point_id, is_spoilt in (("b", False), ("c", True)):
+        path = folder / "points" / point_id / "metrics.json"
+        content = json.loads(path.read_text())
+        content["facts"] |= {"interrupted": True, "timing_invalid": is_spoilt}
+        path.write_text(json.dumps(content))
+    gathered = gather(folder)
+    (found,) = recommend(gathered)
+    assert found.winner.point.point_id == "b"
+    assert [item.candidate.point.point_id for item in found.challengers] == ["a"]
+    assert load_results(folder).rows["point_id"].tolist() == ["a", "b"]
+    ((left, reason),) = left_out(gathered)
+    assert left.point_id == "c" and reason.startswith("timing_invalid")
+    assert any(
+        "interrupted: figures of the whole rounds so far" in w for w in find_warnings(gathered)
+    )
+    (table,) = gap_tables(gathered)
+    assert {"b (interrupted)", "c (interrupted)"} < {row[-1].text for row in table.rows}
+
+
 def test_only_stale_points_are_no_answer_and_it_is_said_what_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
