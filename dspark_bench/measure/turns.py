@@ -16,10 +16,7 @@ import pandas as pd
 
 from dspark_bench.core.types import CycleRecord, Request, RequestRecord, RunResult
 from dspark_bench.measure.interleave import interleave
-from dspark_bench.metrics.frames import BASELINE, SPECULATIVE
 
-ARMS: Final = (BASELINE, SPECULATIVE)
-"""The two arms that the records of one point know: the block's baseline and the point's own."""
 WARMUP_REPEAT: Final = -1
 
 
