@@ -156,9 +156,9 @@ def test_a_sweep_as_typed_and_its_figures(tiny_zoo: TinyZoo, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "speedup S over the paired baseline" in done.stdout
-    assert cli.execute(["plot", str(tmp_path / "results")]) == 0
+    assert cli.execute(["plot", str(tmp_path / "results"), "--format", "svg"]) == 0
     figures = tmp_path / "results" / "figures"
-    assert (figures / "s_curve.png").stat().st_size > 0
+    assert (figures / "s_curve.svg").stat().st_size > 0
     folder = tmp_path / "results" / "tiny"
     for kind, columns in (
         ("s_curve", ("gamma", "speedup", "speedup_ci_low", "speedup_theory", "n_requests")),
@@ -177,7 +177,7 @@ def test_killed_in_the_middle_the_same_command_finishes_the_rest(
     tiny_zoo: TinyZoo, tmp_path: Path
 ) -> None:
     overrides = tiny_overrides(
-        tiny_zoo, tmp_path, "gamma=1,2,3,4,5,6,7,8", "num_requests=4", "max_new_tokens=24"
+        tiny_zoo, tmp_path, "gamma=1,2,3,4", "measure.calibration_requests=1"
     )
     command = _command("sweep", *overrides)
     folder = tmp_path / "results" / "tiny"
@@ -190,15 +190,15 @@ def test_killed_in_the_middle_the_same_command_finishes_the_rest(
     ) as running:
         deadline = time.monotonic() + 120
         while not _finished(folder) and time.monotonic() < deadline:
-            time.sleep(0.02)
+            time.sleep(0.1)
         running.send_signal(signal.SIGKILL)
     kept = {path.parent.name: path.stat().st_mtime_ns for path in _finished(folder)}
-    assert 1 <= len(kept) < 8
+    assert 1 <= len(kept) < 4
     assert cli.execute(["sweep", *overrides]) == 0
-    assert len(_finished(folder)) == 8
+    assert len(_finished(folder)) == 4
     assert {row["status"] for row in read_summary(folder)} == {"finished"}
     states = json.loads((folder / "sweep.json").read_text())["points"]
-    assert [state["status"] for state in states] == ["finished"] * 8
+    assert [state["status"] for state in states] == ["finished"] * 4
     for name, stamp in kept.items():
         assert (folder / "points" / name / "metrics.json").stat().st_mtime_ns == stamp
     assert not list(folder.glob("points/.aside*"))

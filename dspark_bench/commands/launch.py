@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from dspark_bench.config.compose import VERSION_BASE, conf_dir, one_line_errors
 from dspark_bench.config.hydra_process import command_line, raised_errors, unvalidated_batches
-from dspark_bench.config.schema import CONFIG_NAME, register_schema
+from dspark_bench.config.schema import LAUNCH_NAME
 from dspark_bench.core.errors import UsageError
 from dspark_bench.store.failures import reason_of
 
@@ -19,12 +19,13 @@ _LAUNCHER = "hydra/launcher="
 def launch(task: Callable[[DictConfig], str], overrides: Sequence[str]) -> str | None:
     """Run `task` at every combination. Returns why points were left out, None if none were.
 
+    overrides: Hydra's own, the place of its files, and keys that are added; the task brings the
+    points, so nothing of theirs is composed again.
     Raises UsageError if Hydra refuses to start. The task itself raises nothing, so what is returned
     is of the launcher: a worker that was killed, or no room for its files.
     """
-    register_schema()
     main = hydra.main(
-        config_path=str(conf_dir()), config_name=CONFIG_NAME, version_base=VERSION_BASE
+        config_path=str(conf_dir()), config_name=LAUNCH_NAME, version_base=VERSION_BASE
     )
     has_launcher = any(override.lstrip("+").startswith(_LAUNCHER) for override in overrides)
     with (

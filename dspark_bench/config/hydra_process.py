@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.core_plugins import basic_sweeper
+from hydra.core.plugins import Plugins
 
 _RAISE = "HYDRA_FULL_ERROR"
 
@@ -32,13 +33,14 @@ def unvalidated_batches() -> Iterator[None]:
 
     Its caller has composed and checked them all; a launcher composes each once more as it runs.
     """
-    name = "validate_batch_is_legal"
-    before = getattr(BasicSweeper, name)
-    setattr(BasicSweeper, name, lambda sweeper, batch: None)
+    Plugins.instance()  # its first look for plug-ins makes the sweeper's class anew
+    sweeper, name = basic_sweeper.BasicSweeper, "validate_batch_is_legal"
+    before = getattr(sweeper, name)
+    setattr(sweeper, name, lambda sweeper, batch: None)
     try:
         yield
     finally:
-        setattr(BasicSweeper, name, before)
+        setattr(sweeper, name, before)
 
 
 @contextmanager
