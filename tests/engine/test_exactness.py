@@ -41,7 +41,12 @@ from dspark_bench.schedulers.hardware_aware_async import HardwareAwareAsyncSched
 from dspark_bench.schedulers.threshold import ThresholdScheduler
 from tests import tiny
 
-NUM_REQUESTS = 40_000
+NUM_REQUESTS = 16_000
+"""Faults of a kind that shows at once: the weakest, too generous an acceptance, adds 250 to a
+chi-square of 80 degrees of freedom, six standard deviations beyond where the check fails.
+"""
+NUM_SUBTLE = 30_000
+"""For noise keyed by position, whose excess of 170 here is as far beyond as four of them."""
 LENGTH = 4
 
 
@@ -153,12 +158,13 @@ def test_causal_truncation_has_the_targets_law() -> None:
 
 
 def test_lagged_truncation_with_fresh_noise_has_the_targets_law() -> None:
-    result = check(LaggedScheduler())
+    result = check(LaggedScheduler(), num_requests=NUM_SUBTLE)
     assert result.is_passed, result.detail
 
 
 def test_lagged_truncation_with_noise_keyed_by_position_is_caught() -> None:
-    assert not check(LaggedScheduler(), engine=PositionKeyedEngine).is_passed
+    found = check(LaggedScheduler(), engine=PositionKeyedEngine, num_requests=NUM_SUBTLE)
+    assert not found.is_passed
 
 
 def test_noise_keyed_by_position_alone_is_harmless_without_a_scheduler() -> None:
@@ -201,7 +207,7 @@ def test_every_scheduler_that_promises_it_has_the_targets_law(name: str) -> None
         "goodput": lambda: GoodputScheduler(cost),
         "batch_size": lambda: BatchSizeScheduler([[1, 3], [512, 1]]),
     }[name]()
-    result = check(scheduler, num_requests=16_000)
+    result = check(scheduler)
     assert result.is_passed, result.detail
 
 
@@ -231,12 +237,12 @@ def test_generous_acceptance_is_caught() -> None:
 
 
 def test_a_two_percent_shift_is_caught() -> None:
-    """Sampling from a law that is off by 0.02 in one row fails at this sample size."""
+    """Sampling from a law that is off by 0.02 in one row fails at 40,000 requests."""
     law = torch.tensor([[0.68, 0.30, 0.02], [0.25, 0.45, 0.30], [0.40, 0.20, 0.40]])
     shifted = law + torch.tensor([[0.02, -0.02, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     generator = torch.Generator().manual_seed(0)
     wrong, right = (MarkovTarget(x).joint(0, LENGTH) for x in (shifted, law))
-    drawn = torch.multinomial(wrong, NUM_REQUESTS, True, generator=generator)
+    drawn = torch.multinomial(wrong, 40_000, True, generator=generator)
     counts = drawn.bincount(minlength=right.numel()).double()
     assert chi_square(counts, right)[1] < 1e-4
     assert chi_square(counts, wrong)[1] > 1e-4
@@ -268,8 +274,8 @@ def test_appendix_a_causal_gives_the_law_and_retrospective_does_not() -> None:
         )
         second = [record.output_tokens[1] for record in result.requests]
         shares.append(second.count(0) / len(second))
-    assert shares[0] == pytest.approx(0.70, abs=0.012)
-    assert shares[1] == pytest.approx(0.85, abs=0.012)
+    assert shares[0] == pytest.approx(0.70, abs=0.018)
+    assert shares[1] == pytest.approx(0.85, abs=0.018)
 
 
 def test_non_anticipation_check_tells_causal_from_retrospective() -> None:
