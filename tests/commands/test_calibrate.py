@@ -33,6 +33,16 @@ def zoo(tiny_zoo: TinyZoo, tmp_path: Path) -> TinyZoo:
     return TinyZoo(tiny_zoo.target, own, tiny_zoo.parallel, tiny_zoo.ar)
 
 
+@pytest.fixture(scope="module")
+def fitted(tiny_zoo: TinyZoo, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What `calibrate` writes for gamma=2."""
+    folder = tmp_path_factory.mktemp("fitted")
+    write_prompts(folder / "prompts.jsonl", [f"Question: {n} words" for n in range(60)])
+    path = folder / "calibration.json"
+    assert _calibrate(tiny_zoo, folder, "gamma=2", f"calibrator.path={path}") == 0
+    return path.read_text()
+
+
 def _calibrate(zoo: TinyZoo, folder: Path, *more: str) -> int:
     overrides = [o for o in tiny_overrides(zoo, folder) if "calibration_requests" not in o]
     return cli.execute(["calibrate", *overrides, "max_new_tokens=24", *more])
@@ -79,10 +89,11 @@ def test_calibrate_as_typed_writes_what_a_sweep_then_uses(
 
 
 def test_samplings_stand_side_by_side_and_are_replaced_one_by_one(
-    zoo: TinyZoo, tmp_path: Path
+    zoo: TinyZoo, fitted: str, tmp_path: Path
 ) -> None:
     path = zoo.semi_ar / "calibration.json"
-    for temperature in ("1", "0", "1"):
+    path.write_text(fitted)
+    for temperature in ("0", "1"):
         assert _calibrate(zoo, tmp_path, f"temperature={temperature}", "gamma=2") == 0
     assert [entry["sampling"]["temperature"] for entry in _entries(path)] == [0.0, 1.0]
     assert {len(entry["temperatures"]) for entry in _entries(path)} == {2}
@@ -96,9 +107,9 @@ def test_samplings_stand_side_by_side_and_are_replaced_one_by_one(
     ],
 )
 def test_what_was_not_calibrated_is_noted(
-    zoo: TinyZoo, tmp_path: Path, given: tuple[str, ...], note: str
+    zoo: TinyZoo, fitted: str, tmp_path: Path, given: tuple[str, ...], note: str
 ) -> None:
-    assert _calibrate(zoo, tmp_path, "gamma=2") == 0
+    (zoo.semi_ar / "calibration.json").write_text(fitted)
     assert cli.execute(["run", *tiny_overrides(zoo, tmp_path, *given)]) == 0
     assert note in " ".join(_metrics(tmp_path)["notes"])
 
@@ -112,10 +123,11 @@ def test_without_a_file_confidences_stay_and_the_point_says_so(
     assert metrics["calibration"]["before"] == metrics["calibration"]["after"]
 
 
-def test_other_weights_are_not_served_by_an_old_calibration(zoo: TinyZoo, tmp_path: Path) -> None:
-    assert _calibrate(zoo, tmp_path, "gamma=2") == 0
+def test_other_weights_are_not_served_by_an_old_calibration(
+    zoo: TinyZoo, fitted: str, tmp_path: Path
+) -> None:
     path = zoo.semi_ar / "calibration.json"
-    content = json.loads(path.read_text())
+    content = json.loads(fitted)
     content["calibrations"][0]["drafter_hash"] = "0" * 16
     path.write_text(json.dumps(content))
     assert cli.execute(["run", *tiny_overrides(zoo, tmp_path, "gamma=2")]) == 0
@@ -127,7 +139,9 @@ def test_other_weights_are_not_served_by_an_old_calibration(zoo: TinyZoo, tmp_pa
     assert len(_entries(path)) == 1, "entries of earlier weights go"
 
 
-def test_the_calibration_is_part_of_a_points_identity(zoo: TinyZoo, tmp_path: Path) -> None:
+def test_the_calibration_is_part_of_a_points_identity(
+    zoo: TinyZoo, fitted: str, tmp_path: Path
+) -> None:
     def point_id(*more: str) -> str:
         _, points = plan_sweep(tiny_overrides(zoo, tmp_path, "gamma=2", *more), HashCache())
         return points[0].identity.point_id
@@ -135,7 +149,7 @@ def test_the_calibration_is_part_of_a_points_identity(zoo: TinyZoo, tmp_path: Pa
     path = zoo.semi_ar / "calibration.json"
     plain, without = point_id(), point_id("calibrator=none")
     assert plain != without
-    assert _calibrate(zoo, tmp_path, "gamma=2") == 0
+    path.write_text(fitted)
     calibrated = point_id()
     assert calibrated != plain
     moved = path.rename(tmp_path / "elsewhere.json")

@@ -21,7 +21,7 @@ def test_a_sweep_over_schedulers_and_concurrency(tiny_zoo: TinyZoo, tmp_path: Pa
         "gamma=3",
         "scheduler=fixed,hardware_aware,oracle",
         "load.concurrency=1,3",
-        "num_requests=5",
+        "num_requests=4",
     )
     assert cli.execute(["sweep", *overrides]) == 0
     folder = tmp_path / "results" / "tiny"

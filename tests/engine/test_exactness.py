@@ -215,7 +215,7 @@ def appendix_a_share(scheduler: Scheduler) -> float:
     """Target 0.7/0.3, draft 0.5/0.5, one request at a time: how often the second token is 0."""
     laws = torch.tensor([[0.7, 0.3]]).expand(2, 2), torch.tensor([[0.5, 0.5]]).expand(2, 2)
     drafter = MarkovDrafter(laws[1], torch.tensor([0.9, 0.2]), 2)
-    requests = [Request(i, str(i), "", (0,), 2) for i in range(3000)]
+    requests = [Request(i, str(i), "", (0,), 2) for i in range(1500)]
     target = MarkovTarget(laws[0])
     result = tiny.serve(
         requests, drafter, 2, concurrency=1, scheduler=scheduler, model=target, max_len=16
@@ -228,7 +228,7 @@ def test_appendix_a_with_the_schedulers_that_ship() -> None:
     """The same raw stairs: Algorithm 1 keeps the law, the retrospective search does not."""
     cost = ProfiledCost(STAIRS)
     causal = appendix_a_share(HardwareAwareScheduler(cost, AsItIs(), reserve=0.1))
-    assert causal == pytest.approx(0.70, abs=0.034)
+    assert causal == pytest.approx(0.70, abs=0.048)
     assert appendix_a_share(GlobalArgmaxScheduler(cost, AsItIs())) > 0.75
 
 
