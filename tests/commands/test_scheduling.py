@@ -1,6 +1,7 @@
 """Schedulers and step costs as a user types them, on the tiny checkpoints."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,14 @@ from dspark_bench.plots.results import load_results
 from tests.plots.folders import assert_from_summary
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
+
+
+@pytest.fixture(scope="module")
+def profiled(tiny_zoo: TinyZoo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prompts, and results in which `profile` has kept the step costs of gamma=2."""
+    folder = tmp_path_factory.mktemp("profiled")
+    assert cli.execute(["profile", *tiny_overrides(tiny_zoo, folder, "gamma=2")]) == 0
+    return folder
 
 
 def test_a_sweep_over_schedulers_and_concurrency(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
@@ -91,10 +100,10 @@ def test_profile_prints_writes_and_is_read_back(
 
 
 def test_a_kept_surface_that_no_longer_fits_is_measured_again(
-    tiny_zoo: TinyZoo, tmp_path: Path
+    tiny_zoo: TinyZoo, profiled: Path, tmp_path: Path
 ) -> None:
-    overrides = tiny_overrides(tiny_zoo, tmp_path, "gamma=2")
-    assert cli.execute(["profile", *overrides]) == 0
+    results = shutil.copytree(profiled / "results", tmp_path / "results")
+    overrides = tiny_overrides(tiny_zoo, profiled, "gamma=2", f"results_dir={results}")
     (path,) = (tmp_path / "results" / ".costs").glob("*.json")
     content = json.loads(path.read_text())
     slow = [[1000 * value for value in row] for row in content["surface"]["step_s"]]
@@ -105,10 +114,10 @@ def test_a_kept_surface_that_no_longer_fits_is_measured_again(
 
 
 def test_a_kept_surface_that_is_damaged_is_measured_again_and_named(
-    tiny_zoo: TinyZoo, tmp_path: Path
+    tiny_zoo: TinyZoo, profiled: Path, tmp_path: Path
 ) -> None:
-    overrides = tiny_overrides(tiny_zoo, tmp_path, "gamma=2")
-    assert cli.execute(["profile", *overrides]) == 0
+    results = shutil.copytree(profiled / "results", tmp_path / "results")
+    overrides = tiny_overrides(tiny_zoo, profiled, "gamma=2", f"results_dir={results}")
     (path,) = (tmp_path / "results" / ".costs").glob("*.json")
     path.write_bytes(path.read_bytes()[:100])
     assert cli.execute(["run", *overrides, "scheduler=hardware_aware"]) == 0
