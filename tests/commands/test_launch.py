@@ -46,9 +46,11 @@ def test_a_job_is_composed_once_and_told_apart_by_the_key_that_is_added(
     composed, seen = [], []
     original = ConfigLoaderImpl.load_sweep_config
 
-    def counted(self: ConfigLoaderImpl, master: DictConfig, overrides: list[str]) -> DictConfig:
-        composed.append(overrides)
-        return original(self, master, overrides)
+    def counted(
+        self: ConfigLoaderImpl, master_config: DictConfig, sweep_overrides: list[str]
+    ) -> DictConfig:
+        composed.append(sweep_overrides)
+        return original(self, master_config, sweep_overrides)
 
     def task(config: DictConfig) -> str:
         seen.append(config["block"])
