@@ -50,7 +50,7 @@ from dspark_bench.reading.rows import FAILED, STALE, TIMING_INVALID, Row
 from dspark_bench.store.failures import reason_of
 from dspark_bench.store.folder_lock import folder_lock
 from dspark_bench.store.point_store import ERROR_FILE, POINTS, PointStore, StoredPoint
-from dspark_bench.store.round_store import forget_others
+from dspark_bench.store.round_store import RoundStore, forget_foreign
 from dspark_bench.store.tables import SweepPlan, read_plan, table_rows, write_tables
 
 _MANY = 20
@@ -121,8 +121,9 @@ def run_planned(
             notes = _damage(folder, wanted)
             environment = environment or read_environment()
             blocks = plan_blocks(_unfinished(sweep))
-            kept = () if sweep.request.is_fresh else [block.block_id for block in blocks]
-            forget_others(folder, kept, environment)
+            forget_foreign(folder, environment)
+            for block in blocks if sweep.request.is_fresh else ():
+                RoundStore(folder, block.block_id, environment).forget()
             write_tables(folder, plan, environment)
         for line in notes:
             console.print(line, soft_wrap=True)

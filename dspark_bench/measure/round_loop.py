@@ -110,8 +110,15 @@ class Rounds:
     def goes_on(self) -> bool:
         """Whether there is a round left, and need of it, and somebody to compare."""
         is_left = self.num_whole < len(self._plan.rounds) and not self._is_reached
+        if self._precision is not None and self.num_whole and not self._is_known:
+            return False
         has_arms = len(self._errors) < len(self._workers) - 1
         return is_left and has_arms and BASELINE not in self._errors
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether there is an S at all: rounds too small for a steady part never give one."""
+        return any(found.value is not None for found in self._standing.speedups.values())
 
     def turns(self, telemetry: GpuTelemetry, stopped: BaseException | None = None) -> Turns:
         """What came of them."""

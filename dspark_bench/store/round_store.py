@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -24,7 +23,7 @@ class RoundStore:
     """
 
     def __init__(self, folder: Path, block_id: str, environment: Environment) -> None:
-        self._folder = folder / BLOCKS / _name(block_id, environment)
+        self._folder = folder / BLOCKS / f"{block_id}{_origin(environment)}"
 
     def load(self) -> list[RoundRecords]:
         """The whole rounds from the first on; what comes after a damaged one is deleted."""
@@ -55,13 +54,13 @@ class RoundStore:
         _remove_empty(self._folder.parent)
 
 
-def forget_others(folder: Path, block_ids: Collection[str], environment: Environment) -> None:
-    """Delete rounds of blocks that the command at hand does not measure, or that other code or
-    another machine has measured. For a run that holds the folder alone.
+def forget_foreign(folder: Path, environment: Environment) -> None:
+    """Delete rounds that other code or another machine has measured: nobody goes on from them.
+
+    For a run that holds the folder alone.
     """
-    wanted = {_name(block_id, environment) for block_id in block_ids}
     for path in (folder / BLOCKS).glob("*"):
-        if path.name not in wanted:
+        if not path.name.endswith(_origin(environment)):
             shutil.rmtree(path, ignore_errors=True)
     _remove_empty(folder / BLOCKS)
 
@@ -71,8 +70,8 @@ def _remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _name(block_id: str, environment: Environment) -> str:
-    return f"{block_id}-{environment.code_hash[:8]}-{environment.machine_id[:8]}"
+def _origin(environment: Environment) -> str:
+    return f"-{environment.code_hash[:8]}-{environment.machine_id[:8]}"
 
 
 def _read(path: Path) -> RoundRecords | None:

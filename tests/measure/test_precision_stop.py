@@ -66,3 +66,12 @@ def test_how_many_requests_there_are_if_nobody_says(
     write_prompts(tmp_path / "prompts.jsonl", [f"Count to {n}: one" for n in range(200)])
     config, _ = plan(tiny_zoo, tmp_path, "num_requests=null", *overrides)
     assert config.num_requests == expected
+
+
+def test_rounds_that_can_give_no_s_are_not_served_again(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    """One request never fills a batch of two, so there is no steady part."""
+    more = ("measure.precision=0.5", "load.concurrency=2", "num_requests=1", "gamma=2")
+    write_prompts(tmp_path / "prompts.jsonl", [f"Count to {n}: one" for n in range(20)])
+    overrides = tiny_overrides(tiny_zoo, tmp_path, *more)
+    (row,) = run_sweep(SweepRequest(tuple(overrides)), Console(quiet=True))
+    assert row["num_rounds"] == 1 and row["speedup"] is None

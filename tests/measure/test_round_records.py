@@ -15,7 +15,7 @@ from dspark_bench.measure.round_records import RoundRecords, recorded_turns, rou
 from dspark_bench.measure.turns import Order, TurnResult, plan_round
 from dspark_bench.metrics.machine import Reading, Window
 from dspark_bench.reading.rows import Row
-from dspark_bench.store.round_store import BLOCKS, RoundStore, forget_others
+from dspark_bench.store.round_store import BLOCKS, RoundStore, forget_foreign
 from tests import tiny
 from tests.cycles import cycle_record
 from tests.sweeps import read_summary, tiny_overrides
@@ -80,10 +80,10 @@ def test_rounds_of_other_code_or_another_machine_are_not_taken_over(tmp_path: Pa
     for other in (replace(here, code_hash="f" * 16), replace(here, cpu_model="another")):
         assert RoundStore(tmp_path, "ab", other).load() == []
     assert RoundStore(tmp_path, "cd", here).load() == []
-    forget_others(tmp_path, ["ab"], here)
+    forget_foreign(tmp_path, here)
     assert len(RoundStore(tmp_path, "ab", here).load()) == 1
-    forget_others(tmp_path, ["cd"], here)
-    assert RoundStore(tmp_path, "ab", here).load() == []
+    forget_foreign(tmp_path, replace(here, code_hash="f" * 16))
+    assert not (tmp_path / BLOCKS).exists()
 
 
 def _sweep(zoo: TinyZoo, folder: Path, *more: str) -> list[Row]:
@@ -133,16 +133,26 @@ def test_an_interrupted_block_shows_its_whole_rounds_and_goes_on_at_the_next(
         assert set(mine["repeat"]) == {0, 1, 2}
 
 
-def test_fresh_takes_no_round_over(
+def test_without_a_whole_round_there_are_no_figures_and_fresh_takes_no_round_over(
     tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment = read_environment()
-    forget_others(tmp_path, [], environment)  # no such folder: nothing to do
-    RoundStore(tmp_path, "ab", environment).append(round_records(*_round()))
-    monkeypatch.setattr(loop_module.Rounds, "serve_next", _interrupt)
+    serve = loop_module.Rounds.serve_next
+
+    def stops_in_the_second(self: loop_module.Rounds) -> RoundRecords:
+        if self.num_whole == 1:
+            raise KeyboardInterrupt
+        return serve(self)
+
+    folder = tmp_path / "a" / "results" / "tiny"
+    monkeypatch.setattr(loop_module.Rounds, "serve_next", stops_in_the_second)
     with pytest.raises(KeyboardInterrupt):
         _sweep(tiny_zoo, tmp_path / "a")
-    assert read_summary(tmp_path / "a" / "results" / "tiny") == []  # no whole round, no figures
+    assert len(list((folder / BLOCKS).glob("*/0*"))) == 1
+    monkeypatch.setattr(loop_module.Rounds, "serve_next", _interrupt)
+    request = tiny_overrides(tiny_zoo, tmp_path / "a", "gamma=2,3", "measure.repeats=3")
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(SweepRequest(tuple(request), is_fresh=True), Console(quiet=True))
+    assert not (folder / BLOCKS).exists() and read_summary(folder) == []
 
 
 def _interrupt(self: object) -> RoundRecords:
