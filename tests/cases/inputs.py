@@ -4,7 +4,7 @@ import gzip
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -94,6 +94,16 @@ def file(name: str, text: str | bytes) -> Prepare:
     def write(box: Path) -> None:
         content = text.encode() if isinstance(text, str) else text
         (box / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+
+    return write
+
+
+def files(contents: Mapping[str, str | bytes]) -> Prepare:
+    """Several, by name."""
+
+    def write(box: Path) -> None:
+        for name, content in contents.items():
+            file(name, content)(box)
 
     return write
 

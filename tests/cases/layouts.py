@@ -44,7 +44,7 @@ LAYOUTS: Final[dict[str, str | bytes]] = {
     "packed.jsonl.gz": lines(*_PLAIN),
     "utf16.jsonl": lines(*_PLAIN).encode("utf-16"),
     "plain.txt": "\n".join(_ASKED),
-    "prompts.csv": 'prompt,id\n"What is 2+2?",1\n"Why?",2\n"So?",3\n"And?",4\n',
+    "prompts.csv": "prompt\n" + "".join(f'"{text}"\n' for text in _ASKED),
 }
 _CALL: Final = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 TOOL_CALLS: Final = lines(

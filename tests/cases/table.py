@@ -12,7 +12,7 @@ from tests.cases.row import Row
 
 _MINE: Final = "verify SMALL --config-dir own drafter=mine"
 _DRY: Final = "run SMALL --dry-run"
-_PROMPTS: Final = f"{_DRY} num_requests=3 workload.path="
+_PROMPTS: Final = "sweep SMALL --dry-run num_requests=3 workload.path="
 _TRACE: Final = f"{_DRY} load=trace lengths=trace num_requests=3 load.path="
 _ONE: Final = "1 points: 0 finished, 1 to measure"
 
@@ -154,8 +154,9 @@ PROMPTS_AND_TRACES: Final = (
         ("1 of 7 test prompts drawn have more than", "are left out (workload.too_long=skip)",
          "S by domain", "maths semi_ar", "writing semi_ar"),
         prepare=given.file("bench.jsonl", given.long_prompts())),
-    *(Row(22, name, f"{_PROMPTS}{name}", 0, (_ONE,), prepare=given.file(name, content))
-      for name, content in LAYOUTS.items()),
+    Row(22, "the same prompts in 14 layouts are two points, as chats and as text",
+        f"{_PROMPTS}{','.join(LAYOUTS)}", 0, ("2 points: 0 finished, 2 to measure",),
+        prepare=given.files(LAYOUTS)),
     Row(22, "more prompts than a file has", f"{_PROMPTS}two.csv", 2,
         ("3 test prompts wanted from two.csv; valid: 1 to 2",),
         prepare=given.file("two.csv", 'prompt,id\n"What is 2+2?",1\n"Why?",2\n')),
@@ -166,16 +167,10 @@ PROMPTS_AND_TRACES: Final = (
         ("does not say whether its times are seconds or milliseconds; give load.time_unit=ms",
          "load.time_unit=s (Alibaba Bailian: within 3 s)"),
         prepare=given.file("trace.jsonl", SECONDS)),
-    Row(23, "in seconds", f"{_TRACE}trace.jsonl load.time_unit=s", 0, (_ONE,),
-        prepare=given.file("trace.jsonl", SECONDS)),
-    Row(23, "how long arrivals take is said",
-        "run SMALL load=trace lengths=trace num_requests=3 load.path=t.jsonl load.time_unit=ms", 0,
-        ("note: load=trace: arrivals alone take 0.003 s a turn", "[1/1]"),
-        prepare=given.file("t.jsonl", SECONDS)),
-    Row(23, "a blank first line", f"{_TRACE}trace.jsonl load.time_unit=ms", 0, (_ONE,),
-        prepare=given.file("trace.jsonl", "\n" + SECONDS)),
-    Row(23, "a space before the first", f"{_TRACE}trace.jsonl load.time_unit=ms", 0, (_ONE,),
-        prepare=given.file("trace.jsonl", " " + SECONDS)),
+    Row(23, "seconds, and how long arrivals take", f"{_TRACE}trace.jsonl load.time_unit=s", 0,
+        (_ONE, "arrivals alone take "), prepare=given.file("trace.jsonl", SECONDS)),
+    Row(23, "a blank line and a space before the first", f"{_TRACE}t.jsonl load.time_unit=ms", 0,
+        (_ONE,), prepare=given.file("t.jsonl", "\n " + SECONDS)),
     Row(23, "a compressed table", f"{_TRACE}trace.csv.gz", 0, (_ONE,),
         prepare=given.file("trace.csv.gz", burst(5, 45, 118))),
     Row(23, "rows out of order", f"{_TRACE}trace.csv", 2,
