@@ -157,6 +157,7 @@ def test_causal_truncation_has_the_targets_law() -> None:
     assert result.is_passed, result.detail
 
 
+@pytest.mark.slow
 def test_lagged_truncation_with_fresh_noise_has_the_targets_law() -> None:
     result = check(LaggedScheduler(), num_requests=NUM_SUBTLE)
     assert result.is_passed, result.detail

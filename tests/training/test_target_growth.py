@@ -46,6 +46,7 @@ def test_another_width_cannot_be_grown_from(tiny_recipe: TargetRecipe, tmp_path:
         grow_target(tmp_path, wider)
 
 
+@pytest.mark.slow
 def test_the_manifest_keeps_the_shallow_targets_history(
     tiny_recipe: TargetRecipe, tiny_data: PreparedData, tmp_path: Path
 ) -> None:

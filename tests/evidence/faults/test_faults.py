@@ -30,6 +30,7 @@ def folder(sound: Sound, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sound.folder, tmp_path / "copy"))
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_leaves_whole_points_and_resumes(sound: Sound) -> None:
     """Aimed at a write by this seed; the slow tests below kill at other moments too."""
     tally = kills(sound.bench, sound.reference, 1, np.random.default_rng(3))
@@ -37,6 +38,7 @@ def test_a_killed_sweep_leaves_whole_points_and_resumes(sound: Sound) -> None:
     assert tally.outcomes[_RESUMED] >= 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_leaves_nothing_half_written(sound: Sound) -> None:
     tally = interrupts(sound.bench, sound.reference, 1, np.random.default_rng(1))
     assert (tally.n, tally.problems) == (1, [])
@@ -50,12 +52,14 @@ def test_a_full_disk_is_named_and_costs_no_finished_point(sound: Sound) -> None:
     assert tally.outcomes["refused at once, exit 2"] == 1
 
 
+@pytest.mark.slow
 def test_the_second_of_two_sweeps_is_refused(sound: Sound) -> None:
     tally = two_at_once(sound.bench, sound.reference, 1, np.random.default_rng(0))
     assert tally.problems == []
     assert tally.outcomes["one ends well, one is refused, exit 2"] == 1
 
 
+@pytest.mark.slow
 def test_a_point_without_memory_fails_alone(sound: Sound) -> None:
     tally = out_of_memory(sound.bench, psutil.Process().memory_info().vms + _ROOM_BYTES)
     assert tally.problems == []

@@ -88,6 +88,7 @@ def test_memory_is_flat_or_it_is_not() -> None:
     assert Memory(tuple(1000.0 + 3 * number for number in range(39))).problems() == []
 
 
+@pytest.mark.slow
 def test_a_small_soak_accounts_for_everything(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
     common = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("drafter")]
     ours = f"drafter.path={tiny_zoo.semi_ar}"
