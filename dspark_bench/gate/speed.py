@@ -19,7 +19,7 @@ _OPEN: Final = ("decode_tokens", "decode_s", "baseline_decode_tokens", "baseline
 class SpeedUnits:
     """table [U, 4]: tokens and seconds, speculative and baseline arm; labels [U]: the units.
 
-    Units are prompts for one user at a time, else A-B blocks, which no two runs share.
+    Units are prompts for one user at a time, else rounds, which no two runs share.
     """
 
     labels: tuple[str, ...]

@@ -18,6 +18,7 @@ from dspark_bench.machine.gpu_telemetry import run_telemetry
 from dspark_bench.measure.arm import (
     Arm,
     BuiltArm,
+    Worker,
     arm_worker,
     baseline_worker,
     build_arm,
@@ -26,7 +27,7 @@ from dspark_bench.measure.arm import (
 from dspark_bench.measure.arrivals import warmup_size
 from dspark_bench.measure.block_plan import Block, PlannedPoint
 from dspark_bench.measure.build import ModelCache, choose_threads
-from dspark_bench.measure.point import Measured, PointResult, finish_point, greedy_control
+from dspark_bench.measure.point import MeasuredBlock, PointResult, finish_point, greedy_control
 from dspark_bench.measure.predictions import row_length
 from dspark_bench.measure.round_loop import OnStanding, Rounds, Turns
 from dspark_bench.measure.round_records import (
@@ -99,42 +100,22 @@ def run_block(
         if turns.stopped is None:
             arms = _each(arms, _with_late_costs, watcher.on_point, lambda arm: arm.planned)
         is_shared = lock.is_shared
-    shared_s = (time.monotonic() - started_s) / len(block.points)
-    with watcher.held() if turns.stopped else nullcontext():
-        _finish_all(arms, block, turns, environment, watcher, (is_shared, shared_s))
-    if turns.stopped is not None:
-        raise turns.stopped
-
-
-def _finish_all(
-    arms: Sequence[Arm],
-    block: Block,
-    turns: Turns,
-    environment: Environment,
-    watcher: Watcher,
-    about: tuple[bool, float],
-) -> None:
-    """Hand on the result of every arm. about: whether the machine was shared, and seconds that the
-    turns took for each point.
-    """
+    measured = MeasuredBlock(
+        block.block_id,
+        len(block.points),
+        turns,
+        is_shared,
+        shared_s=(time.monotonic() - started_s) / len(block.points),
+    )
     control = cache(lambda: greedy_control(arms[0]))
 
-    def finish(arm: Arm) -> tuple[PlannedPoint, PointResult]:
-        done, windows = turns.of(arm.planned.point_id)
-        measured = Measured(
-            done=done,
-            windows=windows,
-            is_shared=about[0],
-            block_id=block.block_id,
-            num_arms=len(block.points),
-            turns=turns,
-            shared_s=about[1],
-        )
-        return arm.planned, finish_point(arm, measured, environment, control)
+    def finish(arm: Arm) -> None:
+        watcher.on_point(arm.planned, finish_point(arm, measured, environment, control))
 
-    for arm in arms:
-        for planned, result in _each([arm], finish, watcher.on_point, lambda arm: arm.planned):
-            watcher.on_point(planned, result)
+    with watcher.held() if turns.stopped else nullcontext():
+        _each(arms, finish, watcher.on_point, lambda arm: arm.planned)
+    if turns.stopped is not None:
+        raise turns.stopped
 
 
 def _planned_of(arm: BuiltArm) -> PlannedPoint:
@@ -178,9 +159,24 @@ def arm_seed(point: PointConfig) -> int:
     that are to have their own.
     """
     copy = point.measure.copy
-    return (
-        point.seed if copy == 0 or point.measure.copy_noise == "shared" else -1 - copy - point.seed
-    )
+    is_shared = copy == 0 or point.measure.copy_noise == "shared"
+    return point.seed if is_shared else -1 - copy - point.seed
+
+
+def _workers(
+    arms: Sequence[Arm], longest: Arm, room: EngineConfig
+) -> tuple[dict[str, Worker], dict[str, Exception]]:
+    """The baseline's engine and every arm's, by label, and why some have none: their caches are
+    allocated here, and one that has no room leaves the others.
+    """
+    workers = {BASELINE: baseline_worker(longest, room)}
+    unbuilt: dict[str, Exception] = {}
+    for arm in arms:
+        try:
+            workers[arm.planned.point_id] = arm_worker(arm, room)
+        except Exception as error:
+            unbuilt[arm.planned.point_id] = error
+    return workers, unbuilt
 
 
 def take_turns(arms: Sequence[Arm], watcher: Watcher, log: RoundLog) -> Turns:
@@ -194,15 +190,14 @@ def take_turns(arms: Sequence[Arm], watcher: Watcher, log: RoundLog) -> Turns:
     plan = plan_rounds(config, requests, concurrency)
     room = EngineConfig(concurrency, row_length(config, requests), config.limits)
     labels = (BASELINE, *(arm.planned.point_id for arm in arms))
-    workers = {arm.planned.point_id: arm_worker(arm, room) for arm in arms}
-    workers[BASELINE] = baseline_worker(longest, room)
+    workers, unbuilt = _workers(arms, longest, room)
     rows = tuple(tuple(labels[place] for place in row) for row in orders(len(labels)))
     seeds = {arm.planned.point_id: arm_seed(arm.planned.config) for arm in arms}
     order = Order(rows, {label: seeds.get(label, config.seed) for label in labels})
     warmup = plan_warmup(requests, warmup_size(config, concurrency), order)
     watcher.on_plan(len(warmup) + plan.num_sets * len(labels))
     with run_telemetry(longest.objects.target.device) as telemetry:
-        rounds = Rounds(plan, order, workers, config.measure.precision, watcher)
+        rounds = Rounds(plan, order, workers, config.measure.precision, watcher, unbuilt)
         try:
             rounds.warm_up(warmup)
             rounds.take_over(log)

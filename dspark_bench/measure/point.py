@@ -31,7 +31,7 @@ from dspark_bench.metrics.arm_outputs import ArmOutputs
 from dspark_bench.metrics.frames import BASELINE
 from dspark_bench.metrics.gpu import gpu_values
 from dspark_bench.metrics.lossless import LosslessResult, check_greedy
-from dspark_bench.metrics.machine import MachineSummary, Window, machine_warnings, summarise_machine
+from dspark_bench.metrics.machine import MachineSummary, machine_warnings, summarise_machine
 from dspark_bench.metrics.positions import Agreement
 from dspark_bench.metrics.summary import PointSummary, SummaryContext, summarise
 from dspark_bench.reading.verdicts import find_verdict
@@ -66,25 +66,22 @@ class PointResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What a block has measured of one point, its own arm and the block's baseline.
+class MeasuredBlock:
+    """What the points of a block have in common.
 
-    done: the turns of both, warm-up first; windows: what was seen around them; turns: of the whole
-    block; is_shared: whether another timed run was at work; block_id, num_arms: of the block;
-    shared_s: this point's share of the time that the block took.
+    turns: of all its arms; is_shared: whether another timed run was at work; shared_s: each point's
+    share of the time that the turns took.
     """
 
-    done: Sequence[TurnResult]
-    windows: tuple[Window, ...]
-    turns: Turns
-    is_shared: bool
     block_id: str
     num_arms: int
+    turns: Turns
+    is_shared: bool
     shared_s: float
 
 
 def finish_point(
-    arm: Arm, measured: Measured, environment: Environment, control: Callable[[], pd.DataFrame]
+    arm: Arm, block: MeasuredBlock, environment: Environment, control: Callable[[], pd.DataFrame]
 ) -> PointResult:
     """What the turns of a point say, with what is found out apart from them: predictions, the
     agreement curve, a verdict on the output. After an interruption that is left out. Allocates the
@@ -95,8 +92,8 @@ def finish_point(
     started_s = time.monotonic()
     point, identity = arm.planned.config, arm.planned.identity
     objects, found, broken = arm.objects, arm.built.calibration, arm.built.broken
-    done, windows = measured.done, measured.windows
-    turns, is_whole = measured.turns, measured.turns.stopped is None
+    turns, is_whole = block.turns, block.turns.stopped is None
+    done, windows = turns.of(arm.planned.point_id)
     is_predicted = arm.is_predicted and is_whole
     prediction = predict(point, objects, arm.costs) if is_predicted else Prediction()
     num_along = point.measure.agreement_requests if is_whole and not broken else 0
@@ -114,16 +111,16 @@ def finish_point(
     gpu, gpu_samples = gpu_block(turns.telemetry, windows, cycles)
     verdict = verdict_path(point, identity, environment).name
     facts = point_facts(point, objects, identity, verdict) | {
-        "block_id": measured.block_id,
-        "num_arms": measured.num_arms,
+        "block_id": block.block_id,
+        "num_arms": block.num_arms,
         "num_rounds": turns.num_rounds,
         "interrupted": not is_whole,
         "precision_reached": turns.is_reached,
         "units_needed": turns.num_needed,
         "num_looks": turns.num_looks,
         "continuations_hash": arm.built.continuations_hash,
-        "timing_invalid": measured.is_shared,
-        "wall_s": measured.shared_s + time.monotonic() - started_s,
+        "timing_invalid": block.is_shared,
+        "wall_s": block.shared_s + time.monotonic() - started_s,
         "peak_memory_bytes": peak_memory_bytes(),
         "other_cores": machine.other_cores,
         "is_noisy": bool(machine_warnings(machine.as_json())),

@@ -81,7 +81,8 @@ class Turns:
 class Rounds:
     """The rounds of a block as far as they have got. Mutated by each.
 
-    precision: half width of S, as a share, at which they end; None: all are served.
+    precision: half width of S, as a share, at which they end; None: all are served; unbuilt: why
+    arms of the order have no worker.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Rounds:
         workers: Mapping[str, Runner],
         precision: float | None,
         watcher: RoundWatcher,
+        unbuilt: Mapping[str, Exception],
     ) -> None:
         self.num_whole = 0
         self._plan, self._order, self._workers = plan, order, workers
@@ -104,7 +106,8 @@ class Rounds:
         self._is_reached = False
         self._done: list[TurnResult] = []
         self._windows: list[Window] = []
-        self._errors: dict[str, Exception] = {}
+        self._num_arms = len(workers) + len(unbuilt) - 1
+        self._errors = dict(unbuilt)
 
     @property
     def goes_on(self) -> bool:
@@ -112,7 +115,7 @@ class Rounds:
         is_left = self.num_whole < len(self._plan.rounds) and not self._is_reached
         if self._precision is not None and self.num_whole and not self._is_known:
             return False
-        has_arms = len(self._errors) < len(self._workers) - 1
+        has_arms = len(self._errors) < self._num_arms
         return is_left and has_arms and BASELINE not in self._errors
 
     @property
@@ -138,6 +141,7 @@ class Rounds:
 
     def warm_up(self, turns: Sequence[Turn]) -> None:
         """Serve what is left out of every metric."""
+        turns = [turn for turn in turns if turn.arm not in self._errors]
         served, windows = self._serve(turns, is_together=False)
         self._keep(served.done, windows)
         self._errors |= served.errors

@@ -65,7 +65,7 @@ def speed_by_prompt(cycles: pd.DataFrame, requests: pd.DataFrame) -> pd.DataFram
 def speed_by_round(
     cycles: pd.DataFrame, requests: pd.DataFrame, concurrency: int, is_closed: bool = True
 ) -> pd.DataFrame:
-    """The same where requests share a batch: one row per A-B block, over the steady part.
+    """The same where requests share a batch: one row per round, over the steady part.
 
     An open loop's rows hold the tokens after the first and the seconds those took, as its S does.
     Raises KeyError if the records hold no times.

@@ -1,7 +1,7 @@
 """The two record frames of a point, and the selections that every metric starts from.
 
 `cycles`: one row per (arm, repeat, block, cycle, request): the fields of `CycleRecord` beside
-`arm`, `repeat`, `block` (the A-B pair that the turn belonged to) and `is_warmup`.
+`arm`, `repeat`, `block` (the set of turns over the same requests) and `is_warmup`.
 `requests`: the fields of `RequestRecord` beside the same four.
 """
 

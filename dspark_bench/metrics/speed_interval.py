@@ -7,7 +7,7 @@ from dspark_bench.metrics.log_ratio import MIN_UNITS, SHARE, log_ratio, log_rati
 from dspark_bench.metrics.strata import IntArray, strata_of
 from dspark_bench.metrics.sums import FloatArray, Pooling, Sums
 
-_PROMPTS, _BLOCKS = "prompts", "A-B blocks"
+_PROMPTS, _BLOCKS = "prompts", "rounds"
 _NOT_SPECULATED = (
     "no S: no cycle was speculated, every output ended with the token that its prompt gave; "
     "max_new_tokens=2 or more gives one"

@@ -52,7 +52,7 @@ class Pooling:
 
     @property
     def is_by_prompt(self) -> bool:
-        """Whether the resampling unit is a prompt; otherwise it is an A-B block."""
+        """Whether the resampling unit is a prompt; otherwise it is a round."""
         return self.is_closed and self.concurrency == 1
 
 

@@ -1,7 +1,7 @@
 """What an interval counts as one observation, and the label of every record that belongs to it.
 
 A unit is a prompt with both arms and all repeats in a closed loop of concurrency 1; otherwise it is
-an A-B block (repeat, block), since requests that share a batch share its times.
+a round (repeat, block), since requests that share a batch share its times.
 """
 
 import numpy as np

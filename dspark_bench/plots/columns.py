@@ -14,8 +14,8 @@ STAGES = ("t_draft_s", "t_schedule_s", "t_verify_s", "t_accept_s", "t_engine_s")
 
 
 def point_columns(row: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that only metrics.json names, `n_units` behind the intervals (of prompts or A-B
-    blocks), and `cycle_s` as the sum of the stages for points that do not store it.
+    """Settings that only metrics.json names, `n_units` behind the intervals (of prompts or
+    rounds), and `cycle_s` as the sum of the stages for points that do not store it.
     """
     found: dict[str, Any] = {}
     keys = part_of(metrics, "point", "keys")

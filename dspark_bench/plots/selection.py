@@ -203,7 +203,7 @@ def caption(rows: pd.DataFrame, *figures: str, what: str = "Bars") -> tuple[str,
     known = numbers(rows, *(f"{name}_ci_low" for name in figures))
     missing = [name for name in figures if known[f"{name}_ci_low"].isna().all()]
     absent = f" No point stores an interval of {' or '.join(missing)}." if missing else ""
-    units = {"prompts" if one else "A-B blocks" for one in _is_by_prompt(rows)}
+    units = {"prompts" if one else "rounds" for one in _is_by_prompt(rows)}
     n = f"n = {spread(rows, 'n_units')} {' or '.join(sorted(units))} per point"
     requests = f"{spread(rows, 'n_requests')} requests"
     has_any = len(missing) < len(figures)

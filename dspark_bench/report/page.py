@@ -26,7 +26,7 @@ from dspark_bench.report.wording import headline
 
 _READ_SPEEDUP = (
     "S is the measured speedup over the paired baseline with its 95 % interval (low, high) from n "
-    "resampling units (prompts at one request at a time, otherwise A-B blocks); tau is the "
+    "resampling units (prompts at one request at a time, otherwise rounds); tau is the "
     "accepted length, bonus token included; c the cost of one draft token in baseline steps. Never "
     "rank draft lengths by acceptance rate: it falls with gamma by arithmetic."
 )

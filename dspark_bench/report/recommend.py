@@ -280,7 +280,7 @@ def _floor_notes(found: Recommendation) -> list[str]:
 
 
 def _unit(point: Point) -> str:
-    return "prompts" if is_by_prompt(point) else "A-B blocks"
+    return "prompts" if is_by_prompt(point) else "rounds"
 
 
 def few(lines: Sequence[str]) -> str:

@@ -9,6 +9,9 @@ from rich.console import Console
 from dspark_bench.commands.sweep import SweepRequest, run_sweep
 from dspark_bench.core.errors import PointsFailedError
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
+from dspark_bench.engine.engine import EngineConfig
+from dspark_bench.measure import block as block_module
+from dspark_bench.measure.arm import Arm, Worker
 from dspark_bench.measure.williams import orders
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE
 from dspark_bench.reading.rows import Row
@@ -95,3 +98,21 @@ def test_an_arm_that_fails_leaves_the_others_and_forms_a_new_block(
     assert again[3]["status"] == "finished"
     assert again[3]["block_id"] not in ("", states["2"]["block_id"])
     assert again[2]["block_id"] == states["2"]["block_id"]
+
+
+def test_an_arm_without_room_for_its_caches_leaves_the_others(
+    tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = block_module.arm_worker
+
+    def no_room(arm: Arm, room: EngineConfig) -> Worker:
+        if arm.planned.config.gamma == 3:
+            raise MemoryError("no room")
+        return build(arm, room)
+
+    monkeypatch.setattr(block_module, "arm_worker", no_room)
+    with pytest.raises(PointsFailedError, match=r"1 of 3 points failed: gamma=3: .*no room"):
+        _rows(tiny_zoo, tmp_path, "gamma=2,3,4")
+    states = {row["gamma"]: row for row in read_summary(tmp_path / "results" / "tiny")}
+    assert [states[g]["status"] for g in "234"] == ["finished", "failed", "finished"]
+    assert float(states["4"]["speedup"]) > 0

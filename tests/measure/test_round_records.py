@@ -1,5 +1,6 @@
 """A round on record is the round that was measured, record by record."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,15 @@ from rich.console import Console
 from dspark_bench.commands.sweep import SweepRequest, run_sweep
 from dspark_bench.core.types import CycleRecord, RequestRecord, RunResult
 from dspark_bench.machine.environment import read_environment
+from dspark_bench.machine.gpu_process import GpuTelemetry
 from dspark_bench.measure import round_loop as loop_module
-from dspark_bench.measure.round_records import RoundRecords, recorded_turns, round_records
+from dspark_bench.measure.round_records import (
+    NoLog,
+    RoundRecords,
+    recorded_turns,
+    round_records,
+)
+from dspark_bench.measure.rounds import RoundPlan, Style
 from dspark_bench.measure.turns import Order, TurnResult, plan_round
 from dspark_bench.metrics.machine import Reading, Window
 from dspark_bench.reading.rows import Row
@@ -157,3 +165,42 @@ def test_without_a_whole_round_there_are_no_figures_and_fresh_takes_no_round_ove
 
 def _interrupt(self: object) -> RoundRecords:
     raise KeyboardInterrupt
+
+
+def test_an_arm_that_is_missing_on_record_has_fallen_out() -> None:
+    """It failed before the interruption: what it did not serve cannot be made up for."""
+    arms = ("baseline", "x", "y")
+    order = Order((arms,), dict.fromkeys(arms, 1))
+    requests = tuple(tiny.requests(1))
+    plan = RoundPlan(Style.WHOLE_SETS, 1, (requests, requests))
+    served = RequestRecord(0, "p0", "math", 2, (5, 6), "length", 0.0, 0.0, 0.5, 1.0)
+    result = RunResult([served], [cycle_record(cycle=0, num_emitted=2)], 1.0)
+    turns = plan_round(0, plan.sets(0), order, 0)
+    kept = [TurnResult(turn, result) for turn in turns if turn.arm != "x"]
+
+    class Log(NoLog):
+        def load(self) -> list[RoundRecords]:
+            return [round_records(kept, [])]
+
+    class Worker:
+        num_turns = 0
+
+        def run(self, requests: object, seed: int) -> RunResult:
+            self.num_turns += 1
+            return result
+
+        def steps(self, requests: object, seed: int) -> Iterator[RunResult]:
+            yield self.run(requests, seed)
+
+    class Watcher:
+        def on_turn(self, item: TurnResult) -> None: ...
+
+        def on_standing(self, standing: object, is_look: bool) -> None: ...
+
+    workers = {arm: Worker() for arm in arms}
+    rounds = loop_module.Rounds(plan, order, workers, None, Watcher(), {})
+    rounds.take_over(Log())
+    rounds.serve_next()
+    assert [worker.num_turns for worker in workers.values()] == [1, 0, 1]
+    found = rounds.turns(GpuTelemetry("none"))
+    assert list(found.errors) == ["x"] and found.num_rounds == 2

@@ -79,7 +79,7 @@ def test_several_points_become_arms_in_one_order_of_prompts(tmp_path: Path) -> N
 
 
 def test_rounds_are_units_where_requests_share_a_batch() -> None:
-    """One row per A-B block; cycles below the full batch are ramp-up or drain."""
+    """One row per round; cycles below the full batch are ramp-up or drain."""
     rows = [
         cycle(arm=arm, repeat=block, block=block, cycle=n, batch_size=size, t_verify_s=taken_s)
         for block in range(2)

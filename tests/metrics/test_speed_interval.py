@@ -36,13 +36,13 @@ def test_few_blocks_have_students_interval() -> None:
     row = _row(_blocks([0.5, 0.4, 0.6]), concurrency=2)
     assert row["speedup"] == pytest.approx(2.0)
     assert row["speedup_ci_high"] == pytest.approx(_HIGH)
-    basis = "3 A-B blocks, Student's t; too few for a verdict (measure.repeats=6 or more)"
+    basis = "3 rounds, Student's t; too few for a verdict (measure.repeats=6 or more)"
     assert row["speedup_interval_basis"] == basis
 
 
 def test_many_blocks_have_it_too() -> None:
     row = _row(_blocks([0.5, 0.4, 0.6] * 4), concurrency=2)
-    assert row["speedup_interval_basis"] == "12 A-B blocks, Student's t"
+    assert row["speedup_interval_basis"] == "12 rounds, Student's t"
 
 
 def test_one_unit_says_why_there_is_no_interval() -> None:
@@ -72,7 +72,7 @@ def test_open_loops_use_latencies() -> None:
     row = summarise(_blocks([0.5] * 3), pd.DataFrame(requests), context).as_row()
     assert row["speedup"] == pytest.approx(2.0)
     assert row["speedup_ci_high"] == pytest.approx(_HIGH)
-    assert str(row["speedup_interval_basis"]).startswith("3 A-B blocks, Student's t")
+    assert str(row["speedup_interval_basis"]).startswith("3 rounds, Student's t")
 
 
 def test_the_latency_ratio_has_an_interval_too() -> None:

@@ -235,7 +235,7 @@ def test_copies_and_what_fixed_does_not_read_are_no_further_measurements(tmp_pat
 def test_thin_data_is_said(tmp_path: Path) -> None:
     rows = [cells("a", concurrency=8)]
     (found,) = recommend(gather(write_sweep(tmp_path / "s", rows, n=3)))
-    assert "rests on 3 A-B blocks; measure.repeats=6" in found.notes[0]
+    assert "rests on 3 rounds; measure.repeats=6" in found.notes[0]
 
 
 def test_a_stale_point_is_neither_ranked_nor_drawn_and_is_named(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_load_and_frontier_are_curves_over_loads(tmp_path: Path) -> None:
     assert_from_summary(
         frontier.data, folder, "tok_s_per_user", "throughput_tok_s", "baseline_tok_s_per_user"
     )
-    assert "A-B blocks or prompts per point" in frontier.caption[0]
+    assert "prompts or rounds per point" in frontier.caption[0]
 
 
 def test_drift_between_points_moves_neither_load_nor_frontier(tmp_path: Path) -> None:
