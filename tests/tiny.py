@@ -16,6 +16,7 @@ from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.loads.closed import ClosedLoad
+from dspark_bench.models.kernels.choice import Wanted
 from dspark_bench.models.target import Target, TargetModel
 from dspark_bench.schedulers.fixed import FixedScheduler
 from dspark_bench.training.block_model import BlockModel, BlockRecipe
@@ -45,7 +46,7 @@ def qwen(seed: int = 0, tied: bool = True) -> Qwen3ForCausalLM:
         num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=2,
-        head_dim=8,
+        head_dim=16,
         tie_word_embeddings=tied,
         max_position_embeddings=256,
         eos_token_id=EOS,
@@ -65,8 +66,8 @@ def target_dir(tied: bool = True) -> Path:
 
 
 @cache
-def target(tied: bool = True) -> TargetModel:
-    return TargetModel.load(target_dir(tied), torch.float32, CPU)
+def target(tied: bool = True, kernels: Wanted = Wanted.AUTO) -> TargetModel:
+    return TargetModel.load(target_dir(tied), torch.float32, CPU, kernels)
 
 
 @cache

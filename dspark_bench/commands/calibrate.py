@@ -30,8 +30,6 @@ from dspark_bench.measure.build import (
     ModelCache,
     build_acceptance,
     build_drafter,
-    choose_device,
-    choose_dtype,
     choose_threads,
     refuse_simulated,
 )
@@ -112,8 +110,7 @@ def prepare_job(point: PointConfig, has_gamma: bool, has_requests: bool) -> Cali
     has_gamma: the point's gamma was asked for, otherwise it becomes the drafter's longest;
     has_requests: likewise the number of requests, otherwise all there are, up to 300.
     """
-    device = choose_device(point)
-    target = ModelCache().target(point.target_dir, choose_dtype(point, device), device)
+    target = ModelCache().target(point)
     drafter = build_drafter(point, target)
     if drafter is None or not drafter.spec.has_confidence:
         raise UsageError(

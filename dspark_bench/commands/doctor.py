@@ -14,6 +14,7 @@ from dspark_bench.machine.gpus import Gpu, read_gpus
 from dspark_bench.machine.processors import usable_cores
 from dspark_bench.machine.watch import watch_idle
 from dspark_bench.metrics.machine import machine_warnings, summarise_machine
+from dspark_bench.models.kernels.choice import compiled_kernels
 
 _WATCHED_S = 0.5
 _LOW_MEMORY_BYTES = 2 * 2**30
@@ -61,6 +62,7 @@ def _facts(environment: Environment) -> dict[str, str]:
         "Python": environment.python,
         "torch": f"{environment.torch_build}, {threading.backend}, {threading.blas}, "
         f"{threading.cpu_capability}",
+        "kernels": str(compiled_kernels()),
         "packages": ", ".join(f"{k} {v}" for k, v in environment.packages.items()),
         "revision": f"{environment.git_revision or 'none'}{'*' if environment.is_dirty else ''}",
         "code": environment.code_hash,

@@ -44,6 +44,7 @@ class EngineSettings:
     device: str = "auto"
     dtype: str = "auto"
     threads: int | None = None
+    kernels: str = "auto"
 
 
 @dataclass

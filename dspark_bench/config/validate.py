@@ -44,6 +44,7 @@ _HYDRA_FOLDERS = (
     *("hydra.output_subdir", "hydra.mode", "hydra.runtime.output_dir"),
 )
 DTYPES = ("auto", "float32", "bfloat16")
+KERNELS = ("auto", "torch")
 _AT_LEAST_HINTS = {
     "gamma": "; no speculation is drafter=none",
     "top_k": " (0 keeps all tokens)",
@@ -197,6 +198,8 @@ def _check_engine(point: PointConfig) -> None:
         raise UsageError(f"engine.device is {engine.device!r}; valid: {', '.join(DEVICES)}")
     if engine.dtype not in DTYPES:
         raise UsageError(f"engine.dtype is {engine.dtype!r}; valid: {', '.join(DTYPES)}")
+    if engine.kernels not in KERNELS:
+        raise UsageError(f"engine.kernels is {engine.kernels!r}; valid: {', '.join(KERNELS)}")
     num_cores = os.cpu_count() or 1
     if engine.threads is not None and not 1 <= engine.threads <= num_cores:
         raise UsageError(f"engine.threads is {engine.threads}; valid here: 1 to {num_cores}")

@@ -16,8 +16,13 @@ ROUNDINGS: Final = 4
 _HALF: Final = {torch.bfloat16: 2.0**-7, torch.float16: 2.0**-10}
 
 
-def tie_limit(dtype: torch.dtype, logit: float) -> float:
-    """Largest gap that rounding explains between the largest logit and another."""
+def tie_limit(dtype: torch.dtype | None, logit: float) -> float:
+    """Largest gap that rounding explains between the largest logit and another.
+
+    dtype: None where a token's logits have the same bits in every batch, so that nothing does.
+    """
+    if dtype is None:
+        return 0.0
     return max(FLOAT32_LIMIT, ROUNDINGS * _HALF.get(dtype, 0.0) * abs(logit))
 
 

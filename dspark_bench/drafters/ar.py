@@ -47,16 +47,17 @@ class AutoregressiveDrafter:
         taps = len(config.target_layer_ids)
         self._config = config
         self._device, self._dtype = target.device, target.dtype
-        self._fuse = Linear(take(tensors, "fc.weight", hidden, taps * hidden))
-        self._hidden_norm = load_norm(tensors, "layers.0.hidden_norm.weight", model)
-        self._layer = DecoderLayer.load(tensors, "layers.0.", model, input_size=2 * hidden)
-        self._norm = load_norm(tensors, "norm.weight", model)
+        self._kernels = kernels = target.kernels_for(model)
+        self._fuse = Linear(take(tensors, "fc.weight", hidden, taps * hidden), None, kernels)
+        self._hidden_norm = load_norm(tensors, "layers.0.hidden_norm.weight", model, kernels)
+        self._layer = DecoderLayer.load(tensors, "layers.0.", model, kernels, 2 * hidden)
+        self._norm = load_norm(tensors, "norm.weight", model, kernels)
         vocabulary = read_vocabulary(tensors, config, target)
         self._embed, self._lm_head = vocabulary.embed, vocabulary.lm_head
         self._rotary = Rotary(model, target.config.max_position_embeddings, self._device)
         self._cache: KVCache | None = None
         self._last = torch.empty(0)
-        self._confidence = load_confidence(config, tensors)
+        self._confidence = load_confidence(config, tensors, kernels)
         check_all_read(tensors, directory)
         self.spec = DrafterSpec(
             "ar",
@@ -69,7 +70,8 @@ class AutoregressiveDrafter:
     def allocate(self, num_rows: int, max_len: int) -> None:
         """Reserve the context cache and the last hidden state of each row."""
         model = self._config.model
-        self._cache = KVCache(model, 1, num_rows, max_len, self._dtype, self._device)
+        is_compiled = self._kernels is not None
+        self._cache = KVCache(model, 1, num_rows, max_len, self._dtype, self._device, is_compiled)
         self._last = torch.zeros(
             num_rows, model.hidden_size, dtype=self._dtype, device=self._device
         )
@@ -128,7 +130,7 @@ class AutoregressiveDrafter:
         embedded = self._layer.input_norm(F.embedding(token_ids, self._embed))
         inputs = torch.cat([embedded, self._hidden_norm(hidden)], dim=-1)
         rotation = self._rotary.at(plan.positions)
-        attended = self._layer.attention.forward(inputs, rotation, cache, 0, plan)
+        attended = self._layer.attend(inputs, rotation, cache, 0, plan)
         return self._layer.finish(hidden, attended)
 
     def _ready_cache(self) -> KVCache:

@@ -28,7 +28,7 @@ class ParallelDrafter:
         directory = Path(path)
         self._backbone, tensors = BlockBackbone.load(directory, target, DFLASH)
         config = self._backbone.config
-        self._confidence = load_confidence(config, tensors)
+        self._confidence = load_confidence(config, tensors, self._backbone.kernels)
         check_all_read(tensors, directory)
         self.spec = DrafterSpec(
             "parallel",

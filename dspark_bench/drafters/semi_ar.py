@@ -39,8 +39,8 @@ class SemiAutoregressiveDrafter:
         config = self._backbone.config
         check_head(config, head, path)
         self._rows = load_rows(config, tensors)
-        self._head = load_head(config, tensors)
-        self._confidence = load_confidence(config, tensors)
+        self._head = load_head(config, tensors, self._backbone.kernels)
+        self._confidence = load_confidence(config, tensors, self._backbone.kernels)
         check_all_read(tensors, directory)
         self.spec = DrafterSpec(
             "semi_ar",

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dspark_bench.models.draft_config import DraftConfig
+from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.layers import Tensors, take
 from dspark_bench.models.linear import Linear
 
@@ -35,12 +36,12 @@ class SequentialHead(Protocol):
 class VanillaHead:
     """First-order Markov bias; of a small vocabulary, W1 W2^T is multiplied out once."""
 
-    def __init__(self, config: DraftConfig, tensors: Tensors) -> None:
+    def __init__(self, config: DraftConfig, tensors: Tensors, kernels: Kernels | None) -> None:
         self._rows = load_rows(config, tensors)
         vocab_size = config.model.vocab_size
         is_small = vocab_size**2 * self._rows.element_size() <= TABLE_MAX_BYTES
         self._table = self._rows @ _out_weight(config, tensors).T if is_small else None
-        self._out = None if is_small else load_out(config, tensors)
+        self._out = None if is_small else load_out(config, tensors, kernels)
 
     def bias(self, previous: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
         """See the module's formula."""
@@ -53,13 +54,14 @@ class VanillaHead:
 class GatedHead:
     """Markov bias whose embedding is gated by the slot's hidden state."""
 
-    def __init__(self, config: DraftConfig, tensors: Tensors) -> None:
+    def __init__(self, config: DraftConfig, tensors: Tensors, kernels: Kernels | None) -> None:
         rank, hidden = config.markov_rank, config.model.hidden_size
         self._rows = load_rows(config, tensors)
-        self._out = load_out(config, tensors)
+        self._out = load_out(config, tensors, kernels)
         self._gate = Linear(
             take(tensors, "markov_head.gate_proj.weight", rank, hidden + rank),
             take(tensors, "markov_head.gate_proj.bias", rank),
+            kernels,
         )
 
     def bias(self, previous: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
@@ -72,13 +74,14 @@ class GatedHead:
 class RnnHead:
     """Recurrent bias that remembers the whole drafted prefix."""
 
-    def __init__(self, config: DraftConfig, tensors: Tensors) -> None:
+    def __init__(self, config: DraftConfig, tensors: Tensors, kernels: Kernels | None) -> None:
         rank, hidden = config.markov_rank, config.model.hidden_size
         self._rows = load_rows(config, tensors)
-        self._out = load_out(config, tensors)
+        self._out = load_out(config, tensors, kernels)
         self._joint = Linear(
             take(tensors, "markov_head.joint_proj.weight", 3 * rank, 2 * rank + hidden),
             take(tensors, "markov_head.joint_proj.bias", 3 * rank),
+            kernels,
         )
 
     def bias(self, previous: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
@@ -92,11 +95,13 @@ class RnnHead:
         return self._out(torch.tanh(out)), after
 
 
-def load_head(config: DraftConfig, tensors: Tensors) -> SequentialHead:
+def load_head(config: DraftConfig, tensors: Tensors, kernels: Kernels | None) -> SequentialHead:
     """The head that a checkpoint's `markov_head_type` names."""
     if config.head_type == "gated":
-        return GatedHead(config, tensors)
-    return RnnHead(config, tensors) if config.head_type == "rnn" else VanillaHead(config, tensors)
+        return GatedHead(config, tensors, kernels)
+    if config.head_type == "rnn":
+        return RnnHead(config, tensors, kernels)
+    return VanillaHead(config, tensors, kernels)
 
 
 def load_rows(config: DraftConfig, tensors: Tensors) -> Tensor:
@@ -105,9 +110,9 @@ def load_rows(config: DraftConfig, tensors: Tensors) -> Tensor:
     return take(tensors, "markov_head.markov_w1.weight", *shape)
 
 
-def load_out(config: DraftConfig, tensors: Tensors) -> Linear:
+def load_out(config: DraftConfig, tensors: Tensors, kernels: Kernels | None) -> Linear:
     """W2 [V, r]."""
-    return Linear(_out_weight(config, tensors))
+    return Linear(_out_weight(config, tensors), None, kernels)
 
 
 def _out_weight(config: DraftConfig, tensors: Tensors) -> Tensor:

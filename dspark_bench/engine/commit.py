@@ -105,10 +105,12 @@ class Commit:
             features=features[chosen[0]],
         )
 
-    def note(self, proposal: Proposal | None, findings: Findings, dtype: torch.dtype) -> DraftNotes:
+    def note(
+        self, proposal: Proposal | None, findings: Findings, dtype: torch.dtype | None
+    ) -> DraftNotes:
         """Read what is for the records alone: off the clock. Appends margins to the states.
 
-        dtype: what the target computes in.
+        dtype: what the target rounds to, None if its bits do not depend on the batch.
         """
         if findings.margins is not None:
             self._note_margins(findings.margins, findings.largest, findings.best, dtype)
@@ -120,7 +122,11 @@ class Commit:
         )
 
     def _note_margins(
-        self, margins: Tensor, largest: Tensor | None, best: Tensor | None, dtype: torch.dtype
+        self,
+        margins: Tensor,
+        largest: Tensor | None,
+        best: Tensor | None,
+        dtype: torch.dtype | None,
     ) -> None:
         tables = [None if table is None else table.tolist() for table in (largest, best)]
         for place, row in enumerate(margins.tolist()):

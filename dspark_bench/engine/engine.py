@@ -175,7 +175,8 @@ class Engine:
         eos_token_ids = self._target.config.eos_token_ids
         commit = commit_cycle(states, batch, proposal, verify_lens, decision.verdict, eos_token_ids)
         timer.accept()
-        notes = commit.note(proposal, decision.findings(), self._cache.keys.dtype)
+        rounded = None if self._target.is_batch_invariant else self._cache.keys.dtype
+        notes = commit.note(proposal, decision.findings(), rounded)
         timer.exclude()
 
         for state, length in zip(states, commit.context_lens, strict=True):

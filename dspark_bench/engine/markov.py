@@ -29,6 +29,11 @@ class MarkovTarget:
             law.shape[0], 2, 2, 1, 1, 1, 2, 1e-6, 1e4, 1 << 20, True, ()
         )
 
+    @property
+    def is_batch_invariant(self) -> bool:
+        """Its logits are looked up."""
+        return True
+
     def new_cache(self, num_rows: int, max_len: int) -> KVCache:
         """A cache that only keeps lengths."""
         return KVCache(self.config, 1, num_rows, max_len, torch.float32, self.device)

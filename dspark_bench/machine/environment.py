@@ -29,6 +29,7 @@ PACKAGES = (
         "hydra-core",
         "jinja2",
         "matplotlib",
+        "numba",
         "nvidia-ml-py",
         "pillow",
         "psutil",
@@ -45,7 +46,8 @@ _HASHED_SUFFIXES = (".py", ".yaml")
 class Environment:
     """`environment.json`. code_hash covers the package's sources and YAML, committed or not.
 
-    torch_threads: within an operation; memory_available_bytes, swap_used_bytes: when it was read.
+    torch_threads: within an operation; kernels: what the target ran on, and why;
+    memory_available_bytes, swap_used_bytes: when it was read.
     """
 
     cpu_model: str
@@ -71,6 +73,7 @@ class Environment:
     cudnn_version: int | None = None
     processors: Processors = Processors()
     threading: Threading = Threading()
+    kernels: str | None = None
 
     @property
     def machine_id(self) -> str:

@@ -5,7 +5,6 @@ Points of one sweep usually share their target; drafters are kept for the point 
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import torch
@@ -28,6 +27,7 @@ from dspark_bench.measure.build_scheduler import (
     build_scheduler,
 )
 from dspark_bench.models.checkpoint import naming, read_tokenizer
+from dspark_bench.models.kernels.choice import Wanted
 from dspark_bench.models.target import TargetModel
 
 MAX_CONCURRENCY: Final = 65_536
@@ -57,15 +57,17 @@ class ModelCache:
     """The last target, so that a sweep's points need not read it again."""
 
     def __init__(self) -> None:
-        self._key: tuple[str, str, str] | None = None
+        self._key: tuple[str, ...] | None = None
         self._target: TargetModel | None = None
 
-    def target(self, directory: Path, dtype: torch.dtype, device: torch.device) -> TargetModel:
-        """The target at `directory`; forgets the one before."""
-        key = (str(directory.resolve()), str(dtype), str(device))
+    def target(self, point: PointConfig) -> TargetModel:
+        """The point's target; forgets the one before."""
+        directory, device = point.target_dir, choose_device(point)
+        dtype, wanted = choose_dtype(point, device), Wanted(point.engine.kernels)
+        key = (str(directory.resolve()), str(dtype), str(device), wanted)
         if self._target is None or key != self._key:
             self._target = None
-            self._target, self._key = TargetModel.load(directory, dtype, device), key
+            self._target, self._key = TargetModel.load(directory, dtype, device, wanted), key
         return self._target
 
 
@@ -77,7 +79,7 @@ def build_point(
     stored: the calibration that belongs to these models (`calibration_file.find_calibration`).
     """
     device = choose_device(point)
-    target = cache.target(point.target_dir, choose_dtype(point, device), device)
+    target = cache.target(point)
     drafter = build_drafter(point, target)
     return PointObjects(
         target=target,

@@ -24,6 +24,7 @@ def point_facts(
         "n_prompts_too_long": objects.prompts.num_too_long,
         "dtype": str(objects.target.dtype).removeprefix("torch."),
         "device": objects.target.device.type,
+        "kernels": objects.target.kernel_choice.name,
         "threads": torch.get_num_threads(),
         "concurrency": objects.load.max_concurrency,
         "rate": point.load.arguments.get("rate"),

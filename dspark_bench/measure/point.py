@@ -131,7 +131,12 @@ def finish_point(
     doubts += width_doubts(point, arm.scheduler.spec, summary.counts)
     notes = (*arm.built.notes, *_calibration_notes(objects, found), *arm.cost_notes, *doubts)
     notes += (f"no agreement curve: {broken}",) if broken else ()
-    seen = replace(environment, torch_threads=torch.get_num_threads(), threading=read_threading())
+    seen = replace(
+        environment,
+        torch_threads=torch.get_num_threads(),
+        threading=read_threading(),
+        kernels=str(objects.target.kernel_choice),
+    )
     return PointResult(
         cycles,
         requests,

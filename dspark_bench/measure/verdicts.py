@@ -31,7 +31,8 @@ def verdict_path(point: PointConfig, identity: Identity, environment: Environmen
         *identity.plugin_hashes,
         str(point.drafter.class_path),
         str(without_path(point.drafter)),
-        f"{point.gamma} {point.sampling} {point.engine.dtype} {point.engine.device}",
+        f"{point.gamma} {point.sampling} {point.engine.dtype} {point.engine.device} "
+        f"{point.engine.kernels}",
         *_scheduling(point),
         f"{point.calibrator.class_path} {without_path(point.calibrator)}",
         str(identity.temperatures),

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dspark_bench.models.kernels.interface import SpanTable
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.partition import partition
 
@@ -82,12 +84,16 @@ class _Folding:
 
 @dataclass(frozen=True, slots=True)
 class AttentionPlan:
-    """positions [T]: for rotary embedding; slots [T]: where keys and values are written."""
+    """positions [T]: for rotary embedding; slots [T]: where keys and values are written.
+
+    Of groups and table one is there: padded calls for torch, or the spans for compiled kernels.
+    """
 
     positions: Tensor
     slots: Tensor
     num_tokens: int
     groups: tuple[_Group, ...]
+    table: SpanTable | None = None
 
 
 def plan_attention(
@@ -95,11 +101,33 @@ def plan_attention(
 ) -> AttentionPlan:
     """Pack the metadata of one pass over `spans`, whose tokens lie flattened in that order."""
     positions, slots = _places(spans, cache)
+    if cache.arrays:
+        table = span_table(spans, slots, visibility)
+        return AttentionPlan(positions, slots, positions.shape[0], (), table)
     groups = tuple(
         _pack_group(members, spans, visibility, positions, cache)
         for members in partition([span.query_len for span in spans], [span.row for span in spans])
     )
     return AttentionPlan(positions, slots, positions.shape[0], groups)
+
+
+def span_table(spans: Sequence[Span], slots: Tensor, visibility: Visibility) -> SpanTable:
+    """The spans as numbers, for the compiled kernels."""
+    rows = []
+    parents: list[int] = []
+    first = 0
+    has_trees = any(span.parents is not None for span in spans)
+    for span in spans:
+        visible = -1
+        if visibility is Visibility.BLOCK:
+            visible = span.query_len if span.visible_len is None else span.visible_len
+        is_tree = span.parents is not None
+        rows.append((span.row, span.context_len, first, span.query_len, visible, int(is_tree)))
+        if has_trees:
+            parents.extend(span.parents or range(-1, span.query_len - 1))
+        first += span.query_len
+    ancestors = np.array(parents, np.int64)
+    return SpanTable(slots.numpy(), np.array(rows, np.int64), ancestors)
 
 
 def _places(spans: Sequence[Span], cache: KVCache) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,7 @@ from dspark_bench.models.draft_config import (
     check_fits_target,
     read_draft_config,
 )
+from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import (
     DecoderLayer,
@@ -48,13 +49,13 @@ class ContextProjector:
     pass the layers' input norms.
     """
 
-    def __init__(self, config: DraftConfig, tensors: Tensors) -> None:
+    def __init__(self, config: DraftConfig, tensors: Tensors, kernels: Kernels | None) -> None:
         model = config.model
         hidden, hd, kv = model.hidden_size, model.head_dim, model.num_key_value_heads
         taps = len(config.target_layer_ids)
         self._shape = (model.num_hidden_layers, kv, hd)
-        self.fuse = Linear(take(tensors, "fc.weight", hidden, taps * hidden))
-        self.norm = load_norm(tensors, "hidden_norm.weight", model)
+        self.fuse = Linear(take(tensors, "fc.weight", hidden, taps * hidden), None, kernels)
+        self.norm = load_norm(tensors, "hidden_norm.weight", model, kernels)
         prefixes = [f"layers.{i}.self_attn." for i in range(model.num_hidden_layers)]
         keys = [
             pair_neighbours(take(tensors, f"{p}k_proj.weight", kv * hd, hidden), hd)
@@ -62,9 +63,9 @@ class ContextProjector:
         ]
         values = [take(tensors, f"{p}v_proj.weight", kv * hd, hidden) for p in prefixes]
         norms = [pair_neighbours(take(tensors, f"{p}k_norm.weight", hd), hd) for p in prefixes]
-        self.project = Linear(torch.cat(keys + values))
+        self.project = Linear(torch.cat(keys + values), None, kernels)
         stacked = torch.stack([n.expand(kv, hd) for n in norms]).flatten(0, 1)
-        self.key_norm = RmsNorm(stacked.contiguous(), model.rms_norm_eps)
+        self.key_norm = RmsNorm(stacked.contiguous(), model.rms_norm_eps, None)
 
     def __call__(self, features: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
         """features [T, m*D], rotation [T, 1, hd/2] -> keys, values [layers, T, Hkv, hd]."""
@@ -83,12 +84,13 @@ class BlockBackbone:
         model = config.model
         self.config = config
         self.device, self.dtype = target.device, target.dtype
-        self.context = ContextProjector(config, tensors)
+        self.kernels = target.kernels_for(model)
+        self.context = ContextProjector(config, tensors, self.kernels)
         self.layers = [
-            DecoderLayer.load(tensors, f"layers.{i}.", model)
+            DecoderLayer.load(tensors, f"layers.{i}.", model, self.kernels)
             for i in range(model.num_hidden_layers)
         ]
-        self.norm = load_norm(tensors, "norm.weight", model)
+        self.norm = load_norm(tensors, "norm.weight", model, self.kernels)
         vocabulary = read_vocabulary(tensors, config, target)
         self.embed, self.lm_head, self.notes = (
             vocabulary.embed,
@@ -117,7 +119,8 @@ class BlockBackbone:
         """Reserve the context cache."""
         model = self.config.model
         depth = model.num_hidden_layers
-        self.cache = KVCache(model, depth, num_rows, max_len, self.dtype, self.device)
+        is_compiled = self.kernels is not None
+        self.cache = KVCache(model, depth, num_rows, max_len, self.dtype, self.device, is_compiled)
 
     def extend(self, update: ContextUpdate) -> None:
         """Inject newly committed tokens. Mutates the cache at `update.rows`."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dspark_bench.models.draft_config import DraftConfig
+from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.layers import Tensors, take
 from dspark_bench.models.linear import Linear
 
@@ -15,12 +16,13 @@ from dspark_bench.models.linear import Linear
 class ConfidenceHead:
     """One linear unit over a slot's hidden state and, where it was trained so, the token before."""
 
-    def __init__(self, config: DraftConfig, tensors: Tensors) -> None:
+    def __init__(self, config: DraftConfig, tensors: Tensors, kernels: Kernels | None) -> None:
         self._with_markov = config.reads_markov_table
         width = config.model.hidden_size + (config.markov_rank if self._with_markov else 0)
         self._proj = Linear(
             take(tensors, "confidence_head.proj.weight", 1, width),
             take(tensors, "confidence_head.proj.bias", 1),
+            kernels,
         )
 
     def __call__(self, hidden: Tensor, embedded: Tensor | None = None) -> Tensor:
@@ -34,6 +36,8 @@ class ConfidenceHead:
         return torch.sigmoid(logit.float()).view(hidden.shape[:-1])
 
 
-def load_confidence(config: DraftConfig, tensors: Tensors) -> ConfidenceHead | None:
+def load_confidence(
+    config: DraftConfig, tensors: Tensors, kernels: Kernels | None
+) -> ConfidenceHead | None:
     """The checkpoint's head, None where it has none."""
-    return ConfidenceHead(config, tensors) if config.has_confidence else None
+    return ConfidenceHead(config, tensors, kernels) if config.has_confidence else None

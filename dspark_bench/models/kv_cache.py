@@ -6,6 +6,7 @@ length is never read. Rows are handed out lowest first, which keeps a full batch
 
 import heapq
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,8 @@ class KVCache:
     """Keys and values [layers, rows, max_len, Hkv, head_dim]; slot = row * max_len + place.
 
     index: the numbers 0, 1, 2, ... of all slots, for attention plans to cut views from.
+    arrays: each layer's keys and values as the compiled kernels read them; empty where the layers
+    that use this cache run on torch's operations (`is_compiled` false).
     """
 
     def __init__(
@@ -26,6 +29,7 @@ class KVCache:
         max_len: int,
         dtype: torch.dtype,
         device: torch.device,
+        is_compiled: bool = False,
     ) -> None:
         shape = (num_layers, num_rows, max_len, config.num_key_value_heads, config.head_dim)
         self.num_rows = num_rows
@@ -35,6 +39,10 @@ class KVCache:
         self.values = torch.zeros(shape, dtype=dtype, device=device)
         self._key_slots = self.keys.flatten(1, 2).unbind(0)
         self._value_slots = self.values.flatten(1, 2).unbind(0)
+        self.arrays: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+        if is_compiled:
+            pairs = zip(self.keys, self.values, strict=True)
+            self.arrays = tuple((keys.numpy(), values.numpy()) for keys, values in pairs)
         self.index = torch.arange(num_rows * max_len, device=device)
         self._seen = torch.zeros((), dtype=dtype, device=device)
         self._unseen = torch.full((), -torch.inf, dtype=dtype, device=device)

@@ -8,6 +8,7 @@ scores do not change under a reordering that both sides share.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,10 +16,12 @@ from torch import Tensor
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.attention import AttentionPlan, attend
 from dspark_bench.models.config import ModelConfig
+from dspark_bench.models.kernels.interface import Kernels, LayerWeights, SpanTable
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.linear import Linear
 
 Tensors = Mapping[str, Tensor]
+Stored = tuple[np.ndarray, np.ndarray]
 _WANTED = {
     "lm_head.weight": (
         ", and its config.json does not say tie_word_embeddings=true; valid: the tensor in its "
@@ -60,26 +63,31 @@ class RmsNorm:
     instead of the composite kernel's eight.
     """
 
-    __slots__ = ("_floor", "_scaled", "_weight", "eps")
+    __slots__ = ("_floor", "_kernels", "_scaled", "array", "eps", "weight")
 
-    def __init__(self, weight: Tensor, eps: float) -> None:
+    def __init__(self, weight: Tensor, eps: float, kernels: Kernels | None) -> None:
+        """kernels: the compiled ones, for an fp32 weight [N] on a CPU; None: torch's operations."""
         size = weight.shape[-1]
         self.eps = eps
-        self._weight = weight
+        self._kernels = kernels
+        self.array = np.empty(0, np.float32) if kernels is None else weight.numpy()
+        self.weight = weight
         self._scaled = weight * size**0.5
         self._floor = torch.tensor((size * eps) ** 0.5, dtype=torch.float32, device=weight.device)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Normalise x [..., N]."""
+        """Normalise x [..., N]; [T, N] with compiled kernels."""
+        if self._kernels is not None:
+            return self._kernels.norm(x, self.array, np.float32(self.eps))
         if x.dtype == torch.float32:
             length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
             return (x / torch.hypot(length, self._floor)).mul_(self._scaled)
-        return F.rms_norm(x, (x.shape[-1],), None, self.eps) * self._weight
+        return F.rms_norm(x, (x.shape[-1],), None, self.eps) * self.weight
 
 
-def load_norm(tensors: Tensors, name: str, config: ModelConfig) -> RmsNorm:
+def load_norm(tensors: Tensors, name: str, config: ModelConfig, kernels: Kernels | None) -> RmsNorm:
     """The named norm over the hidden size."""
-    return RmsNorm(take(tensors, name, config.hidden_size), config.rms_norm_eps)
+    return RmsNorm(take(tensors, name, config.hidden_size), config.rms_norm_eps, kernels)
 
 
 class Rotary:
@@ -124,7 +132,12 @@ class Attention:
 
     @classmethod
     def load(
-        cls, tensors: Tensors, prefix: str, config: ModelConfig, input_size: int
+        cls,
+        tensors: Tensors,
+        prefix: str,
+        config: ModelConfig,
+        input_size: int,
+        kernels: Kernels | None,
     ) -> "Attention":
         """Read `{prefix}q_proj.weight` and siblings; `input_size` is the projections' input."""
         hd, hidden = config.head_dim, config.hidden_size
@@ -137,8 +150,8 @@ class Attention:
         key_norm = pair_neighbours(take(tensors, f"{prefix}k_norm.weight", hd), hd)
         norms = torch.cat([query_norm.expand(heads, hd), key_norm.expand(kv_heads, hd)])
         fused = torch.cat([pair_neighbours(query, hd), pair_neighbours(key, hd), value])
-        norm = RmsNorm(norms.contiguous(), config.rms_norm_eps)
-        return cls(config, Linear(fused), norm, Linear(out))
+        norm = RmsNorm(norms.contiguous(), config.rms_norm_eps, None)
+        return cls(config, Linear(fused, None, kernels), norm, Linear(out, None, kernels))
 
     def forward(
         self, x: Tensor, rotation: Tensor, cache: KVCache, layer: int, plan: AttentionPlan
@@ -164,13 +177,15 @@ class Mlp:
     down: Linear
 
     @classmethod
-    def load(cls, tensors: Tensors, prefix: str, config: ModelConfig) -> "Mlp":
+    def load(
+        cls, tensors: Tensors, prefix: str, config: ModelConfig, kernels: Kernels | None
+    ) -> "Mlp":
         """Read `{prefix}gate_proj.weight` and siblings."""
         hidden, inner = config.hidden_size, config.intermediate_size
         gate = take(tensors, f"{prefix}gate_proj.weight", inner, hidden)
         up = take(tensors, f"{prefix}up_proj.weight", inner, hidden)
         down = take(tensors, f"{prefix}down_proj.weight", hidden, inner)
-        return cls(Linear(torch.cat([gate, up])), Linear(down))
+        return cls(Linear(torch.cat([gate, up]), None, kernels), Linear(down, None, kernels))
 
     def forward(self, x: Tensor) -> Tensor:
         """x [T, D] -> [T, D]."""
@@ -179,35 +194,98 @@ class Mlp:
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledLayer:
+    """A decoder layer's weights and the kernels that run it."""
+
+    kernels: Kernels
+    weights: LayerWeights
+
+    def forward(self, x: Tensor, rotation: Tensor, stored: Stored, plan: AttentionPlan) -> Tensor:
+        """x [T, D] -> [T, D]; writes keys and values to `stored`."""
+        return self.kernels.layer(x, self.weights, rotation, stored, _table(plan))
+
+    def attend(
+        self, normed: Tensor, rotation: Tensor, stored: Stored, plan: AttentionPlan
+    ) -> Tensor:
+        """Normed inputs [T, in] -> [T, D]; writes keys and values to `stored`."""
+        return self.kernels.attend(normed, self.weights, rotation, stored, _table(plan))
+
+    def finish(self, residual: Tensor, attended: Tensor) -> Tensor:
+        """residual, attended [T, D] -> [T, D]."""
+        return self.kernels.finish(residual, attended, self.weights)
+
+
+def _table(plan: AttentionPlan) -> SpanTable:
+    assert plan.table is not None, "the cache belongs to layers on torch's operations"
+    return plan.table
+
+
+@dataclass(frozen=True, slots=True)
 class DecoderLayer:
-    """Pre-norm attention and MLP with residual connections."""
+    """Pre-norm attention and MLP with residual connections.
+
+    compiled: the same weights for the compiled kernels; None: torch's operations.
+    """
 
     attention: Attention
     mlp: Mlp
     input_norm: RmsNorm
     post_norm: RmsNorm
+    compiled: CompiledLayer | None
 
     @classmethod
     def load(
-        cls, tensors: Tensors, prefix: str, config: ModelConfig, input_size: int | None = None
+        cls,
+        tensors: Tensors,
+        prefix: str,
+        config: ModelConfig,
+        kernels: Kernels | None,
+        input_size: int | None = None,
     ) -> "DecoderLayer":
         """Read one layer under `prefix` (ending in a dot). `input_size` widens q, k and v."""
         width = input_size or config.hidden_size
-        return cls(
-            Attention.load(tensors, f"{prefix}self_attn.", config, width),
-            Mlp.load(tensors, f"{prefix}mlp.", config),
-            load_norm(tensors, f"{prefix}input_layernorm.weight", config),
-            load_norm(tensors, f"{prefix}post_attention_layernorm.weight", config),
-        )
+        attention = Attention.load(tensors, f"{prefix}self_attn.", config, width, kernels)
+        mlp = Mlp.load(tensors, f"{prefix}mlp.", config, kernels)
+        before = load_norm(tensors, f"{prefix}input_layernorm.weight", config, kernels)
+        after = load_norm(tensors, f"{prefix}post_attention_layernorm.weight", config, kernels)
+        compiled = None
+        if kernels is not None:
+            compiled = CompiledLayer(kernels, _layer_weights(attention, mlp, before, after))
+        return cls(attention, mlp, before, after, compiled)
 
     def forward(
         self, x: Tensor, rotation: Tensor, cache: KVCache, layer: int, plan: AttentionPlan
     ) -> Tensor:
         """x [T, D] -> [T, D]. Writes the cache at `plan.slots`."""
-        normed = self.input_norm(x)
-        return self.finish(x, self.attention.forward(normed, rotation, cache, layer, plan))
+        if self.compiled is not None:
+            return self.compiled.forward(x, rotation, cache.arrays[layer], plan)
+        attended = self.attend(self.input_norm(x), rotation, cache, layer, plan)
+        return self.finish(x, attended)
+
+    def attend(
+        self, normed: Tensor, rotation: Tensor, cache: KVCache, layer: int, plan: AttentionPlan
+    ) -> Tensor:
+        """Normed inputs [T, in] -> [T, D]. Writes the cache at `plan.slots`."""
+        if self.compiled is not None:
+            return self.compiled.attend(normed, rotation, cache.arrays[layer], plan)
+        return self.attention.forward(normed, rotation, cache, layer, plan)
 
     def finish(self, residual: Tensor, attended: Tensor) -> Tensor:
         """Add the attention output to the residual stream and run the MLP."""
+        if self.compiled is not None:
+            return self.compiled.finish(residual, attended)
         x = residual + attended
         return x + self.mlp.forward(self.post_norm(x))
+
+
+def _layer_weights(attention: Attention, mlp: Mlp, before: RmsNorm, after: RmsNorm) -> LayerWeights:
+    return LayerWeights(
+        before.array,
+        attention.qkv.panels,
+        attention.qk_norm.weight.numpy(),
+        np.float32(before.eps),
+        attention.out.panels,
+        after.array,
+        mlp.gate_up.panels,
+        mlp.down.panels,
+    )

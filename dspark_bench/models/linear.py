@@ -1,16 +1,20 @@
 """A linear layer that stays fast for the few-row products that decoding is made of.
 
-On x86 CPUs the stock fp32 product reads weights that are not in cache at half the speed of oneDNN's
-prepacked one, and costs two to three times more for 5 rows than for 1: verification would be
-charged for a slow kernel. The prepacked product is nearly flat over that range. The kernel depends
-on dtype and size alone, so a run can be repeated.
+With compiled kernels it is theirs: one pass over the weights, and a row's bits do not depend on
+how many rows there are. Otherwise, on x86 CPUs, oneDNN's prepacked product: the stock fp32 one
+reads weights that are not in cache at half its speed, and costs two to three times more for 5 rows
+than for 1, so that verification would be charged for a slow kernel. Which one it is depends on
+dtype and size alone, so a run can be repeated.
 """
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from dspark_bench.models.kernels.interface import Kernels
 
 _PackedProduct = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -18,19 +22,43 @@ PACK_MAX_BYTES = 256 * 2**20
 
 
 class Linear:
-    """y = x W^T + b for x [T, in]; weight [out, in], bias [out] or None."""
+    """y = x W^T + b for x [T, in]; weight [out, in], bias [out] or None.
 
-    __slots__ = ("_packed", "_product", "_weight", "bias", "num_weight_bytes")
+    kernels: the compiled ones, for a weight in fp32 on a CPU, or None for torch's operations.
+    panels: the weight as the compiled kernels read it; empty without them.
+    """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+    __slots__ = (
+        "_kernels",
+        "_packed",
+        "_product",
+        "_size",
+        "_weight",
+        "bias",
+        "num_weight_bytes",
+        "panels",
+    )
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, kernels: Kernels | None) -> None:
         self.num_weight_bytes = weight.numel() * weight.element_size()
         self.bias = bias
+        self._kernels, self._size = kernels, weight.shape[0]
+        self._product: _PackedProduct | None = None
+        self._packed: Tensor | None = None
+        self._weight: Tensor | None = None
+        self.panels = np.empty(0, np.float32)
+        if kernels is not None:
+            self.panels = kernels.pack_panels(weight.numpy())
+            return
         self._product = _packed_product() if _is_packable(weight) else None
         self._packed = _pack(weight) if self._product is not None else None
         self._weight = weight if self._packed is None else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """x [T, in] -> [T, out]."""
+        if self._kernels is not None:
+            out = self._kernels.product(x, self.panels, self._size)
+            return out if self.bias is None else out.add_(self.bias)
         if self._product is not None and self._packed is not None:
             return self._product(x, self._packed, self.bias)
         assert self._weight is not None

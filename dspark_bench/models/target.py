@@ -20,6 +20,8 @@ from dspark_bench.models.checkpoint import (
     read_tensors,
 )
 from dspark_bench.models.config import ModelConfig, read_model_config
+from dspark_bench.models.kernels.choice import Wanted, choose_kernels
+from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import DecoderLayer, Rotary, Tensors, load_norm, take
 from dspark_bench.models.linear import Linear
@@ -53,6 +55,11 @@ class Target(Protocol):
         """Where its tensors live."""
         ...
 
+    @property
+    def is_batch_invariant(self) -> bool:
+        """Whether a token's logits have the same bits whatever else is in the pass."""
+        ...
+
     def new_cache(self, num_rows: int, max_len: int) -> KVCache:
         """A cache for `num_rows` requests of up to `max_len` positions."""
         ...
@@ -72,11 +79,17 @@ class Target(Protocol):
 class TargetModel:
     """Weights and forward pass. Holds no request state: the cache is an argument.
 
+    kernel_choice: what it runs on, and why; drafters beside it follow.
     notes: what a reader of its figures must know about the checkpoint.
     """
 
     def __init__(
-        self, config: ModelConfig, tensors: Tensors, identity: str, device: torch.device
+        self,
+        config: ModelConfig,
+        tensors: Tensors,
+        identity: str,
+        device: torch.device,
+        wanted: Wanted = Wanted.AUTO,
     ) -> None:
         vocab, hidden = config.vocab_size, config.hidden_size
         self.config: ModelConfig = config
@@ -84,26 +97,34 @@ class TargetModel:
         self.device: torch.device = device
         self.embed = take(tensors, "model.embed_tokens.weight", vocab, hidden)
         self.dtype = self.embed.dtype
-        self.norm = load_norm(tensors, "model.norm.weight", config)
+        self.kernel_choice = choose_kernels(wanted, self.dtype, device, config.head_dim)
+        kernels = self.kernel_choice.kernels
+        self.norm = load_norm(tensors, "model.norm.weight", config, kernels)
         self.layers = [
-            DecoderLayer.load(tensors, f"model.layers.{i}.", config)
+            DecoderLayer.load(tensors, f"model.layers.{i}.", config, kernels)
             for i in range(config.num_hidden_layers)
         ]
         self.head_weight = _head_weight(tensors, config, self.embed)
         is_contradicted = config.tie_word_embeddings and self.head_weight is not self.embed
         self.notes = (_CONTRADICTED_TIE,) if is_contradicted else ()
-        self.lm_head = Linear(self.head_weight)
+        self.lm_head = Linear(self.head_weight, None, kernels)
         self.rotary = Rotary(config, config.max_position_embeddings, device)
 
     @classmethod
-    def load(cls, directory: Path, dtype: torch.dtype, device: torch.device) -> "TargetModel":
+    def load(
+        cls,
+        directory: Path,
+        dtype: torch.dtype,
+        device: torch.device,
+        wanted: Wanted = Wanted.AUTO,
+    ) -> "TargetModel":
         """Read a model directory. Raises CheckpointError with the reason."""
         if not directory.is_dir():
             raise CheckpointError(f"no checkpoint directory at {directory}")
         config = read_model_config(directory)
         tensors = read_tensors(directory, dtype, device)
         with naming(directory):
-            model = cls(config, tensors, content_hash(directory), device)
+            model = cls(config, tensors, content_hash(directory), device, wanted)
         check_all_read(tensors, directory)
         return model
 
@@ -115,6 +136,16 @@ class TargetModel:
             matrices += [layer.attention.qkv, layer.attention.out]
             matrices += [layer.mlp.gate_up, layer.mlp.down]
         return sum(matrix.num_weight_bytes for matrix in matrices)
+
+    @property
+    def is_batch_invariant(self) -> bool:
+        """Whether a token's logits have the same bits whatever else is in the pass."""
+        return self.kernel_choice.kernels is not None
+
+    def kernels_for(self, config: ModelConfig) -> Kernels | None:
+        """What a drafter of this shape runs on beside this target: None for torch's operations."""
+        wanted = Wanted.AUTO if self.kernel_choice.kernels is not None else Wanted.TORCH
+        return choose_kernels(wanted, self.dtype, self.device, config.head_dim).kernels
 
     def new_cache(self, num_rows: int, max_len: int) -> KVCache:
         """A cache for `num_rows` requests of up to `max_len` positions.
@@ -128,7 +159,8 @@ class TargetModel:
                 "max_position_embeddings)"
             )
         depth = self.config.num_hidden_layers
-        return KVCache(self.config, depth, num_rows, max_len, self.dtype, self.device)
+        is_compiled = self.kernel_choice.kernels is not None
+        return KVCache(self.config, depth, num_rows, max_len, self.dtype, self.device, is_compiled)
 
     def forward(
         self,

@@ -46,7 +46,9 @@ def read_vocabulary(tensors: Tensors, config: DraftConfig, target: TargetModel) 
     if config.model.tie_word_embeddings and HEAD not in tensors:
         ours[HEAD] = ours[EMBEDDING]
     is_shared = ours[HEAD] is target.head_weight
-    head = target.lm_head if is_shared else Linear(ours[HEAD])
+    head = (
+        target.lm_head if is_shared else Linear(ours[HEAD], None, target.kernels_for(config.model))
+    )
     return Vocabulary(ours[EMBEDDING], head, tuple(notes))
 
 

@@ -11,6 +11,12 @@ def test_float32_is_strict_whatever_the_size(logit: float) -> None:
     assert tie_limit(torch.float32, logit) == FLOAT32_LIMIT == 1e-3
 
 
+@pytest.mark.parametrize("logit", [0.0, 5.0, 1e4])
+def test_where_bits_are_the_same_in_every_batch_nothing_is_a_tie(logit: float) -> None:
+    assert tie_limit(None, logit) == 0
+    assert not is_near_tie([1e-7, 1e-7], [tie_limit(None, logit)] * 2)
+
+
 @pytest.mark.parametrize("logit", [4.0, 7.9, 20.0, -20.0])
 def test_bfloat16_may_move_by_a_few_of_its_own_steps(logit: float) -> None:
     here = torch.tensor(abs(logit), dtype=torch.bfloat16)

@@ -115,9 +115,9 @@ def test_the_markov_table_is_the_product_of_its_factors(monkeypatch: pytest.Monk
     config = read_draft_config(directory, DSPARK)
     tensors = read_tensors(directory, torch.float32, tiny.CPU)
     previous, hidden = torch.arange(5), torch.zeros(5, 32)
-    by_table, _ = VanillaHead(config, tensors).bias(previous, hidden, None)
+    by_table, _ = VanillaHead(config, tensors, None).bias(previous, hidden, None)
     monkeypatch.setattr(sequential_heads, "TABLE_MAX_BYTES", 0)
-    by_factors, _ = VanillaHead(config, tensors).bias(previous, hidden, None)
+    by_factors, _ = VanillaHead(config, tensors, None).bias(previous, hidden, None)
     assert (by_table - by_factors).abs().max() < 1e-5
     assert by_table.abs().max() > 0.1
 

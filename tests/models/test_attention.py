@@ -1,7 +1,11 @@
+import pytest
 import torch
 
 from dspark_bench.models.attention import Span, Visibility, plan_attention
+from dspark_bench.models.kernels.choice import Wanted
 from tests import tiny
+
+both = pytest.mark.parametrize("kernels", list(Wanted))
 
 
 def test_positions_and_slots_by_hand() -> None:
@@ -19,8 +23,9 @@ def test_tree_positions_follow_depth_and_slots_follow_index() -> None:
     assert plan.slots.tolist() == [4, 5, 6, 7, 8]
 
 
-def test_a_tree_gives_each_branch_the_logits_of_its_own_chain() -> None:
-    target = tiny.target()
+@both
+def test_a_tree_gives_each_branch_the_logits_of_its_own_chain(kernels: Wanted) -> None:
+    target = tiny.target(True, kernels)
     prompt = torch.tensor([3, 9, 4])
     nodes, parents = torch.tensor([7, 11, 12, 20, 21]), (-1, 0, 0, 1, 2)
     with torch.inference_mode():
@@ -36,8 +41,9 @@ def test_a_tree_gives_each_branch_the_logits_of_its_own_chain() -> None:
             assert (tree[leaf] - logits[-1]).abs().max() < 1e-4
 
 
-def test_a_block_sees_all_of_itself_and_no_further() -> None:
-    target = tiny.target()
+@both
+def test_a_block_sees_all_of_itself_and_no_further(kernels: Wanted) -> None:
+    target = tiny.target(True, kernels)
     ids = torch.tensor([5, 6, 7, 8])
     with torch.inference_mode():
         cache = target.new_cache(1, 16)

@@ -2,12 +2,16 @@ import pytest
 import torch
 
 from dspark_bench.models.attention import Span, plan_attention
+from dspark_bench.models.kernels.choice import Wanted
 from tests import tiny
 
+both = pytest.mark.parametrize("kernels", list(Wanted))
 
+
+@both
 @pytest.mark.parametrize("tied", [True, False])
-def test_logits_equal_transformers_for_any_mix_of_requests(tied: bool) -> None:
-    model, ours = tiny.qwen(tied=tied), tiny.target(tied)
+def test_logits_equal_transformers_for_any_mix_of_requests(tied: bool, kernels: Wanted) -> None:
+    model, ours = tiny.qwen(tied=tied), tiny.target(tied, kernels)
     ids = torch.randint(1, tiny.VOCAB, (3, 60), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         reference = model(ids).logits
@@ -26,8 +30,9 @@ def test_logits_equal_transformers_for_any_mix_of_requests(tied: bool) -> None:
                 done[i] += n
 
 
-def test_features_are_the_layers_outputs() -> None:
-    model, ours = tiny.qwen(), tiny.target()
+@both
+def test_features_are_the_layers_outputs(kernels: Wanted) -> None:
+    model, ours = tiny.qwen(), tiny.target(True, kernels)
     ids = torch.randint(1, tiny.VOCAB, (1, 12), generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
         states = model(ids, output_hidden_states=True).hidden_states
@@ -39,8 +44,9 @@ def test_features_are_the_layers_outputs() -> None:
     assert (out.features - expected).abs().max() < 1e-4
 
 
-def test_only_the_asked_rows_get_logits() -> None:
-    ours = tiny.target()
+@both
+def test_only_the_asked_rows_get_logits(kernels: Wanted) -> None:
+    ours = tiny.target(True, kernels)
     ids = torch.arange(1, 9)
     with torch.inference_mode():
         cache = ours.new_cache(1, 16)
@@ -50,8 +56,9 @@ def test_only_the_asked_rows_get_logits() -> None:
     assert torch.allclose(chosen, every[[2, 7]], atol=1e-5)
 
 
-def test_rows_out_of_order_and_with_gaps() -> None:
-    ours = tiny.target()
+@both
+def test_rows_out_of_order_and_with_gaps(kernels: Wanted) -> None:
+    ours = tiny.target(True, kernels)
     ids = torch.randint(1, tiny.VOCAB, (2, 10), generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
         neat = ours.new_cache(2, 16)
@@ -66,8 +73,9 @@ def test_rows_out_of_order_and_with_gaps() -> None:
     assert (results[0] - results[1]).abs().max() < 1e-4
 
 
-def test_rejected_tokens_leave_no_trace() -> None:
-    ours = tiny.target()
+@both
+def test_rejected_tokens_leave_no_trace(kernels: Wanted) -> None:
+    ours = tiny.target(True, kernels)
     ids = torch.randint(1, tiny.VOCAB, (20,), generator=torch.Generator().manual_seed(4))
     with torch.inference_mode():
         clean, dirty = ours.new_cache(1, 32), ours.new_cache(1, 32)

@@ -1,0 +1,48 @@
+"""How the kernels are compiled: once per machine, kept beside the code, without the GIL."""
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+Kernel = Callable[..., Any]
+
+
+def compiled(function: Kernel) -> Kernel:
+    """Compile with IEEE arithmetic in the order written; a division by zero is not an exception."""
+    return _kept(function, {})
+
+
+def compiled_sum(function: Kernel) -> Kernel:
+    """The same, and sums may take their terms in vector order: fixed for a number of terms."""
+    return _kept(function, {"fastmath": {"reassoc"}})
+
+
+def inlined(function: Kernel) -> Kernel:
+    """The same as `compiled`, copied into each caller, so that its loops become vector loops."""
+    return _kept(function, {"inline": "always"})
+
+
+def _kept(function: Kernel, options: dict[str, Any]) -> Kernel:
+    options = {"nogil": True, "error_model": "numpy"} | options
+    compile_lazily: Any = njit
+    dispatcher = compile_lazily(**options)(function)
+    try:
+        dispatcher.enable_caching()
+    except RuntimeError:  # no folder can be written: compile again in each process
+        return dispatcher  # type: ignore[no-any-return]
+    # numba looks at the function's own file only, but a kernel holds the code of those it calls.
+    files = getattr(dispatcher._cache, "_cache_file", None)
+    if files is not None:
+        files._source_stamp = (*files._source_stamp, _room_hash())
+    return dispatcher  # type: ignore[no-any-return]
+
+
+@cache
+def _room_hash() -> str:
+    """Of all files that kernels are made of."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()

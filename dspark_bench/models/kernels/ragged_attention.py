@@ -1,0 +1,166 @@
+"""Attention of a ragged batch without padding, masks or copies: each request over its own rows.
+
+Scores of a query are computed key by key, its weights by one softmax, its output value by value,
+all in the order of the keys it sees: the context, then its ancestors among the new tokens. So the
+bits of a token's output depend on what it sees and on nothing else: not on other requests, nor on
+how many tokens are verified with it, nor on whether it stands in a chain or in a tree.
+"""
+
+import numpy as np
+
+from dspark_bench.models.kernels.compiler import compiled, compiled_sum, inlined
+from dspark_bench.models.kernels.elementwise import exponential
+from dspark_bench.models.kernels.products import multiply_rows
+from dspark_bench.models.kernels.vector_code import (
+    COLUMNS,
+    FLOAT_BYTES,
+    KEYS,
+    MOST_ROWS,
+    score_block,
+)
+
+ROW, CONTEXT, FIRST, LENGTH, VISIBLE, IS_TREE = range(6)
+"""Columns of a table of spans. VISIBLE: new tokens that all see (a block), or -1: causal."""
+
+_PANEL_BYTES = COLUMNS * FLOAT_BYTES
+_score_8 = score_block(KEYS)
+_score_1 = score_block(1)
+
+
+@compiled
+def attend_rows(query, keys, values, spans, parents, out):
+    """query [T, at least Hq * hd]; keys, values [rows, max_len, Hkv, hd]; out [T, Hq * hd].
+
+    spans [B, 6]; parents [T]: of tokens in trees, among the new tokens of their request; -1 for
+    the context. hd is a multiple of 16.
+    """
+    for index in range(spans.shape[0]):
+        span = spans[index]
+        if span[IS_TREE]:
+            _attend_tree(query, keys[span[ROW]], values[span[ROW]], span, parents, out)
+        else:
+            _attend_chain(query, keys[span[ROW]], values[span[ROW]], span, out)
+
+
+@compiled
+def _attend_chain(query, keys, values, span, out):
+    """One request's chain or block. Up to six queries share each value that is read."""
+    num_kv, head_dim = keys.shape[1], keys.shape[2]
+    share = out.shape[1] // (num_kv * head_dim)
+    num_rows = span[LENGTH] * share
+    most = span[CONTEXT] + max(span[LENGTH], span[VISIBLE])
+    weights = np.empty((MOST_ROWS, most), np.float32)
+    mixed = np.empty((MOST_ROWS, head_dim), np.float32)
+    totals = np.empty(MOST_ROWS, np.float32)
+    for kv in range(num_kv):
+        own_keys, own_values = keys[0, kv:].ctypes.data, values[0, kv:].ctypes.data
+        step = keys.strides[0]
+        for start in range(0, num_rows, MOST_ROWS):
+            count = min(MOST_ROWS, num_rows - start)
+            longest = _num_visible(span, (start + count - 1) // share)
+            for place in range(count):
+                token, head = (start + place) // share, kv * share + (start + place) % share
+                seen = _num_visible(span, token)
+                own_query = query[span[FIRST] + token, head * head_dim :].ctypes.data
+                own_weights = weights[place]
+                _score(own_query, own_keys, step, head_dim, seen, own_weights.ctypes.data)
+                totals[place] = _softmax(own_weights[:seen], head_dim)
+                own_weights[seen:longest] = 0
+            _mix(weights, count, own_values, step, longest, mixed, 0)
+            for place in range(count):
+                token, head = (start + place) // share, kv * share + (start + place) % share
+                for i in range(head_dim):
+                    result = mixed[place, i] / totals[place]
+                    out[span[FIRST] + token, head * head_dim + i] = result
+
+
+@inlined
+def _num_visible(span, token):
+    """How many keys the span's token sees: up to itself, or the whole block."""
+    return span[CONTEXT] + (token + 1 if span[VISIBLE] < 0 else span[VISIBLE])
+
+
+@compiled
+def _attend_tree(query, keys, values, span, parents, out):
+    """One request's tree: each token sees the context, its ancestors and itself."""
+    num_kv, head_dim = keys.shape[1], keys.shape[2]
+    share = out.shape[1] // (num_kv * head_dim)
+    context, length = span[CONTEXT], span[LENGTH]
+    weights = np.empty((share, context + length), np.float32)
+    mixed = np.empty((share, head_dim), np.float32)
+    totals = np.empty(share, np.float32)
+    path_keys = np.empty((length, head_dim), np.float32)
+    path_values = np.empty((length, head_dim), np.float32)
+    path = np.empty(length, np.int64)
+    step, path_step = keys.strides[0], head_dim * FLOAT_BYTES
+    for token in range(length):
+        depth = _find_path(parents[span[FIRST] :], token, path)
+        for kv in range(num_kv):
+            for place in range(depth):
+                for i in range(head_dim):
+                    path_keys[place, i] = keys[context + path[depth - 1 - place], kv, i]
+                    path_values[place, i] = values[context + path[depth - 1 - place], kv, i]
+            own_keys, own_values = keys[0, kv:].ctypes.data, values[0, kv:].ctypes.data
+            for head in range(share):
+                place = (kv * share + head) * head_dim
+                own_query = query[span[FIRST] + token, place:].ctypes.data
+                own_weights = weights[head]
+                target = own_weights.ctypes.data
+                _score(own_query, own_keys, step, head_dim, context, target)
+                target += context * FLOAT_BYTES
+                _score(own_query, path_keys.ctypes.data, path_step, head_dim, depth, target)
+                totals[head] = _softmax(own_weights[: context + depth], head_dim)
+            _mix(weights, share, own_values, step, context, mixed, 0)
+            path_weights = weights[:, context:]
+            _mix(path_weights, share, path_values.ctypes.data, path_step, depth, mixed, 1)
+            for head in range(share):
+                for i in range(head_dim):
+                    place = (kv * share + head) * head_dim + i
+                    out[span[FIRST] + token, place] = mixed[head, i] / totals[head]
+
+
+@compiled
+def _find_path(parents, token, path):
+    """Write the token and its ancestors, upwards, to `path`; returns how many they are."""
+    depth, place = 0, token
+    while place >= 0:
+        path[depth] = place
+        depth, place = depth + 1, parents[place]
+    return depth
+
+
+@compiled
+def _score(query, keys, step, size, count, out):
+    """out[j] = dot(query, keys[j]) for the first `count` keys, all given by their addresses."""
+    whole = count // KEYS * KEYS
+    for j in range(0, whole, KEYS):
+        _score_8(query, keys + j * step, step, size, out + j * FLOAT_BYTES)
+    for j in range(whole, count):
+        _score_1(query, keys + j * step, step, size, out + j * FLOAT_BYTES)
+
+
+@compiled_sum
+def _softmax(scores, head_dim):
+    """Scores [L], divided by sqrt(head_dim), become weights relative to the largest; their sum."""
+    scale = np.float32(1 / np.sqrt(head_dim))
+    largest = scores[0]
+    for j in range(1, scores.shape[0]):
+        largest = max(largest, scores[j])
+    for j in range(scores.shape[0]):
+        scores[j] = exponential((scores[j] - largest) * scale)
+    total = np.float32(0)
+    for j in range(scores.shape[0]):
+        total += scores[j]
+    return total
+
+
+@compiled
+def _mix(weights, num_rows, values, step, count, out, is_more):
+    """out [R, hd] (+)= weights [R, L] times the first `count` values, from address `values`."""
+    source, x_step = weights.ctypes.data, weights.strides[0]
+    target, out_step = out.ctypes.data, out.strides[0]
+    for offset in range(0, out_step, _PANEL_BYTES):
+        place = values + offset
+        multiply_rows(
+            num_rows, source, x_step, place, step, count, target + offset, out_step, is_more
+        )

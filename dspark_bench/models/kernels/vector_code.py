@@ -1,0 +1,166 @@
+"""The two inner loops, written as vector instructions that LLVM fits to the processor at hand.
+
+A block of results stays in registers while one loop runs over what is summed. Each result has one
+accumulator and takes its terms in order, so its bits do not depend on how many rows share the
+block. Addresses are plain numbers: a compiled caller steps through memory that it owns.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+COLUMNS = 16
+"""Columns of a product block: one 512-bit register, or two of 256 bits."""
+KEYS = 8
+"""Keys of a score block: as many accumulators, so that no sum waits for the last one."""
+MOST_ROWS = 6
+"""Rows of a product block: with 16 columns, 12 of the 16 registers of a 256-bit processor."""
+
+_FLOAT = ir.FloatType()
+_WORD = ir.IntType(64)
+FLOAT_BYTES = 4
+
+
+def product_block(num_rows: int) -> Any:
+    """out[r, 0:16] (+)= sum over k of x[r, k] * w[k, 0:16], for `num_rows` rows.
+
+    Arguments of the compiled function: addresses x, w, out; bytes from one row to the next x_step,
+    w_step, out_step; depth: terms of the sum; is_more: 1 to add to what `out` holds.
+    """
+
+    @intrinsic
+    def block(typing_context, x, x_step, w, w_step, depth, out, out_step, is_more):
+        def generate(context, builder, signature, arguments):
+            _product_code(builder, num_rows, *arguments)
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * 8), generate
+
+    return block
+
+
+def score_block(num_keys: int) -> Any:
+    """out[j] = dot(q, k[j]) over `size` elements (a multiple of 8), for `num_keys` keys: 8 or 1.
+
+    Arguments of the compiled function: addresses q, k; k_step: bytes from one key to the next;
+    size; address out. A key's result has the same bits in either form.
+    """
+
+    @intrinsic
+    def block(typing_context, q, k, k_step, size, out):
+        def generate(context, builder, signature, arguments):
+            _score_code(builder, num_keys, *arguments)
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * 5), generate
+
+    return block
+
+
+@intrinsic
+def float_of_bits(typing_context, bits):
+    """The float32 whose 32 bits are those of the int32 `bits`."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], _FLOAT)
+
+    return types.float32(types.int32), generate
+
+
+def _product_code(builder, num_rows, x, x_step, w, w_step, depth, out, out_step, is_more):
+    vector = ir.VectorType(_FLOAT, COLUMNS)
+    sums = [cgutils.alloca_once(builder, vector) for _ in range(num_rows)]
+    rows = [_step(builder, x, x_step, _constant(r)) for r in range(num_rows)]
+    outs = [_step(builder, out, out_step, _constant(r)) for r in range(num_rows)]
+    for total in sums:
+        builder.store(ir.Constant(vector, None), total)
+    with builder.if_then(builder.icmp_signed("!=", is_more, _constant(0))):
+        for total, place in zip(sums, outs, strict=True):
+            builder.store(_load(builder, place, vector), total)
+    with cgutils.for_range(builder, depth) as loop:
+        weights = _load(builder, _step(builder, w, w_step, loop.index), vector)
+        offset = builder.mul(loop.index, _constant(FLOAT_BYTES))
+        for row, total in zip(rows, sums, strict=True):
+            factor = _load(builder, builder.add(row, offset), _FLOAT)
+            terms = [_splat(builder, factor, vector), weights, builder.load(total)]
+            builder.store(_fma(builder, vector, terms), total)
+    for total, place in zip(sums, outs, strict=True):
+        _store(builder, builder.load(total), place)
+
+
+def _score_code(builder, num_keys, q, k, k_step, size, out):
+    vector = ir.VectorType(_FLOAT, KEYS)
+    sums = [cgutils.alloca_once(builder, vector) for _ in range(num_keys)]
+    keys = [_step(builder, k, k_step, _constant(j)) for j in range(num_keys)]
+    for total in sums:
+        builder.store(ir.Constant(vector, None), total)
+    with cgutils.for_range(builder, builder.sdiv(size, _constant(KEYS))) as loop:
+        offset = builder.mul(loop.index, _constant(KEYS * FLOAT_BYTES))
+        query = _load(builder, builder.add(q, offset), vector)
+        for key, total in zip(keys, sums, strict=True):
+            terms = [query, _load(builder, builder.add(key, offset), vector), builder.load(total)]
+            builder.store(_fma(builder, vector, terms), total)
+    parts = [builder.load(total) for total in sums]
+    lanes = KEYS
+    while lanes > 1:
+        parts = _halve(builder, parts, lanes)
+        lanes //= 2
+    if num_keys == 1:
+        first = builder.extract_element(parts[0], ir.Constant(ir.IntType(32), 0))
+        _store(builder, first, out)
+    else:
+        _store(builder, parts[0], out)
+
+
+def _halve(builder, parts, lanes):
+    """Add the upper half of each key's `lanes` partial sums to the lower; pairs of vectors merge.
+
+    A vector holds the partial sums of KEYS / lanes keys; a lone vector is merged with itself. The
+    order of additions is the same for every key.
+    """
+    half = lanes // 2
+    starts = range(0, 2 * KEYS, lanes)
+    low = [start + i for start in starts for i in range(half)]
+    high = [place + half for place in low]
+    pairs = zip(parts[0::2], parts[1::2] or parts, strict=True)
+    return [
+        builder.fadd(_shuffle(builder, one, two, low), _shuffle(builder, one, two, high))
+        for one, two in pairs
+    ]
+
+
+def _shuffle(builder, one, two, places):
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places)
+    return builder.shuffle_vector(one, two, mask)
+
+
+def _splat(builder, scalar, vector):
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+    return _shuffle(builder, first, undefined, [0] * vector.count)
+
+
+def _fma(builder, vector, terms):
+    name = f"llvm.fma.v{vector.count}f32"
+    kind = ir.FunctionType(vector, [vector] * 3)
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), terms)
+
+
+def _constant(value: int) -> ir.Constant:
+    return ir.Constant(_WORD, value)
+
+
+def _step(builder, base, step, count):
+    return builder.add(base, builder.mul(step, count))
+
+
+def _load(builder, address, kind):
+    return builder.load(builder.inttoptr(address, kind.as_pointer()), align=FLOAT_BYTES)
+
+
+def _store(builder, value, address):
+    pointer = builder.inttoptr(address, value.type.as_pointer())
+    builder.store(value, pointer, align=FLOAT_BYTES)

@@ -1,0 +1,81 @@
+"""A token's logits have the same bits whatever else is in the pass."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from dspark_bench.models.attention import Span, plan_attention
+from tests import tiny
+
+LENGTH = 41
+
+
+def text(seed: int) -> Tensor:
+    return torch.randint(1, tiny.VOCAB, (LENGTH,), generator=torch.Generator().manual_seed(seed))
+
+
+def read(chunks: list[int], row: int = 0, others: tuple[int, ...] = ()) -> Tensor:
+    """Logits [LENGTH, V] of text 0 in `row`, read in these chunks beside the texts `others`."""
+    target, found, done = tiny.target(), [], 0
+    rows = [row, *(place for place in range(len(others) + 1) if place != row)]
+    texts = [text(0), *(text(seed) for seed in others)]
+    with torch.inference_mode():
+        cache = target.new_cache(len(rows), 64)
+        for size in chunks:
+            spans = [Span(place, done, size) for place in rows]
+            order = sorted(range(len(rows)), key=lambda i: rows[i])
+            flat = torch.cat([texts[i][done : done + size] for i in order])
+            logits = target.forward(
+                flat, plan_attention([spans[i] for i in order], cache), cache
+            ).logits
+            first = order.index(0) * size
+            found.append(logits[first : first + size])
+            done += size
+    return torch.cat(found)
+
+
+ALONE = [1] * LENGTH
+
+
+@pytest.mark.parametrize("others", [1, 2, 7, 32])
+def test_neighbours_and_rows_do_not_matter(others: int) -> None:
+    alone = read(ALONE)
+    beside = tuple(range(1, others + 1))
+    assert torch.equal(read(ALONE, 0, beside), alone)
+    assert torch.equal(read(ALONE, others // 2, beside), alone)
+
+
+@pytest.mark.parametrize("chunks", [[41], [3] * 13 + [2], [8] * 5 + [1], [5, 11, 25]])
+def test_chunks_and_verified_lengths_do_not_matter(chunks: list[int]) -> None:
+    assert torch.equal(read(chunks), read(ALONE))
+    assert torch.equal(read(chunks, 1, (4, 5)), read(ALONE))
+
+
+def test_neighbours_of_other_lengths_do_not_matter() -> None:
+    target = tiny.target()
+    with torch.inference_mode():
+        cache = target.new_cache(3, 64)
+        spans = [Span(0, 0, 5), Span(1, 0, LENGTH), Span(2, 0, 1)]
+        flat = torch.cat([text(1)[:5], text(0), text(2)[:1]])
+        logits = target.forward(flat, plan_attention(spans, cache), cache).logits
+    assert torch.equal(logits[5 : 5 + LENGTH], read(ALONE))
+
+
+def test_a_tree_s_branch_has_the_bits_of_its_chain() -> None:
+    target, prompt = tiny.target(), text(0)[:13]
+    nodes, parents = torch.tensor([7, 11, 12, 20, 21]), (-1, 0, 0, 1, 2)
+    chains = ((3, (7, 11, 20), (0, 1, 3)), (4, (7, 12, 21), (0, 2, 4)))
+    with torch.inference_mode():
+        cache = target.new_cache(2, 64)
+        spans = [Span(0, 0, 13), Span(1, 0, 13)]
+        target.forward(torch.cat([prompt, prompt]), plan_attention(spans, cache), cache)
+        mixed = [Span(0, 13, 5, parents=parents), Span(1, 13, 3)]
+        beside = torch.cat([nodes, torch.tensor([7, 11, 20])])
+        tree = target.forward(beside, plan_attention(mixed, cache), cache).logits
+        for _, tokens, places in chains:
+            other = target.new_cache(1, 64)
+            target.forward(prompt, plan_attention([Span(0, 0, 13)], other), other)
+            plan = plan_attention([Span(0, 13, 3)], other)
+            chain = target.forward(torch.tensor(tokens), plan, other).logits
+            assert torch.equal(tree[list(places)], chain)
+    assert torch.equal(tree[5:], tree[[0, 1, 3]])

@@ -1,0 +1,50 @@
+"""The compiled product: against torch, and each row's bits against the row alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from dspark_bench.models.kernels.choice import compiled_kernels
+from dspark_bench.models.linear import Linear
+
+SHAPES = [(1, 1), (3, 5), (16, 7), (40, 33), (512, 256), (2048, 256), (576, 1536)]
+"""[out, in]: below, at and past a panel of 16 columns; the zoo's; a 135 M model's widest."""
+
+
+def rows(count: int, width: int) -> torch.Tensor:
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(count))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_product_is_torch_s(shape: tuple[int, int]) -> None:
+    weight, bias = rows(*shape), rows(1, shape[0])[0]
+    linear = Linear(weight, bias, compiled_kernels().kernels)
+    for count in (1, 2, 5, 6, 7, 13):
+        x = rows(count, shape[1])
+        wanted = torch.nn.functional.linear(x.double(), weight.double(), bias.double())
+        error = (linear(x).double() - wanted).abs().max()
+        assert error < 1e-6 * shape[1] + 1e-5
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_row_has_the_same_bits_in_every_batch(shape: tuple[int, int]) -> None:
+    linear = Linear(rows(*shape), None, compiled_kernels().kernels)
+    x = rows(33, shape[1])
+    together = linear(x)
+    for count in (1, 2, 3, 4, 5, 6, 8, 32):
+        for start in (0, 1, 33 - count):
+            assert torch.equal(linear(x[start : start + count]), together[start : start + count])
+
+
+def test_no_rows_give_no_rows() -> None:
+    linear = Linear(rows(8, 4), None, compiled_kernels().kernels)
+    assert linear(torch.empty(0, 4)).shape == (0, 8)
+
+
+def test_panels_by_hand() -> None:
+    kernels = compiled_kernels().kernels
+    assert kernels is not None
+    panels = kernels.pack_panels(np.arange(34, dtype=np.float32).reshape(17, 2))
+    assert panels.shape == (2, 2, 16)
+    assert panels[0, 0].tolist() == [2.0 * row for row in range(16)]
+    assert panels[1, 1].tolist() == [33.0] + [0.0] * 15
