@@ -2,9 +2,10 @@
 
 from typing import Any, Final
 
-ROUND_PROMPTS: Final = 12
-"""Prompts of a round with one user; with more, `ROUND_PROMPTS_PER_USER` each, at least as many."""
+from dspark_bench.metrics.units import ROUND_PROMPTS
+
 ROUND_PROMPTS_PER_USER: Final = 3
+"""With several users; at least as many as with one."""
 FEWEST_ROUNDS: Final = 6
 """Rounds at batches above 1 before anything is judged: there a round is one unit."""
 MOST_PROMPTS: Final = 96

@@ -126,7 +126,11 @@ def run_plan(baseline: Path, margin: float, console: Console) -> None:
         if known and len(known) == len(counts):
             console.print(f"{name}: {max(known)} requests")
         else:
-            console.print(f"{name}: unknown; it takes a baseline with measure.repeats=2 or more")
+            console.print(
+                f"{name}: unknown; it takes a baseline with measure.precision=null and "
+                "measure.repeats=2 or more",
+                soft_wrap=True,
+            )
     console.print("replay with the baseline's seeds: unchanged code differs by exactly zero")
 
 

@@ -32,6 +32,7 @@ from dspark_bench.metrics.frames import BASELINE
 from dspark_bench.metrics.gpu import gpu_values
 from dspark_bench.metrics.lossless import LosslessResult, check_greedy
 from dspark_bench.metrics.machine import MachineSummary, machine_warnings, summarise_machine
+from dspark_bench.metrics.more_units import Ending
 from dspark_bench.metrics.positions import Agreement
 from dspark_bench.metrics.summary import PointSummary, SummaryContext, summarise
 from dspark_bench.reading.verdicts import find_verdict
@@ -106,7 +107,7 @@ def finish_point(
     if is_whole:
         lossless = _lossless(arm, environment, requests, done, control)
     context = _context(point, objects, arm.scheduler, prediction, agreement, lossless)
-    context = replace(context, share=turns.share)
+    context = replace(context, share=turns.share, ending=_ending(point, is_whole))
     machine = summarise_machine(windows, environment.num_cores)
     gpu, gpu_samples = gpu_block(turns.telemetry, windows, cycles)
     verdict = verdict_path(point, identity, environment).name
@@ -201,6 +202,13 @@ def _lossless(
     passed, failed = check_run(point, objects, identity, environment, arm.scheduler, done)
     said = tuple(f"{result.name}: {result.detail}" for result in failed)
     return LosslessResult(has_passed_distribution=passed, failed_checks=said)
+
+
+def _ending(point: PointConfig, is_whole: bool) -> Ending:
+    """What ended its turns, or would have."""
+    if not is_whole:
+        return Ending.SIGNAL
+    return Ending.REPEATS if point.measure.precision is None else Ending.PRECISION
 
 
 def _context(

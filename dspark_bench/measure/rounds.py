@@ -11,8 +11,9 @@ from enum import Enum
 
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.config.schema import MeasureSettings
-from dspark_bench.config.sizes import ROUND_PROMPTS, round_size
+from dspark_bench.config.sizes import round_size
 from dspark_bench.core.types import Request
+from dspark_bench.metrics.units import ROUND_PROMPTS
 
 
 class Style(Enum):

@@ -52,6 +52,7 @@ def domain_figures(
     names = sorted(known["domain"].dropna().astype(str).unique()) if "domain" in known else []
     if len(names) < 2:
         return {}
+    num_prompts = known.groupby("domain")["prompt_id"].nunique()
     labels = known[[*TURN_KEY, "request_id", "domain"]].drop_duplicates()
     rows = measured(cycles).merge(labels, on=[*TURN_KEY, "request_id"], how="left")
     return {
@@ -59,19 +60,24 @@ def domain_figures(
             rows[rows["domain"] == name].drop(columns="domain"),
             known[known["domain"] == name],
             pooling,
+            part=num_prompts[name] / num_prompts.sum() if pooling.is_by_prompt else 1.0,
         )
         for name in names
     }
 
 
-def _figures(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling) -> DomainFigures:
+def _figures(
+    cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling, part: float
+) -> DomainFigures:
+    """part: of all units, the domain's: all rounds hold every domain."""
     sums = collect_sums(cycles, requests, pooling)
     jackknife = Jackknife(sums)
     if pooling.is_closed and not pooling.is_by_prompt:
         speedup, basis = Interval(None, None, None, sums.num_units), SHARED_BATCH
     else:
         _, formula = speed.speedup_formula(pooling.is_closed)
-        speedup, basis = speedup_interval(jackknife.interval(formula).value, sums, pooling)
+        value = jackknife.interval(formula).value
+        speedup, basis = speedup_interval(value, sums, pooling, part=part)
     return DomainFigures(
         num_prompts=int(requests["prompt_id"].nunique()),
         accepted_length=jackknife.interval(acceptance.accepted_length),

@@ -76,12 +76,12 @@ def noise_floor(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling) 
     num_places = _turns_per_repeat(rows)
     if pooling.is_by_prompt and not _has_repeats(rows):
         pairs, what = _new_prompt_pairs(turns, _domains(requests)), _NEW_PROMPTS
-        more = f"num_requests={4 * MIN_UNITS} or more"
+        more = pooling.more(4 * MIN_UNITS)
     else:
         pairs, what = _pairs(turns, num_places), _what(num_places)
         more = f"measure.repeats=2 or more, and {2 * MIN_UNITS} prompts"
         if num_places == 1:
-            more = f"measure.repeats={2 * MIN_UNITS} or more"
+            more = pooling.more(2 * MIN_UNITS)
     if len(pairs) < MIN_UNITS:
         return _unmeasured(len(pairs), f"{len(pairs)} {what}, {MIN_UNITS} needed ({more})")
     found = log_ratio_interval(pairs)

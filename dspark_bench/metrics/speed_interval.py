@@ -1,5 +1,7 @@
 """The 95 % interval of S and what it rests on: never a number without saying how sure it is."""
 
+import math
+
 import numpy as np
 
 from dspark_bench.metrics.intervals import Interval
@@ -8,6 +10,7 @@ from dspark_bench.metrics.strata import IntArray, strata_of
 from dspark_bench.metrics.sums import FloatArray, Pooling, Sums
 
 _PROMPTS, _BLOCKS = "prompts", "rounds"
+_ROUNDING = 1e-9
 _NOT_SPECULATED = (
     "no S: no cycle was speculated, every output ended with the token that its prompt gave; "
     "max_new_tokens=2 or more gives one"
@@ -20,11 +23,13 @@ def speedup_interval(
     pooling: Pooling,
     strata: IntArray | None = None,
     share: float = SHARE,
+    part: float = 1.0,
 ) -> tuple[Interval, str]:
     """S with its interval, and `speedup_interval_basis`: units and method, or why there is none.
 
     found: S; sums: those it was made of, by unit; strata [U]: the units' domains
-    (`strata.domain_strata`); share: what the interval is to cover.
+    (`strata.domain_strata`); share: what the interval is to cover; part: of all prompts that were
+    served, those at hand.
     """
     unit = _PROMPTS if pooling.is_by_prompt else _BLOCKS
     table, strata = _units(_speeds(sums, pooling), strata)
@@ -34,11 +39,11 @@ def speedup_interval(
         return Interval(None, None, None, len(table)), f"no S: {_missing(pooling)}"
     interval = _around(found, table, strata, share)
     counted = f"{len(table)} {unit if len(table) != 1 else unit.removesuffix('s')}"
+    more = pooling.more(math.ceil(MIN_UNITS / part - _ROUNDING))
     if interval.low is None:
-        return interval, f"no interval: {counted}, {_why_none(table, _key(pooling))}"
+        return interval, f"no interval: {counted}, {_why_none(table, more)}"
     if len(table) < MIN_UNITS:
-        few = f"too few for a verdict ({_key(pooling)}={MIN_UNITS} or more)"
-        return interval, f"{counted}, Student's t; {few}"
+        return interval, f"{counted}, Student's t; too few for a verdict ({more})"
     num_strata = len(strata_of(strata, len(table)))
     within = f" in {num_strata} strata (domains)" if num_strata > 1 else ""
     looks = f", widened for several looks ({share:.1%} each)" if share > SHARE else ""
@@ -74,17 +79,12 @@ def _units(table: FloatArray, strata: IntArray | None) -> tuple[FloatArray, IntA
     return table[kept], None if strata is None else strata[kept]
 
 
-def _why_none(table: FloatArray, key: str) -> str:
+def _why_none(table: FloatArray, more: str) -> str:
     if len(table) < 2:
-        return f"nothing to compare it with; {key}={MIN_UNITS} gives one"
+        return f"nothing to compare it with; {more} gives one"
     if np.isnan(log_ratio(table).error):
-        return f"one holds all there is; {key}={MIN_UNITS} gives one"
+        return f"one holds all there is; {more} gives one"
     return "which do not differ at all; is the clock too coarse?"
-
-
-def _key(pooling: Pooling) -> str:
-    """What the number of units is set by."""
-    return "num_requests" if pooling.is_by_prompt else "measure.repeats"
 
 
 def _missing(pooling: Pooling) -> str:

@@ -17,6 +17,7 @@ from dspark_bench.metrics.jackknife import Jackknife
 from dspark_bench.metrics.latency import e2e_s, percentile, tpot_s, ttft_s
 from dspark_bench.metrics.log_ratio import SHARE
 from dspark_bench.metrics.lossless import LosslessResult
+from dspark_bench.metrics.more_units import Ending
 from dspark_bench.metrics.noise_floor import NoiseFloor, noise_floor
 from dspark_bench.metrics.output import degenerate_share
 from dspark_bench.metrics.positions import Agreement, PositionSummary, summarise_positions
@@ -46,7 +47,7 @@ class SummaryContext:
     model_survival, model_mean_output_tokens: for `speedup_model`, from other prompts than the
     run's; floor_step_s: bandwidth floor of one baseline step; agreement: 1 - TV along recorded
     continuations; slo: what a good answer is; share: what the interval of S is to cover, more than
-    95 % where a measurement was looked at several times.
+    95 % where a measurement was looked at several times; ending: what ended it.
     """
 
     gamma: int
@@ -61,12 +62,15 @@ class SummaryContext:
     agreement: Agreement | None = None
     slo: Slo = Slo()
     share: float = SHARE
+    ending: Ending = Ending.REPEATS
 
     @property
     def pooling(self) -> Pooling:
         """How the records are pooled."""
         is_closed = self.load == "closed"
-        return Pooling(self.gamma, self.concurrency, is_closed, self.is_selective, self.slo)
+        return Pooling(
+            self.gamma, self.concurrency, is_closed, self.is_selective, self.slo, self.ending
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from dspark_bench.metrics.frames import (
     served_by_both,
 )
 from dspark_bench.metrics.latency import user_rates
+from dspark_bench.metrics.more_units import Ending, more_units
 from dspark_bench.metrics.slo import Slo, has_arrived, meets
 from dspark_bench.metrics.strata import IntArray, sums_without_each
 from dspark_bench.metrics.units import FloatArray, label_units
@@ -41,7 +42,7 @@ class Pooling:
 
     is_closed: arrivals wait for finishes; is_selective: the scheduler chose what to verify by
     confidence, so only `full_width` cycles say something about the drafter itself; slo: what a good
-    answer is.
+    answer is; ending: what ended the measurement.
     """
 
     gamma: int
@@ -49,11 +50,16 @@ class Pooling:
     is_closed: bool = True
     is_selective: bool = False
     slo: Slo = Slo()
+    ending: Ending = Ending.REPEATS
 
     @property
     def is_by_prompt(self) -> bool:
         """Whether the resampling unit is a prompt; otherwise it is a round."""
         return self.is_closed and self.concurrency == 1
+
+    def more(self, num_units: int) -> str:
+        """The overrides that give so many units."""
+        return more_units(num_units, self.is_by_prompt, self.ending)
 
 
 @dataclass(frozen=True, slots=True)

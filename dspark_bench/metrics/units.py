@@ -4,6 +4,8 @@ A unit is a prompt with both arms and all repeats in a closed loop of concurrenc
 a round (repeat, block), since requests that share a batch share its times.
 """
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.frames import TURN_KEY
 
 FloatArray = NDArray[np.float64]
+ROUND_PROMPTS: Final = 12
+"""Prompts of a round with one user: each is a unit."""
 
 
 def label_units(

@@ -122,7 +122,8 @@ def _series(rows: pd.DataFrame, keys: Sequence[str], main: str) -> "pd.Series[st
     def text(row: "pd.Series[Any]") -> str:
         own = rows[rows[main] == row[main]]
         others = [key for key in keys if key != main and own[key].nunique(dropna=False) > 1]
-        return label(row, [main, *others], BARE).replace(", ", " ") or "-"
+        named = [key for key in others if key not in BARE or row[key] != row[main]]
+        return label(row, [main, *named], BARE).replace(", ", " ") or "-"
 
     return rows.apply(text, axis=1)
 

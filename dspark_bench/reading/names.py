@@ -1,11 +1,12 @@
 """What files given by path are called: by the shortest end of the path that tells them apart.
 
 Two paths to the same content are one thing (by its hash) and get one name, so that results copied
-from another machine keep theirs.
+from another machine keep theirs. No file is called as the option that another point runs without
+one: a folder `semi_ar` beside the zoo's `semi_ar` is told by what it lies in.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
@@ -39,16 +40,20 @@ def name_files(points: Sequence[Point]) -> list[Point]:
     ]
 
 
-def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """Each path's shortest end, in whole parts, that no other of the paths has."""
+def short_names(paths: Iterable[str], taken: Collection[str] = ()) -> dict[str, str]:
+    """Each path's shortest end, in whole parts, that no other of the paths has, nor is `taken`."""
     parts = {path: _parts(path) for path in paths}
     found = {}
     for path, own in parts.items():
         others = [other for other in parts.values() if other != own]
         length = 1
-        while length < len(own) and any(other[-length:] == own[-length:] for other in others):
+        while length < len(own) and (
+            "/".join(own[-length:]) in taken
+            or any(other[-length:] == own[-length:] for other in others)
+        ):
             length += 1
-        found[path] = "/".join(own[-length:])
+        name = "/".join(own[-length:])
+        found[path] = f"./{name}" if name in taken else name
     return found
 
 
@@ -60,7 +65,9 @@ def _names_by_point(points: Sequence[Point], key: str) -> dict[int, str]:
     for place, path in sorted(given.items(), key=lambda item: item[1]):
         first.setdefault(points[place].text(column) or path, path)
     chosen = {place: first[points[place].text(column) or path] for place, path in given.items()}
-    names = short_names(set(chosen.values()))
+    group = key.removesuffix(_SUFFIX)
+    taken = {point.text(group) for place, point in enumerate(points) if place not in given}
+    names = short_names(set(chosen.values()), taken)
     return {place: names[path] for place, path in chosen.items()}
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.log_ratio import MIN_UNITS
+from dspark_bench.metrics.more_units import Ending, more_units
 from dspark_bench.metrics.noise_floor import within_floor
 from dspark_bench.reading.origin import Origin
 from dspark_bench.reading.points import Gathered, Point
+from dspark_bench.reading.rows import INTERRUPTED
 from dspark_bench.report.changes import Change, changes_to_reach
 from dspark_bench.report.ratios import SpeedRecords, is_by_prompt, measured_speedup
 from dspark_bench.report.settings import (
@@ -250,10 +252,10 @@ def _doubts(found: Recommendation, points: Sequence[Point]) -> list[str]:
     n, unit = found.winner.speedup.n, _unit(found.winner.point)
     counted = f"{n} {unit.removesuffix('s') if n == 1 else unit}"
     if found.winner.speedup.low is None or n < MIN_UNITS:
-        more = "num_requests" if unit == "prompts" else "measure.repeats"
+        more = more_units(MIN_UNITS, unit == "prompts", _ending(found.winner.point))
         notes.append(
-            f"too little data: the winner rests on {counted}; {more}={MIN_UNITS} or more gives "
-            "intervals that mean something"
+            f"too little data: the winner rests on {counted}; {more} gives intervals that mean "
+            "something"
         )
     notes += _floor_notes(found)
     if not found.challengers:
@@ -277,6 +279,14 @@ def _floor_notes(found: Recommendation) -> list[str]:
     if not is_near:
         return []
     return [f"its interval reaches into the timing noise floor ({floor:.1%} around 1)"]
+
+
+def _ending(point: Point) -> Ending:
+    """What ended its measurement. Results that know no precision had repeats."""
+    if point.status == INTERRUPTED:
+        return Ending.SIGNAL
+    is_repeated = point.keys.get("measure.precision") is None
+    return Ending.REPEATS if is_repeated else Ending.PRECISION
 
 
 def _unit(point: Point) -> str:

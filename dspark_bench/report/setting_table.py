@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.report.changes import Change
+from dspark_bench.report.ratios import is_by_prompt
 from dspark_bench.report.recommend import Candidate, Challenger, Recommendation
 from dspark_bench.report.settings import configuration_of, short_label, varying
 from dspark_bench.report.wording import verdict
@@ -99,11 +100,11 @@ def _candidate_lines(found: Recommendation, names: Mapping[str, str]) -> list[st
     if found.ties:
         others = ", ".join(names[other.candidate.label] for other in found.ties)
         count = len(found.ties) + 1
+        more = "more prompts" if is_by_prompt(found.winner.point) else "more rounds"
         return [
-            f"tie: {names[found.winner.label]} and {others}; more prompts may part them",
-            f"tie of {count}: {names[found.winner.label]} and those marked; more prompts may part "
-            "them",
-            f"tie of {count}, marked; more prompts may part them",
+            f"tie: {names[found.winner.label]} and {others}; {more} may part them",
+            f"tie of {count}: {names[found.winner.label]} and those marked; {more} may part them",
+            f"tie of {count}, marked; {more} may part them",
         ]
     return _needs(names[first.candidate.label], first)
 

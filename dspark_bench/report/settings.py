@@ -103,11 +103,15 @@ def configuration_label(chosen: Mapping[str, str], differing: Sequence[str]) -> 
     """Such as `semi_ar at gamma 7 with hardware_aware`."""
     if chosen["drafter"] == NO_DRAFTER:
         return "no speculation"
-    drafter = " ".join(filter(None, (chosen["drafter"], chosen.get("drafter_name"))))
-    label = f"{drafter} at gamma {chosen['gamma']} with {chosen['scheduler']}"
+    label = f"{_drafter_label(chosen)} at gamma {chosen['gamma']} with {chosen['scheduler']}"
     others = [name for name in differing if name not in _ALWAYS_CALLED]
     said = [f"{name}={_short(name, chosen[name])}" for name in others if chosen.get(name)]
     return f"{label} ({', '.join(said)})" if said else label
+
+
+def _drafter_label(chosen: Mapping[str, str]) -> str:
+    """What drafts, and what its file is called unless that says the same."""
+    return " ".join(filter(None, dict.fromkeys((chosen["drafter"], chosen.get("drafter_name")))))
 
 
 def short_label(chosen: Mapping[str, str], differing: Sequence[str]) -> str:
@@ -116,7 +120,7 @@ def short_label(chosen: Mapping[str, str], differing: Sequence[str]) -> str:
     """
     if chosen["drafter"] == NO_DRAFTER:
         return "no speculation"
-    parts = [chosen["drafter"], chosen.get("drafter_name", ""), f"gamma {chosen['gamma']}"]
+    parts = [_drafter_label(chosen), f"gamma {chosen['gamma']}"]
     others = [name for name in differing if name not in _ALWAYS_CALLED and chosen.get(name)]
     ends = [name.rpartition(".")[2] for name in others]
     scheduler = chosen["scheduler"]

@@ -75,3 +75,4 @@ def test_rounds_that_can_give_no_s_are_not_served_again(tiny_zoo: TinyZoo, tmp_p
     overrides = tiny_overrides(tiny_zoo, tmp_path, *more)
     (row,) = run_sweep(SweepRequest(tuple(overrides)), Console(quiet=True))
     assert row["num_rounds"] == 1 and row["speedup"] is None
+    assert "measure.max_rounds=12 or more" in row["noise_floor_basis"]  # not measure.repeats

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from dspark_bench.metrics.intervals import Interval
+from dspark_bench.metrics.more_units import Ending
 from dspark_bench.metrics.noise_floor import (
     NoiseFloor,
     noise_floor,
@@ -89,6 +90,10 @@ def test_too_few_turns_are_not_measured_and_say_what_would_do() -> None:
     few = noise_floor(_turns(turns[:11], batch_size=2), _NONE, Pooling(4, concurrency=2))
     assert few.floor is None and few.basis == (
         "not measured: 5 pairs of baseline turns, 6 needed (measure.repeats=12 or more)"
+    )
+    ended = Pooling(4, concurrency=2, ending=Ending.PRECISION)
+    assert (
+        "measure.max_rounds=12" in noise_floor(_turns(turns[:11], batch_size=2), _NONE, ended).basis
     )
     empty = _turns([[1.0]]).iloc[:0]
     assert noise_floor(empty, _NONE.iloc[:0], Pooling(4)).floor is None

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from dspark_bench.metrics.log_ratio import log_ratio_interval
+from dspark_bench.metrics.more_units import Ending
 from dspark_bench.metrics.summary import SummaryContext, summarise
 from tests.metrics.records import both_arms, cycle, request
 
@@ -40,6 +41,16 @@ def test_few_blocks_have_students_interval() -> None:
     assert row["speedup_interval_basis"] == basis
 
 
+def test_the_advice_is_of_what_ended_the_measurement() -> None:
+    cycles = _blocks([0.5, 0.4, 0.6])
+
+    def said(ending: Ending) -> object:
+        return _row(cycles, concurrency=2, ending=ending)["speedup_interval_basis"]
+
+    assert "verdict (measure.max_rounds=6 or more)" in str(said(Ending.PRECISION))
+    assert "verdict (the same command again (it goes on))" in str(said(Ending.SIGNAL))
+
+
 def test_many_blocks_have_it_too() -> None:
     row = _row(_blocks([0.5, 0.4, 0.6] * 4), concurrency=2)
     assert row["speedup_interval_basis"] == "12 rounds, Student's t"
@@ -51,7 +62,7 @@ def test_one_unit_says_why_there_is_no_interval() -> None:
     row = summarise(frame, both_arms(), SummaryContext(gamma=4)).as_row()
     assert (row["speedup"], row["speedup_ci_low"]) == (2.0, None)
     assert row["speedup_interval_basis"] == (
-        "no interval: 1 prompt, nothing to compare it with; num_requests=6 gives one"
+        "no interval: 1 prompt, nothing to compare it with; num_requests=6 or more gives one"
     )
 
 

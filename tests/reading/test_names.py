@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from dspark_bench.plots.results import load_results
+from dspark_bench.plots.selection import name_places, speculative_rows
+from dspark_bench.plots.settings import drafter_columns
 from dspark_bench.reading.gather import gather
 from dspark_bench.reading.names import short_names
 from dspark_bench.report.recommend import recommend
+from dspark_bench.report.setting_table import setting_tables
 from tests.report.folders import cells, write_sweep
 
 
@@ -24,6 +27,44 @@ from tests.report.folders import cells, write_sweep
 )
 def test_short_names(paths: list[str], expected: list[str]) -> None:
     assert list(short_names(paths).values()) == expected
+
+
+def test_no_file_is_called_as_what_is_there_without_one() -> None:
+    paths = ["/x/semi_ar", "semi_ar", "/x/one"]
+    assert list(short_names(paths, {"semi_ar"}).values()) == ["x/semi_ar", "./semi_ar", "one"]
+
+
+def test_a_name_that_says_the_drafter_again_is_said_once(tmp_path: Path) -> None:
+    """Of two files, and beside the zoo's own drafter, whose label must be another one."""
+    rows = [cells(name, gamma=gamma, drafter_hash=name) for name, gamma in (("a", 4), ("b", 4))]
+    folder = write_sweep(tmp_path / "s", rows)
+    _add(folder, "a", drafter__path="/c/semi_ar")
+    _add(folder, "b", drafter__path="/c/other")
+    assert _shown(folder) == {
+        "semi_ar at gamma 4 with fixed",
+        "semi_ar other at gamma 4 with fixed",
+    }
+    assert _curves(folder) == {"semi_ar", "semi_ar other"}
+    beside = write_sweep(tmp_path / "t", rows)
+    _add(beside, "a", drafter__path="/c/semi_ar")
+    assert _shown(beside) == {
+        "semi_ar at gamma 4 with fixed",
+        "semi_ar c/semi_ar at gamma 4 with fixed",
+    }
+    assert _curves(beside) == {"semi_ar", "semi_ar c/semi_ar"}
+
+
+def _shown(folder: Path) -> set[str]:
+    (found,) = recommend(gather(folder))
+    shown = " ".join(line.text for line in setting_tables([found], 200))
+    assert "semi_ar semi_ar" not in shown
+    return {item.label for item in (found.winner, *(c.candidate for c in found.challengers))}
+
+
+def _curves(folder: Path) -> set[str]:
+    rows = speculative_rows(load_results(folder))
+    named, _ = name_places(rows, ["gamma"], drafter_columns(rows))
+    return set(named["series"])
 
 
 def _add(folder: Path, point_id: str, **keys: str) -> None:

@@ -238,6 +238,24 @@ def test_thin_data_is_said(tmp_path: Path) -> None:
     assert "rests on 3 rounds; measure.repeats=6" in found.notes[0]
 
 
+@pytest.mark.parametrize(("users", "key"), [(1, "num_requests"), (8, "measure.max_rounds")])
+def test_thin_data_is_said_where_a_precision_decides(tmp_path: Path, users: int, key: str) -> None:
+    rows = [cells("a", concurrency=users)]
+    folder = write_sweep(tmp_path / "s", rows, n=3, keys={"measure.precision": 0.05})
+    (found,) = recommend(gather(folder))
+    assert f"; {key}=6 or more gives intervals" in found.notes[0]
+
+
+def test_an_interrupted_winner_goes_on(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "s", [cells("a")], n=3, keys={"measure.precision": 0.05})
+    file = folder / "points" / "a" / "metrics.json"
+    content = json.loads(file.read_text())
+    content["facts"]["interrupted"] = True
+    file.write_text(json.dumps(content))
+    (found,) = recommend(gather(folder))
+    assert "rests on 3 prompts; the same command again (it goes on) gives" in found.notes[0]
+
+
 def test_a_stale_point_is_neither_ranked_nor_drawn_and_is_named(tmp_path: Path) -> None:
     """The fastest and best supported one of its configuration, were it of this code."""
     rows = [
