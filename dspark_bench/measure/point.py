@@ -119,6 +119,7 @@ def finish_point(
         "precision_reached": turns.is_reached,
         "units_needed": turns.num_needed,
         "num_looks": turns.num_looks,
+        "ci_level": turns.share,
         "continuations_hash": arm.built.continuations_hash,
         "timing_invalid": block.is_shared,
         "wall_s": block.shared_s + time.monotonic() - started_s,

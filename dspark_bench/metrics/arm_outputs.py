@@ -79,8 +79,11 @@ class ArmOutputs:
         return tuple(line + over for line in found)
 
 
-def compare_outputs(requests: pd.DataFrame) -> ArmOutputs | None:
-    """The measured requests that both arms answered; None with fewer than two such prompts."""
+def compare_outputs(requests: pd.DataFrame, share: float = SHARE) -> ArmOutputs | None:
+    """The measured requests that both arms answered; None with fewer than two such prompts.
+
+    share: what intervals are to cover.
+    """
     rows = served_by_both(measured(requests))
     rows = rows.assign(
         tokens=rows["output_tokens"].map(len), is_ended=rows["finish_reason"] == _END
@@ -93,13 +96,13 @@ def compare_outputs(requests: pd.DataFrame) -> ArmOutputs | None:
 
     def difference(name: str, is_share: bool) -> Difference:
         ours, theirs = (means[name, arm].to_numpy(np.float64) for arm in (SPECULATIVE, BASELINE))
-        return mean_difference(ours, theirs, is_share)
+        return mean_difference(ours, theirs, is_share, share)
 
     return ArmOutputs(len(means), difference("tokens", False), difference("is_ended", True))
 
 
 def mean_difference(
-    speculative: FloatArray, baseline: FloatArray, is_share: bool = False
+    speculative: FloatArray, baseline: FloatArray, is_share: bool = False, share: float = SHARE
 ) -> Difference:
     """Of one figure [P] of each arm, paired by prompt: Student's t, widened as `log_ratio` does.
 
@@ -114,8 +117,8 @@ def mean_difference(
         p_value = 1.0 if abs(value) <= NO_SCATTER else 2.0 ** (1 - num_prompts)
         if not is_share:
             return Difference(*means, value, None, None, p_value)
-        low, high = exact_share((1 + value) / 2, num_prompts, SHARE)
+        low, high = exact_share((1 + value) / 2, num_prompts, share)
         return Difference(*means, value, 2 * low - 1, 2 * high - 1, p_value)
     p_value = both_tails(value / error / widening(num_prompts), num_prompts - 1)
-    reach = widening(num_prompts) * two_sided(SHARE, num_prompts - 1) * error
+    reach = widening(num_prompts) * two_sided(share, num_prompts - 1) * error
     return Difference(*means, value, float(value - reach), float(value + reach), p_value)

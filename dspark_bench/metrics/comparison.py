@@ -16,7 +16,7 @@ from dspark_bench.metrics.frames import (
 )
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.leads import PAIR_SIGNS, ArmSums
-from dspark_bench.metrics.log_ratio import SPEED_SIGNS, ratio_interval
+from dspark_bench.metrics.log_ratio import SHARE, SPEED_SIGNS, ratio_interval
 from dspark_bench.metrics.strata import IntArray
 from dspark_bench.metrics.sums import FloatArray, Pooling, collect_sums
 
@@ -32,15 +32,18 @@ def accepted_by_prompt(cycles: pd.DataFrame, requests: pd.DataFrame) -> pd.DataF
     return grouped.set_axis(_COLUMNS, axis=1).astype(np.float64)
 
 
-def accepted_length_ratio(first: pd.DataFrame, second: pd.DataFrame) -> Interval:
-    """tau of `first` over tau of `second`, 95 % by `log_ratio`; n is the number of prompts.
+def accepted_length_ratio(
+    first: pd.DataFrame, second: pd.DataFrame, share: float = SHARE
+) -> Interval:
+    """tau of `first` over tau of `second`, by `log_ratio`; n is the number of prompts.
 
-    Both are results of `accepted_by_prompt`. Raises ResultsError if their prompts differ.
+    share: what the interval is to cover. Both are results of `accepted_by_prompt`. Raises
+    ResultsError if their prompts differ.
     """
     tables = [
         np.stack([rows[:, 0] + rows[:, 1], rows[:, 0]], axis=1) for rows in _paired(first, second)
     ]  # tau = 1 + sum(a)/R = (R + sum(a))/R
-    return ratio_interval(np.concatenate(tables, axis=1), SPEED_SIGNS)
+    return ratio_interval(np.concatenate(tables, axis=1), SPEED_SIGNS, share)
 
 
 def speed_by_prompt(cycles: pd.DataFrame, requests: pd.DataFrame) -> pd.DataFrame:

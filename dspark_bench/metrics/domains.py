@@ -13,7 +13,7 @@ from dspark_bench.metrics import acceptance, speed
 from dspark_bench.metrics.frames import TURN_KEY, measured
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.jackknife import Jackknife
-from dspark_bench.metrics.log_ratio import MIN_UNITS
+from dspark_bench.metrics.log_ratio import MIN_UNITS, SHARE
 from dspark_bench.metrics.speed_interval import speedup_interval
 from dspark_bench.metrics.sums import Pooling, collect_sums
 
@@ -41,12 +41,13 @@ class DomainFigures:
 
 
 def domain_figures(
-    cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling
+    cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling, share: float = SHARE
 ) -> dict[str, DomainFigures]:
     """Figures of each domain by name, of measured records; empty where there are fewer than two.
 
     In a closed loop of several requests a batch's time belongs to all domains in it, so S is None
-    there; with arrivals of their own, S is that of the domain's requests' times per token.
+    there; with arrivals of their own, S is that of the domain's requests' times per token. share:
+    what intervals are to cover.
     """
     known = measured(requests)
     names = sorted(known["domain"].dropna().astype(str).unique()) if "domain" in known else []
@@ -60,6 +61,7 @@ def domain_figures(
             rows[rows["domain"] == name].drop(columns="domain"),
             known[known["domain"] == name],
             pooling,
+            share,
             part=num_prompts[name] / num_prompts.sum() if pooling.is_by_prompt else 1.0,
         )
         for name in names
@@ -67,17 +69,17 @@ def domain_figures(
 
 
 def _figures(
-    cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling, part: float
+    cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling, share: float, part: float
 ) -> DomainFigures:
     """part: of all units, the domain's: all rounds hold every domain."""
     sums = collect_sums(cycles, requests, pooling)
-    jackknife = Jackknife(sums)
+    jackknife = Jackknife(sums, share=share)
     if pooling.is_closed and not pooling.is_by_prompt:
         speedup, basis = Interval(None, None, None, sums.num_units), SHARED_BATCH
     else:
         _, formula = speed.speedup_formula(pooling.is_closed)
         value = jackknife.interval(formula).value
-        speedup, basis = speedup_interval(value, sums, pooling, part=part)
+        speedup, basis = speedup_interval(value, sums, pooling, None, share, part)
     return DomainFigures(
         num_prompts=int(requests["prompt_id"].nunique()),
         accepted_length=jackknife.interval(acceptance.accepted_length),

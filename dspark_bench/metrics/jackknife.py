@@ -32,11 +32,11 @@ class Jackknife:
     """The sums of one point without each of its units in turn, shared by all of its figures.
 
     A unit carries both arms, so ratios between arms are paired by construction. strata [U]: a
-    number per stratum of the units, as in `log_ratio`.
+    number per stratum of the units, as in `log_ratio`; share: what the intervals are to cover.
     """
 
-    def __init__(self, sums: Sums, strata: IntArray | None = None) -> None:
-        self._sums = sums
+    def __init__(self, sums: Sums, strata: IntArray | None = None, share: float = SHARE) -> None:
+        self._sums, self._share = sums, share
         self.total = sums.total()
         self.num_units = sums.num_units
         self._strata = strata_of(strata, sums.num_units)
@@ -50,20 +50,26 @@ class Jackknife:
         """
         value = float(statistic(self.total))
         counts = None if trials is None else trials(self._sums)
-        return _interval(value, statistic(self._without), self._sizes, counts, self._strata)
+        without = statistic(self._without)
+        return _interval(value, without, self._sizes, counts, self._strata, self._share)
 
 
 def share_intervals(
-    numerators: FloatArray, denominators: FloatArray, strata: IntArray | None = None
+    numerators: FloatArray,
+    denominators: FloatArray,
+    strata: IntArray | None = None,
+    share: float = SHARE,
 ) -> list[Interval]:
-    """Intervals of K shares of pooled sums; numerators, denominators [U, K]; strata [U]."""
+    """Intervals of K shares of pooled sums; numerators, denominators [U, K]; strata [U]; share:
+    what they are to cover.
+    """
     parts = strata_of(strata, len(numerators))
     values = ratio(numerators.sum(axis=0), denominators.sum(axis=0))
     without = ratio(
         sums_without_each(numerators, parts), np.maximum(sums_without_each(denominators, parts), 0)
     )
     return [
-        _interval(float(value), column, _shares(sizes), sizes, parts)
+        _interval(float(value), column, _shares(sizes), sizes, parts, share)
         for value, column, sizes in zip(values, without.T, denominators.T, strict=True)
     ]
 
@@ -80,6 +86,7 @@ def _interval(
     sizes: FloatArray,
     trials: FloatArray | None,
     strata: Sequence[IntArray],
+    share: float,
 ) -> Interval:
     """Without ends for one unit, and where a unit left out leaves the figure undefined.
 
@@ -96,10 +103,10 @@ def _interval(
     if slope <= 0 or error <= NO_SCATTER * slope:  # a share at its end among them
         if trials is None:
             return Interval(value, None, None, num_units)
-        return Interval(value, *exact_share(value, effective_units(trials), SHARE), num_units)
+        return Interval(value, *exact_share(value, effective_units(trials), share), num_units)
     if np.isnan(degrees):
         return Interval(value, None, None, num_units)
-    reach = np.exp(widening(num_units, len(strata)) * two_sided(SHARE, degrees) * error / slope)
+    reach = np.exp(widening(num_units, len(strata)) * two_sided(share, degrees) * error / slope)
     if trials is None:
         return Interval(value, float(value / reach), float(value * reach), num_units)
     odds = value / (1 - value)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from dspark_bench.metrics.frames import BASELINE, batch_cycles, measured, served
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.metrics.log_ratio import MIN_UNITS, log_ratio_interval
+from dspark_bench.metrics.log_ratio import MIN_UNITS, SHARE, log_ratio_interval
 from dspark_bench.metrics.sums import FloatArray, Pooling, steady_cycles
 
 _NEW_PROMPTS = "pairs of neighbouring prompts of one domain"
@@ -63,13 +63,15 @@ class NoiseFloor:
         }
 
 
-def noise_floor(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling) -> NoiseFloor:
+def noise_floor(
+    cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling, share: float = SHARE
+) -> NoiseFloor:
     """The A/A pair of a point's measured baseline turns, on the basis of its S.
 
     One request per turn: a pair is two neighbouring prompts of one domain within a round; where
     prompts are served again, two neighbouring prompts over two repeats, each prompt once on either
     side, so that neither prompts nor drift show. A request set per turn: two neighbouring turns. An
-    odd turn, prompt or repeat is left out.
+    odd turn, prompt or repeat is left out. share: what the interval is to cover.
     """
     turns = _baseline_turns(cycles, requests, pooling)
     rows = measured(cycles, BASELINE)
@@ -84,7 +86,7 @@ def noise_floor(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling) 
             more = pooling.more(2 * MIN_UNITS)
     if len(pairs) < MIN_UNITS:
         return _unmeasured(len(pairs), f"{len(pairs)} {what}, {MIN_UNITS} needed ({more})")
-    found = log_ratio_interval(pairs)
+    found = log_ratio_interval(pairs, share)
     if found.low is None:
         return _unmeasured(len(pairs), f"{len(pairs)} {what} do not differ; a clock too coarse?")
     return NoiseFloor(found, f"{len(pairs)} {what}")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.jackknife import share_intervals
+from dspark_bench.metrics.log_ratio import SHARE
 from dspark_bench.metrics.strata import IntArray
 from dspark_bench.metrics.sums import FloatArray, ratio
 
@@ -120,11 +121,13 @@ def summarise_positions(
     num_units: int,
     agreement: Agreement | None,
     strata: IntArray | None = None,
+    share: float = SHARE,
 ) -> PositionSummary:
     """Everything about acceptance by position.
 
     rows: decode cycles that may speak about the drafter, labelled by `unit` in [0, num_units);
-    strata [num_units]: the units' domains, if they have several.
+    strata [num_units]: the units' domains, if they have several; share: what the intervals are to
+    cover, but for the agreement's, whose continuations no look chooses.
     """
     total = count_positions(rows, gamma)
     curves = {
@@ -141,7 +144,7 @@ def summarise_positions(
             name: [None if np.isnan(v) else float(v) for v in values]
             for name, values in curves.items()
         },
-        _intervals(rows, gamma, num_units, agreement, strata),
+        _intervals(rows, gamma, num_units, agreement, strata, share),
         counts,
     )
 
@@ -152,6 +155,7 @@ def _intervals(
     num_units: int,
     agreement: Agreement | None,
     strata: IntArray | None,
+    share: float,
 ) -> dict[str, dict[str, object]]:
     found: dict[str, list[Interval]] = {}
     if num_units > 1 and gamma > 0:
@@ -159,8 +163,8 @@ def _intervals(
         accepted = np.stack([unit.accepted for unit in units])
         decided = accepted + np.stack([unit.rejected for unit in units])
         verified = np.stack([unit.verified for unit in units])
-        found["conditional_acceptance"] = share_intervals(accepted, decided, strata)
-        found["survival"] = share_intervals(accepted, verified, strata)
+        found["conditional_acceptance"] = share_intervals(accepted, decided, strata, share)
+        found["survival"] = share_intervals(accepted, verified, strata, share)
     if agreement is not None:
         found["agreement"] = agreement.intervals()
     return {

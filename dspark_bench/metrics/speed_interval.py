@@ -50,10 +50,12 @@ def speedup_interval(
     return interval, f"{counted}{within}, Student's t{looks}"
 
 
-def latency_interval(found: float | None, sums: Sums, strata: IntArray | None = None) -> Interval:
+def latency_interval(
+    found: float | None, sums: Sums, strata: IntArray | None = None, share: float = SHARE
+) -> Interval:
     """The same for `speedup_e2e`, whose sides are requests over seconds of latency."""
     parts = (sums.requests, sums.e2e_s, sums.baseline_requests, sums.baseline_e2e_s)
-    return _around(found, *_units(np.stack(parts, axis=1), strata))
+    return _around(found, *_units(np.stack(parts, axis=1), strata), share)
 
 
 def _around(

@@ -46,7 +46,7 @@ class SummaryContext:
     per token); is_selective: the scheduler chooses verify lengths by confidence; profile,
     model_survival, model_mean_output_tokens: for `speedup_model`, from other prompts than the
     run's; floor_step_s: bandwidth floor of one baseline step; agreement: 1 - TV along recorded
-    continuations; slo: what a good answer is; share: what the interval of S is to cover, more than
+    continuations; slo: what a good answer is; share: what every interval is to cover, more than
     95 % where a measurement was looked at several times; ending: what ended it.
     """
 
@@ -146,7 +146,7 @@ def summarise(
     """
     sums = collect_sums(cycles, requests, context.pooling)
     strata = domain_strata(cycles, requests, context.pooling.is_by_prompt)
-    jackknife = Jackknife(sums, strata)
+    jackknife = Jackknife(sums, strata, context.share)
     basis, speedup = speed.speedup_formula(context.pooling.is_closed)
     headline = {
         name: jackknife.interval(formula, SHARES.get(name))
@@ -155,7 +155,9 @@ def summarise(
     headline["speedup"], interval_basis = speedup_interval(
         headline["speedup"].value, sums, context.pooling, strata, context.share
     )
-    headline["speedup_e2e"] = latency_interval(headline["speedup_e2e"].value, sums, strata)
+    headline["speedup_e2e"] = latency_interval(
+        headline["speedup_e2e"].value, sums, strata, context.share
+    )
     labelled, _, _ = label_units(measured(cycles), measured(requests), context.pooling.is_by_prompt)
     trials = trial_cycles(decode_cycles(labelled), context.is_selective)
     total = jackknife.total
@@ -167,13 +169,13 @@ def summarise(
     measured_speedup = headline["speedup"].value
     return PointSummary(
         headline=headline,
-        noise=noise_floor(cycles, requests, context.pooling),
+        noise=noise_floor(cycles, requests, context.pooling, context.share),
         values=values,
         gap=speedup_gap(
             cycles, total, context.gamma, np.nan if measured_speedup is None else measured_speedup
         ),
         positions=summarise_positions(
-            trials, context.gamma, sums.num_units, context.agreement, strata
+            trials, context.gamma, sums.num_units, context.agreement, strata, context.share
         ),
         counts=sums.as_counts(),
         lossless=context.lossless or LosslessResult(),
@@ -184,9 +186,9 @@ def summarise(
         },
         queue=queue_curves(cycles),
         calibration=_calibration(trials, context.gamma),
-        outputs=compare_outputs(requests),
+        outputs=compare_outputs(requests, context.share),
         tables=_tables(cycles, trials, context.gamma),
-        domains=domain_figures(cycles, requests, context.pooling),
+        domains=domain_figures(cycles, requests, context.pooling, context.share),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from dspark_bench.metrics.log_ratio import SHARE
 from dspark_bench.reading.origin import Origin
 from dspark_bench.reading.rows import (
     FINISHED,
@@ -103,6 +104,11 @@ class Point:
         """An object of metrics.json; empty where there is none, as in older results."""
         found = self.metrics.get(name)
         return found if isinstance(found, dict) else {}
+
+    @property
+    def level(self) -> float:
+        """What each of its intervals covers: 0.95, or more where several looks share the error."""
+        return self.number("ci_level") or SHARE
 
     def num_units(self, figure: str) -> int | None:
         """Resampling units behind a figure's interval."""

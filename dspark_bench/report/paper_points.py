@@ -94,7 +94,7 @@ def length_ratio(
         return None
     try:
         ours, theirs = (_by_prompt(point) for point in pair)
-        return accepted_length_ratio(ours, theirs)
+        return accepted_length_ratio(ours, theirs, max(point.level for point in pair))
     except (KeyError, ResultsError):
         return Interval(lengths[0] / lengths[1], None, None, 0)
 

@@ -51,8 +51,7 @@ class SpeedRecords:
         broken = tuple(dict.fromkeys(table for table in tables if isinstance(table, str)))
         leads, places = _find(tables, [point.text("block_id") for point in points])
         fastest = int(leads.winner) if leads is not None else 0
-        own = measured_speedup(points[fastest])
-        ratios = [unpaired_ratio(own, measured_speedup(point)) for point in points]
+        ratios = [_unpaired(points[fastest], point) for point in points]
         beaten: set[int] = set()
         for lead in () if leads is None else leads.leads:
             ratios[int(lead.challenger)] = lead.ratio
@@ -110,36 +109,44 @@ def measured_speedup(point: Point) -> Interval:
     )
 
 
-def unpaired_ratio(first: Interval, second: Interval) -> Interval:
-    """first / second from their 95 % intervals, taken as independent: Welch's t of the logarithm,
-    widened as `log_ratio` does.
+def _unpaired(first: Point, second: Point) -> Interval:
+    own, other = measured_speedup(first), measured_speedup(second)
+    return unpaired_ratio(own, other, (first.level, second.level))
+
+
+def unpaired_ratio(
+    first: Interval, second: Interval, levels: tuple[float, float] = (SHARE, SHARE)
+) -> Interval:
+    """first / second from their intervals, taken as independent: Welch's t of the logarithm,
+    widened as `log_ratio` does. levels: what each of them covers; the ratio's covers the larger.
     """
     assert first.value is not None and second.value is not None
     value, n = first.value / second.value, min(first.n, second.n)
-    ours, theirs = _log_error(first), _log_error(second)
+    ours, theirs = _log_error(first, levels[0]), _log_error(second, levels[1])
     if ours is None or theirs is None:
         return Interval(value, None, None, n)
-    reach = math.exp(_welch(ours, first.n - 1, theirs, second.n - 1) * widening(n))
+    error, degrees = _welch(ours, first.n - 1, theirs, second.n - 1)
+    reach = math.exp(two_sided(max(levels), degrees) * error * widening(n))
     return Interval(value, value / reach, value * reach, n)
 
 
-def _log_error(interval: Interval) -> float | None:
+def _log_error(interval: Interval, level: float) -> float | None:
     """Standard error of the logarithm. Units count as equal in size: where they are not, fewer
     degrees of freedom made the interval wider, and so makes this error larger than it is.
     """
     if not interval.low or not interval.high or interval.n < 2:
         return None
-    quantile = two_sided(SHARE, interval.n - 1) * widening(interval.n)
+    quantile = two_sided(level, interval.n - 1) * widening(interval.n)
     return math.log(interval.high / interval.low) / 2 / quantile
 
 
-def _welch(ours: float, our_degrees: int, theirs: float, their_degrees: int) -> float:
-    """Half width of the difference's interval; degrees of freedom by Satterthwaite."""
+def _welch(ours: float, our_degrees: int, theirs: float, their_degrees: int) -> tuple[float, float]:
+    """Standard error of the difference, and its degrees of freedom by Satterthwaite."""
     square = ours**2 + theirs**2
     if square == 0:
-        return 0.0
+        return 0.0, float(our_degrees + their_degrees)
     degrees = square**2 / (ours**4 / our_degrees + theirs**4 / their_degrees)
-    return two_sided(SHARE, degrees) * math.sqrt(square)
+    return math.sqrt(square), degrees
 
 
 def is_by_prompt(point: Point) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.metrics.looks import level_at
 from dspark_bench.reading.rows import Row
 from tests.measure.points import plan
 from tests.sweeps import tiny_overrides
@@ -29,6 +30,7 @@ def test_a_wide_precision_ends_at_the_first_look(tiny_zoo: TinyZoo, tmp_path: Pa
     assert [row["n_requests"] for row in rows] == [48, 48]
     assert [row["precision_reached"] for row in rows] == [True, True]
     assert "widened for several looks" in rows[0]["speedup_interval_basis"]
+    assert [row["ci_level"] for row in rows] == [pytest.approx(level_at((48, 50)))] * 2
     line = next(line for line in shown.splitlines() if line.startswith("after 48 prompts: "))
     for row in rows:  # what is shown while it runs is what is written in the end
         reach = row["speedup_ci_high"] / row["speedup"] - 1

@@ -107,6 +107,15 @@ def test_unpaired_speeds_are_compared_by_welchs_t() -> None:
     assert ratio.high == pytest.approx(1.25 * math.exp(width))
 
 
+def test_a_widened_interval_has_no_larger_error_and_the_ratio_its_level() -> None:
+    wide = Interval(1.0, 1 / 1.2, 1.2, 9)
+    error = math.log(1.2) / (stats.t.ppf(0.99, 8) * (1 + 1 / 9))
+    ratio = unpaired_ratio(wide, wide, (0.98, 0.98))
+    assert ratio.high is not None
+    reach = stats.t.ppf(0.99, 16) * (1 + 1 / 9) * math.sqrt(2) * error
+    assert math.log(ratio.high) == pytest.approx(reach, rel=1e-6)
+
+
 def test_an_unpaired_ratio_needs_two_intervals_and_few_units_widen_it() -> None:
     known = Interval(1.0, 0.9, 1.1, 9)
     for lacking in (Interval(2.0, None, None, 9), Interval(2.0, 1.9, 2.1, 1)):
