@@ -1,6 +1,7 @@
 """After several looks every interval of a point is wider, not that of S alone."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,7 @@ def _records(num_prompts: int = 48) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(cycles), pd.DataFrame(requests)
 
 
+@cache
 def _summary(share: float) -> PointSummary:
     agreement = Agreement(np.array([[3.0, 2.0, 2.0, 1.0], [3.5, 3.0, 1.0, 1.0]]), np.full(2, 4.0))
     slo = Slo(ttft_s=1.5, tpot_s=1.0)
