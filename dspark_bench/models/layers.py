@@ -16,12 +16,11 @@ from torch import Tensor
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.attention import AttentionPlan, attend
 from dspark_bench.models.config import ModelConfig
-from dspark_bench.models.kernels.interface import Kernels, LayerWeights, SpanTable
+from dspark_bench.models.kernels.interface import Kernels, LayerWeights, SpanTable, Stored
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.linear import Linear
 
 Tensors = Mapping[str, Tensor]
-Stored = tuple[np.ndarray, np.ndarray]
 _WANTED = {
     "lm_head.weight": (
         ", and its config.json does not say tie_word_embeddings=true; valid: the tensor in its "
@@ -279,13 +278,13 @@ class DecoderLayer:
 
 
 def _layer_weights(attention: Attention, mlp: Mlp, before: RmsNorm, after: RmsNorm) -> LayerWeights:
+    config = attention.config
+    inner, heads = config.intermediate_size, config.num_attention_heads
+    width, kv_width = heads * config.head_dim, config.num_key_value_heads * config.head_dim
     return LayerWeights(
         before.array,
-        attention.qkv.panels,
-        attention.qk_norm.weight.numpy(),
+        (attention.qkv.panels, attention.out.panels, attention.qk_norm.weight.numpy()),
+        (after.array, mlp.gate_up.panels, mlp.down.panels),
         np.float32(before.eps),
-        attention.out.panels,
-        after.array,
-        mlp.gate_up.panels,
-        mlp.down.panels,
+        (width + 2 * kv_width, width, 2 * inner, inner),
     )

@@ -3,9 +3,11 @@
 import numpy as np
 
 from dspark_bench.models.kernels.elementwise import normalise_rows
+from dspark_bench.models.kernels.gate import GATE_SIZE
 from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.kernels.layer import attention_pass, finish_pass, layer_pass
-from dspark_bench.models.kernels.products import multiply, pack_panels
+from dspark_bench.models.kernels.products import pack_panels, product_pass
+from dspark_bench.models.kernels.team import Team
 
 
 def compile_kernels() -> Kernels:
@@ -22,9 +24,22 @@ def compile_kernels() -> Kernels:
     keys, values = np.zeros((2, 1, 8, 1, size), np.float32)
     slots, spans = np.zeros(1, np.int64), np.array([[0, 0, 0, 1, -1, 0]])
     cached = (rotation, keys, values, slots, spans, np.empty(0, np.int64))
-    multiply(x, square, x.copy())
-    normalise_rows(x, norm, eps, x.copy())
-    attention_pass(x, qkv, norms, eps, square, *cached, x.copy())
-    finish_pass(x, x, norm, eps, gate_up, square, x.copy())
-    layer_pass(x, norm, qkv, norms, eps, square, norm, gate_up, square, *cached, x.copy())
-    return Kernels(pack_panels, multiply, normalise_rows, attention_pass, finish_pass, layer_pass)
+    attention, finish = (qkv, square, norms), (norm, gate_up, square)
+    wide, wider = np.empty((1, 2 * size), np.float32), np.empty((1, 3 * size), np.float32)
+    rooms, alone = ((wider, x.copy()), (wide, x.copy())), (np.zeros(GATE_SIZE, np.int64), 0, 1)
+    out = x.copy()
+    product_pass(x, square, out, *alone)
+    normalise_rows(x, norm, eps, out)
+    attention_pass(x, attention, eps, *cached, rooms[0], out, *alone)
+    finish_pass(x, x, finish, eps, rooms[1], out, *alone)
+    whole = (norm, attention, finish)
+    layer_pass(x, whole, eps, *cached, (x.copy(), *rooms), out, *alone)
+    return Kernels(
+        pack_panels,
+        product_pass,
+        normalise_rows,
+        attention_pass,
+        finish_pass,
+        layer_pass,
+        Team(),
+    )

@@ -85,10 +85,10 @@ def add_rows(one, two, out):
 
 
 @compiled
-def gate_rows(fused, out):
-    """out [T, N] = silu(gate) * up, with fused [T, 2 N] = [gate, up]."""
+def gate_rows(fused, out, part, num_parts):
+    """out [T, N] = silu(gate) * up, with fused [T, 2 N] = [gate, up]; one part of the rows."""
     size = out.shape[1]
-    for row in range(out.shape[0]):
+    for row in range(part, out.shape[0], num_parts):
         gate, up, target = fused[row, :size], fused[row, size:], out[row]
         for i in range(size):
             target[i] = gate[i] / (_ONE + exponential(-gate[i])) * up[i]

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dspark_bench.models.kernels.team import Team
+
 
 @dataclass(frozen=True, slots=True)
 class SpanTable:
@@ -23,34 +25,49 @@ class SpanTable:
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
-    """A decoder layer's: qkv, out, gate_up, down as panels; heads [Hq + Hkv, hd]: norms."""
+    """A decoder layer's, as the compiled kernels take them.
+
+    input_norm [D]; attention: qkv and output panels, norms [Hq + Hkv, hd]; finish: norm [D], gate
+    and up as one, down; widths: of what lies between the products, (Hq + 2 Hkv) hd, Hq hd, 2 I, I.
+    """
 
     input_norm: np.ndarray
-    qkv: np.ndarray
-    heads: np.ndarray
+    attention: tuple[np.ndarray, np.ndarray, np.ndarray]
+    finish: tuple[np.ndarray, np.ndarray, np.ndarray]
     eps: np.float32
-    out: np.ndarray
-    post_norm: np.ndarray
-    gate_up: np.ndarray
-    down: np.ndarray
+    widths: tuple[int, int, int, int]
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the large ones."""
+        return sum(array.nbytes for array in (*self.attention, *self.finish))
+
+
+Stored = tuple[np.ndarray, np.ndarray]
+"""One layer's keys and values in the cache, [rows, max_len, Hkv, hd]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """The compiled functions; `layer.py` and its siblings say what each computes."""
+    """The compiled functions, and the threads that run them.
+
+    `layer.py`, `products.py` and `elementwise.py` say what each computes.
+    """
 
     pack_panels: Callable[[np.ndarray], np.ndarray]
-    multiply: Callable[..., None]
+    product_pass: Callable[..., None]
     normalise_rows: Callable[..., None]
     attention_pass: Callable[..., None]
     finish_pass: Callable[..., None]
     layer_pass: Callable[..., None]
+    team: Team
 
     def product(self, x: Tensor, panels: np.ndarray, size: int) -> Tensor:
         """x [T, in] -> [T, size]."""
         out = torch.empty(x.shape[0], size)
         if x.shape[0]:
-            self.multiply(x.contiguous().numpy(), panels, out.numpy())
+            source = x.contiguous().numpy()
+            self.team.run(self.product_pass, source, panels, out.numpy(), num_bytes=panels.nbytes)
         return out
 
     def norm(self, x: Tensor, weight: np.ndarray, eps: np.float32) -> Tensor:
@@ -64,37 +81,40 @@ class Kernels:
         inputs: Tensor,
         weights: LayerWeights,
         rotation: Tensor,
-        stored: tuple[np.ndarray, np.ndarray],
+        stored: Stored,
         table: SpanTable,
     ) -> Tensor:
-        """Normed inputs [T, in] -> [T, D]; writes the layer's keys and values, `stored`."""
-        out = torch.empty(inputs.shape[0], weights.input_norm.shape[0])
-        self.attention_pass(
+        """Normed inputs [T, in] -> [T, D]; writes keys and values to `stored`."""
+        num_tokens = inputs.shape[0]
+        out = torch.empty(num_tokens, weights.input_norm.shape[0])
+        self.team.run(
+            self.attention_pass,
             inputs.contiguous().numpy(),
-            weights.qkv,
-            weights.heads,
+            weights.attention,
             weights.eps,
-            weights.out,
             rotation.numpy(),
             *stored,
             table.slots,
             table.spans,
             table.parents,
+            _room(num_tokens, weights.widths[:2]),
             out.numpy(),
+            num_bytes=weights.num_bytes,
         )
         return out
 
     def finish(self, residual: Tensor, attended: Tensor, weights: LayerWeights) -> Tensor:
         """residual, attended [T, D] -> [T, D]."""
         out = torch.empty(residual.shape)
-        self.finish_pass(
+        self.team.run(
+            self.finish_pass,
             residual.contiguous().numpy(),
             attended.contiguous().numpy(),
-            weights.post_norm,
+            weights.finish,
             weights.eps,
-            weights.gate_up,
-            weights.down,
+            _room(residual.shape[0], weights.widths[2:]),
             out.numpy(),
+            num_bytes=weights.num_bytes,
         )
         return out
 
@@ -103,26 +123,32 @@ class Kernels:
         x: Tensor,
         weights: LayerWeights,
         rotation: Tensor,
-        stored: tuple[np.ndarray, np.ndarray],
+        stored: Stored,
         table: SpanTable,
     ) -> Tensor:
-        """x [T, D] -> [T, D]; writes the layer's keys and values, `stored`."""
+        """x [T, D] -> [T, D]; writes keys and values to `stored`."""
         out = torch.empty(x.shape)
-        self.layer_pass(
+        num_tokens = x.shape[0]
+        self.team.run(
+            self.layer_pass,
             x.contiguous().numpy(),
-            weights.input_norm,
-            weights.qkv,
-            weights.heads,
+            (weights.input_norm, weights.attention, weights.finish),
             weights.eps,
-            weights.out,
-            weights.post_norm,
-            weights.gate_up,
-            weights.down,
             rotation.numpy(),
             *stored,
             table.slots,
             table.spans,
             table.parents,
+            (
+                np.empty(x.shape, np.float32),
+                _room(num_tokens, weights.widths[:2]),
+                _room(num_tokens, weights.widths[2:]),
+            ),
             out.numpy(),
+            num_bytes=weights.num_bytes,
         )
         return out
+
+
+def _room(num_tokens: int, widths: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    return tuple(np.empty((num_tokens, width), np.float32) for width in widths)

@@ -1,4 +1,8 @@
-"""A decoder layer as one compiled call; its two halves, for drafters that feed them apart."""
+"""A decoder layer as one compiled call; its two halves, for drafters that feed them apart.
+
+Every thread of a call gets the same arrays and its own `part`, and they meet at `gate`. Where a row
+is needed by all, each computes it for itself: that is cheaper than to wait once more.
+"""
 
 import numpy as np
 
@@ -12,27 +16,43 @@ from dspark_bench.models.kernels.elementwise import (
 )
 from dspark_bench.models.kernels.products import multiply
 from dspark_bench.models.kernels.ragged_attention import attend_rows
+from dspark_bench.models.kernels.teamwork import wait
 
 
 @compiled
 def attention_pass(
-    inputs, qkv, norms, eps, out_weight, rotation, keys, values, slots, spans, parents, out
+    inputs,
+    weights,
+    eps,
+    rotation,
+    keys,
+    values,
+    slots,
+    spans,
+    parents,
+    room,
+    out,
+    gate,
+    part,
+    num_parts,
 ):
     """Normed inputs [T, in] -> out [T, D]; writes keys and values at `slots` [T] of the cache.
 
-    qkv, out_weight: panels; norms [Hq + Hkv, hd]; rotation [T, 1, hd / 2] complex;
-    keys, values [rows, max_len, Hkv, hd].
+    weights: qkv and output panels, norms [Hq + Hkv, hd]; rotation [T, 1, hd / 2] complex; keys,
+    values [rows, max_len, Hkv, hd]; room: for intermediate results, [T, (Hq + 2 Hkv) hd] and
+    [T, Hq hd].
     """
+    qkv, out_weight, norms = weights
+    fused, attended = room
     num_tokens, head_dim = inputs.shape[0], norms.shape[1]
     num_kv = keys.shape[2]
-    num_heads = norms.shape[0] - num_kv
-    size = num_heads * head_dim
-    fused = np.empty((num_tokens, size + 2 * num_kv * head_dim), np.float32)
-    multiply(inputs, qkv, fused)
+    size = attended.shape[1]
+    multiply(inputs, qkv, fused, part, num_parts)
+    wait(gate, num_parts)
     max_len = keys.shape[1]
-    for token in range(num_tokens):
+    for token in range(part, num_tokens, num_parts):
         row, place = slots[token] // max_len, slots[token] % max_len
-        for head in range(num_heads + num_kv):
+        for head in range(norms.shape[0]):
             vector = fused[token, head * head_dim : (head + 1) * head_dim]
             normalise(vector, norms[head], eps, vector)
             rotate_pairs(vector, rotation[token, 0])
@@ -41,63 +61,76 @@ def attention_pass(
                 place_of_key = size + head * head_dim + i
                 keys[row, place, head, i] = fused[token, place_of_key]
                 values[row, place, head, i] = fused[token, place_of_key + num_kv * head_dim]
-    attended = np.empty((num_tokens, size), np.float32)
-    attend_rows(fused, keys, values, spans, parents, attended)
-    multiply(attended, out_weight, out)
+    wait(gate, num_parts)
+    attend_rows(fused, keys, values, spans, parents, attended, part, num_parts)
+    wait(gate, num_parts)
+    multiply(attended, out_weight, out, part, num_parts)
+    wait(gate, num_parts)
 
 
 @compiled
-def finish_pass(residual, attended, norm, eps, gate_up, down, out):
-    """out [T, D] = x + down(silu(gate(n)) * up(n)) with x = residual + attended, n = norm(x)."""
+def finish_pass(residual, attended, weights, eps, room, out, gate, part, num_parts):
+    """out [T, D] = x + down(silu(gate(n)) * up(n)) with x = residual + attended, n = norm(x).
+
+    weights: the norm, gate and up as one, down; room: [T, 2 I] and [T, I], I the inner size.
+    """
+    norm, gate_up, down = weights
+    fused, gated = room
     num_tokens, hidden = residual.shape
-    inner = down.shape[1]
     summed = np.empty((num_tokens, hidden), np.float32)
     add_rows(residual, attended, summed)
     normed = np.empty((num_tokens, hidden), np.float32)
     normalise_rows(summed, norm, eps, normed)
-    fused = np.empty((num_tokens, 2 * inner), np.float32)
-    multiply(normed, gate_up, fused)
-    gated = np.empty((num_tokens, inner), np.float32)
-    gate_rows(fused, gated)
-    multiply(gated, down, out)
-    add_rows(out, summed, out)
+    multiply(normed, gate_up, fused, part, num_parts)
+    wait(gate, num_parts)
+    gate_rows(fused, gated, part, num_parts)
+    wait(gate, num_parts)
+    multiply(gated, down, out, part, num_parts)
+    wait(gate, num_parts)
+    for row in range(part, num_tokens, num_parts):
+        for i in range(hidden):
+            out[row, i] += summed[row, i]
 
 
 @compiled
 def layer_pass(
     x,
-    input_norm,
-    qkv,
-    norms,
+    weights,
     eps,
-    out_weight,
-    post_norm,
-    gate_up,
-    down,
     rotation,
     keys,
     values,
     slots,
     spans,
     parents,
+    room,
     out,
+    gate,
+    part,
+    num_parts,
 ):
-    """x [T, D] -> out [T, D]: the whole layer."""
+    """x [T, D] -> out [T, D]: the whole layer.
+
+    weights: the norm of the inputs, then those of the two halves; room: [T, D] and theirs.
+    """
+    norm, attention, finish = weights
+    attended, attention_room, finish_room = room
     normed = np.empty(x.shape, np.float32)
-    normalise_rows(x, input_norm, eps, normed)
-    attended = np.empty(x.shape, np.float32)
+    normalise_rows(x, norm, eps, normed)
     attention_pass(
         normed,
-        qkv,
-        norms,
+        attention,
         eps,
-        out_weight,
         rotation,
         keys,
         values,
         slots,
         spans,
         parents,
+        attention_room,
         attended,
+        gate,
+        part,
+        num_parts,
     )
-    finish_pass(x, attended, post_norm, eps, gate_up, down, out)
+    finish_pass(x, attended, finish, eps, finish_room, out, gate, part, num_parts)

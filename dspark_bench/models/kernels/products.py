@@ -56,16 +56,20 @@ def multiply_rows(num_rows, x, x_step, w, w_step, depth, out, out_step, is_more)
 
 
 @compiled
-def multiply(x, panels, out):
-    """x [T, in] times panels [P, in, 16] -> out [T, size], of which the last panel may be cut."""
+def multiply(x, panels, out, part, num_parts):
+    """x [T, in] times panels [P, in, 16] -> out [T, size], of which the last panel may be cut.
+
+    Computes the columns of part `part` of `num_parts`.
+    """
     num_rows, depth = x.shape
     size = out.shape[1]
     x_step, out_step = depth * FLOAT_BYTES, size * FLOAT_BYTES
     w_step = COLUMNS * FLOAT_BYTES
     whole = size // COLUMNS
+    first, last = panels.shape[0] * part // num_parts, panels.shape[0] * (part + 1) // num_parts
     source, target = x.ctypes.data, out.ctypes.data
     weights = panels.ctypes.data
-    for panel in range(whole):
+    for panel in range(first, min(last, whole)):
         multiply_rows(
             num_rows,
             source,
@@ -77,8 +81,8 @@ def multiply(x, panels, out):
             out_step,
             0,
         )
-    if whole * COLUMNS < size:
-        last = np.empty((num_rows, COLUMNS), np.float32)
+    if last > whole:
+        cut = np.empty((num_rows, COLUMNS), np.float32)
         multiply_rows(
             num_rows,
             source,
@@ -86,10 +90,16 @@ def multiply(x, panels, out):
             weights + whole * depth * w_step,
             w_step,
             depth,
-            last.ctypes.data,
+            cut.ctypes.data,
             w_step,
             0,
         )
         for row in range(num_rows):
             for column in range(whole * COLUMNS, size):
-                out[row, column] = last[row, column - whole * COLUMNS]
+                out[row, column] = cut[row, column - whole * COLUMNS]
+
+
+@compiled
+def product_pass(x, panels, out, gate, part, num_parts):
+    """`multiply` as a call of its own, whose threads need not meet."""
+    multiply(x, panels, out, part, num_parts)

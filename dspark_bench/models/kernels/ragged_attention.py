@@ -28,23 +28,31 @@ _score_1 = score_block(1)
 
 
 @compiled
-def attend_rows(query, keys, values, spans, parents, out):
+def attend_rows(query, keys, values, spans, parents, out, part, num_parts):
     """query [T, at least Hq * hd]; keys, values [rows, max_len, Hkv, hd]; out [T, Hq * hd].
 
     spans [B, 6]; parents [T]: of tokens in trees, among the new tokens of their request; -1 for
-    the context. hd is a multiple of 16.
+    the context. hd is a multiple of 16. Computes every `num_parts`th piece of the work.
     """
+    piece = 0
     for index in range(spans.shape[0]):
         span = spans[index]
         if span[IS_TREE]:
-            _attend_tree(query, keys[span[ROW]], values[span[ROW]], span, parents, out)
+            if piece % num_parts == part:
+                _attend_tree(query, keys[span[ROW]], values[span[ROW]], span, parents, out)
+            piece += 1
         else:
-            _attend_chain(query, keys[span[ROW]], values[span[ROW]], span, out)
+            piece = _attend_chain(
+                query, keys[span[ROW]], values[span[ROW]], span, out, piece, part, num_parts
+            )
 
 
 @compiled
-def _attend_chain(query, keys, values, span, out):
-    """One request's chain or block. Up to six queries share each value that is read."""
+def _attend_chain(query, keys, values, span, out, piece, part, num_parts):
+    """One request's chain or block. Up to six queries share each value that is read: a piece.
+
+    piece: number of the first piece, among all of the pass; returns that of the next request's.
+    """
     num_kv, head_dim = keys.shape[1], keys.shape[2]
     share = out.shape[1] // (num_kv * head_dim)
     num_rows = span[LENGTH] * share
@@ -56,6 +64,9 @@ def _attend_chain(query, keys, values, span, out):
         own_keys, own_values = keys[0, kv:].ctypes.data, values[0, kv:].ctypes.data
         step = keys.strides[0]
         for start in range(0, num_rows, MOST_ROWS):
+            piece += 1
+            if (piece - 1) % num_parts != part:
+                continue
             count = min(MOST_ROWS, num_rows - start)
             longest = _num_visible(span, (start + count - 1) // share)
             for place in range(count):
@@ -72,6 +83,7 @@ def _attend_chain(query, keys, values, span, out):
                 for i in range(head_dim):
                     result = mixed[place, i] / totals[place]
                     out[span[FIRST] + token, head * head_dim + i] = result
+    return piece
 
 
 @inlined

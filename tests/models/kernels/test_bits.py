@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from dspark_bench.models.attention import Span, plan_attention
+from dspark_bench.models.kernels import team
 from tests import tiny
 
 LENGTH = 41
@@ -79,3 +80,12 @@ def test_a_tree_s_branch_has_the_bits_of_its_chain() -> None:
             chain = target.forward(torch.tensor(tokens), plan, other).logits
             assert torch.equal(tree[list(places)], chain)
     assert torch.equal(tree[5:], tree[[0, 1, 3]])
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_do_not_matter(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone, chunked = read(ALONE), read([5, 11, 25], 1, (4, 5))
+    monkeypatch.setattr(team, "LEAST_BYTES", 0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert torch.equal(read(ALONE), alone)
+    assert torch.equal(read([5, 11, 25], 1, (4, 5)), chunked)

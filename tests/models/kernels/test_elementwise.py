@@ -51,5 +51,5 @@ def test_a_rotation_is_a_complex_product() -> None:
 def test_a_gate_by_hand() -> None:
     fused = np.array([[0, 2, -100, 5, 3, 7]], np.float32)
     out = np.empty((1, 3), np.float32)
-    gate_rows(fused, out)
+    gate_rows(fused, out, 0, 1)
     assert np.allclose(out, [[0, 6 / (1 + np.exp(-2.0)), 0]], atol=1e-6)
