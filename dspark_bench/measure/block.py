@@ -26,7 +26,7 @@ from dspark_bench.measure.arm import (
 )
 from dspark_bench.measure.arrivals import warmup_size
 from dspark_bench.measure.block_plan import Block, PlannedPoint
-from dspark_bench.measure.build import ModelCache, choose_threads
+from dspark_bench.measure.build import ModelCache, choose_device, choose_threads
 from dspark_bench.measure.point import MeasuredBlock, PointResult, finish_point, greedy_control
 from dspark_bench.measure.predictions import row_length
 from dspark_bench.measure.round_loop import OnStanding, Rounds, Turns
@@ -106,6 +106,7 @@ def run_block(
         turns,
         is_shared,
         shared_s=(time.monotonic() - started_s) / len(block.points),
+        read_bytes_s=models.read_bytes_s(choose_device(block.points[0].config)),
     )
     control = cache(lambda: greedy_control(arms[0]))
 

@@ -19,6 +19,7 @@ from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Acceptance, Drafter, Load
 from dspark_bench.machine.processors import usable_cores
 from dspark_bench.measure.arrivals import check_arrivals
+from dspark_bench.measure.bandwidth import read_bandwidth_bytes_s
 from dspark_bench.measure.build_prompts import Prompts, build_prompts
 from dspark_bench.measure.build_scheduler import (
     EXAMPLE_SURFACE,
@@ -54,11 +55,18 @@ class PointObjects:
 
 
 class ModelCache:
-    """The last target, so that a sweep's points need not read it again."""
+    """The last target, and how fast memory is read: what a sweep's points need not do again."""
 
     def __init__(self) -> None:
         self._key: tuple[str, ...] | None = None
         self._target: TargetModel | None = None
+        self._read_bytes_s: dict[torch.device, float] = {}
+
+    def read_bytes_s(self, device: torch.device) -> float:
+        """Bytes per second at which the device's memory is read, measured once."""
+        if device not in self._read_bytes_s:
+            self._read_bytes_s[device] = read_bandwidth_bytes_s(device)
+        return self._read_bytes_s[device]
 
     def target(self, point: PointConfig) -> TargetModel:
         """The point's target; forgets the one before."""

@@ -15,7 +15,6 @@ from dspark_bench.machine.environment import Environment
 from dspark_bench.machine.gpu_telemetry import gpu_block
 from dspark_bench.machine.processors import read_threading
 from dspark_bench.measure.arm import Arm
-from dspark_bench.measure.bandwidth import copy_bandwidth_bytes_s
 from dspark_bench.measure.build import PointObjects
 from dspark_bench.measure.build_scheduler import build_calibrator
 from dspark_bench.measure.calibration_file import Found
@@ -71,7 +70,7 @@ class MeasuredBlock:
     """What the points of a block have in common.
 
     turns: of all its arms; is_shared: whether another timed run was at work; shared_s: each point's
-    share of the time that the turns took.
+    share of the time that the turns took; read_bytes_s: how fast this machine reads memory.
     """
 
     block_id: str
@@ -79,6 +78,7 @@ class MeasuredBlock:
     turns: Turns
     is_shared: bool
     shared_s: float
+    read_bytes_s: float
 
 
 def finish_point(
@@ -107,7 +107,12 @@ def finish_point(
     if is_whole:
         lossless = _lossless(arm, environment, requests, done, control)
     context = _context(point, objects, arm.scheduler, prediction, agreement, lossless)
-    context = replace(context, share=turns.share, ending=_ending(point, is_whole))
+    context = replace(
+        context,
+        share=turns.share,
+        ending=_ending(point, is_whole),
+        floor_step_s=objects.target.num_weight_bytes / block.read_bytes_s,
+    )
     machine = summarise_machine(windows, environment.num_cores)
     gpu, gpu_samples = gpu_block(turns.telemetry, windows, cycles)
     verdict = verdict_path(point, identity, environment).name
@@ -220,7 +225,6 @@ def _context(
     agreement: Agreement | None,
     lossless: LosslessResult,
 ) -> SummaryContext:
-    target = objects.target
     return SummaryContext(
         gamma=point.gamma if objects.drafter is not None else 0,
         concurrency=objects.load.max_concurrency,
@@ -229,7 +233,6 @@ def _context(
         profile=prediction.profile,
         model_survival=prediction.survival,
         model_mean_output_tokens=prediction.mean_output_tokens,
-        floor_step_s=target.num_weight_bytes / copy_bandwidth_bytes_s(target.device),
         lossless=lossless,
         agreement=agreement,
         slo=point.slo,
