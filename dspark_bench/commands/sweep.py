@@ -242,7 +242,7 @@ def plan_sweep(
     typed = tuple(o for o in overrides if not o.startswith("hydra.searchpath"))
     plan = SweepPlan(
         expansion.name,
-        typed,
+        (typed,),
         expansion.swept_keys,
         tuple(zip(ids, expansion.points, strict=True)),
     )

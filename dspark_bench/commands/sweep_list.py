@@ -1,5 +1,6 @@
 """Runs the sweeps of an experiment that is a list of them: everything is checked, then measured.
 
+The sweeps of one exhibit are measured as one, so that points of several of them share a block.
 Exhibits share points (the same configuration at the same size): one that a neighbour has measured
 with this code on this machine is copied, not measured again.
 """
@@ -23,13 +24,14 @@ from dspark_bench.measure.identity import HashCache
 from dspark_bench.report.paper import write_paper_table
 from dspark_bench.store.folder_lock import folder_lock
 from dspark_bench.store.point_store import POINTS, PointStore
+from dspark_bench.store.tables import SweepPlan
 
 PAPER_TABLE = "paper.md"
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One sweep of one exhibit, checked."""
+    """One exhibit, checked: its sweeps as one."""
 
     exhibit: str
     sweep: PlannedSweep
@@ -50,7 +52,7 @@ def run_sweep_list(found: SweepList, request: SweepRequest, console: Console) ->
     """
     parts = plan_sweep_list(found, request, console)
     wanted = {(part.folder, point_id) for part in parts for point_id in part.point_ids}
-    folders = list(dict.fromkeys(part.folder for part in parts))
+    folders = [part.folder for part in parts]
     num_distinct = len({point_id for _, point_id in wanted})
     console.print(
         f"{found.name}: {len(wanted)} points in {len(folders)} folders, {num_distinct} distinct"
@@ -73,7 +75,7 @@ def _run_parts(
     found: SweepList, parts: Sequence[_Part], request: SweepRequest, console: Console
 ) -> None:
     """With every folder held. Raises PointsFailedError at the end."""
-    folders = list(dict.fromkeys(part.folder for part in parts))
+    folders = [part.folder for part in parts]
     if request.is_fresh:
         for part in parts:
             PointStore(part.folder).forget(part.point_ids)
@@ -98,7 +100,9 @@ def _run_parts(
 
 
 def plan_sweep_list(found: SweepList, request: SweepRequest, console: Console) -> list[_Part]:
-    """Check every sweep of the list. Raises UsageError for the first mistake."""
+    """Check every sweep of the list; a part for each exhibit. Raises UsageError for the first
+    mistake.
+    """
     is_named = any(_key(override) == "name" for override in request.overrides)
     name = expand(request.overrides).name if is_named else found.name
     if "/" in name or name in ("", ".", ".."):
@@ -109,12 +113,28 @@ def plan_sweep_list(found: SweepList, request: SweepRequest, console: Console) -
     quiet = Console(quiet=True)
     parts = []
     for exhibit in found.exhibits:
+        sweeps = []
         for overrides in exhibit.sweeps:
             placed = _placed(overrides, name, exhibit.name if found.is_suite else None)
             # what is fresh was forgotten for the whole list before its first sweep
             one = replace(request, overrides=placed, is_fresh=False)
-            parts.append(_Part(exhibit.name, plan_request(one, hashes, quiet)))
+            sweeps.append(plan_request(one, hashes, quiet))
+        parts.append(_Part(exhibit.name, _as_one(sweeps)))
     return parts
+
+
+def _as_one(sweeps: Sequence[PlannedSweep]) -> PlannedSweep:
+    """Sweeps into one folder as one with all of their points."""
+    plans = [sweep.plan for sweep in sweeps]
+    plan = SweepPlan(
+        plans[0].name,
+        tuple(command for one in plans for command in one.commands),
+        tuple(dict.fromkeys(key for one in plans for key in one.swept_keys)),
+        tuple(point for one in plans for point in one.points),
+    )
+    return replace(
+        sweeps[0], plan=plan, points=tuple(point for one in sweeps for point in one.points)
+    )
 
 
 def adopt(

@@ -41,10 +41,12 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SweepPlan:
-    """A sweep as asked for: the overrides, the swept keys, and each point's id and overrides."""
+    """A sweep as asked for: the overrides of its command lines (several where an experiment is a
+    list of sweeps), the swept keys, and each point's id and overrides.
+    """
 
     name: str
-    overrides: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
     swept_keys: tuple[str, ...]
     points: tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -66,7 +68,7 @@ def write_tables(folder: Path, plan: SweepPlan, environment: Environment) -> lis
         {
             "schema_version": SCHEMA_VERSION,
             "name": plan.name,
-            "overrides": list(plan.overrides),
+            "overrides": list(plan.commands[-1]),
             "commands": _commands(before, plan),
             "swept_keys": swept,
             "git_revision": environment.git_revision,
@@ -121,8 +123,8 @@ def _is_list(value: Any, kind: type) -> bool:
 def _commands(before: dict[str, Any], plan: SweepPlan) -> list[list[str]]:
     """Overrides of every command line that has written here, each once, in order."""
     earlier = before.get("commands", [before["overrides"]] if "overrides" in before else [])
-    mine = list(plan.overrides)
-    return earlier if mine in earlier else [*earlier, mine]
+    mine = [list(command) for command in plan.commands]
+    return [*earlier, *(command for command in mine if command not in earlier)]
 
 
 def stored_row(

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from dspark_bench import cli
 from dspark_bench.commands.sweep import SweepRequest, plan_sweep
-from dspark_bench.commands.sweep_list import run_sweep_list
+from dspark_bench.commands.sweep_list import plan_sweep_list, run_sweep_list
 from dspark_bench.config.expand import expand
 from dspark_bench.config.sweep_lists import (
     SweepList,
@@ -18,6 +18,7 @@ from dspark_bench.config.sweep_lists import (
     with_plain_group,
 )
 from dspark_bench.core.errors import UsageError
+from dspark_bench.measure.block_plan import plan_blocks
 from dspark_bench.measure.identity import HashCache
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
@@ -156,6 +157,25 @@ def test_the_last_point_of_every_exhibit_is_valid_on_the_zoo() -> None:
         last = expand(exhibit.sweeps[-1]).points[-1]
         _, (planned,) = plan_sweep(last, hashes)
         assert planned.config.has_drafter
+
+
+@pytest.mark.parametrize(("name", "num_arms"), [("frontier", 5), ("load", 2)])
+def test_schedulers_that_are_compared_share_a_block(
+    name: str, num_arms: int, tmp_path: Path
+) -> None:
+    """As planned: a block per load, with fixed lengths and hardware_aware side by side."""
+    overrides = (f"+experiment={name}", f"results_dir={tmp_path}")
+    found = _read(list(overrides), is_quick=True)
+    (part,) = plan_sweep_list(found, SweepRequest(overrides), Console(quiet=True))
+    blocks = plan_blocks(part.sweep.points)
+    users = [{p.config.load.arguments["concurrency"] for p in block.points} for block in blocks]
+    assert users == [{1}, {4}, {16}]
+    for block in blocks:
+        assert len(block.points) == num_arms
+        assert {point.config.scheduler.name for point in block.points} == {
+            "fixed",
+            "hardware_aware",
+        }
 
 
 @pytest.mark.slow

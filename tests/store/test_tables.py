@@ -149,8 +149,10 @@ def test_a_verdict_of_verify_does_not_replace_what_greedy_outputs_showed(
 
 def test_tables_keep_what_earlier_commands_asked_for(tmp_path: Path) -> None:
     """Two commands, one after the other, into one folder: neither's points or keys are lost."""
-    first = SweepPlan("s", ("gamma=2,4",), ("gamma",), (("a", ("gamma=2",)), ("b", ("gamma=4",))))
-    second = SweepPlan("s", ("seed=1,2",), ("seed",), (("b", ("seed=1",)), ("c", ("seed=2",))))
+    first = SweepPlan(
+        "s", (("gamma=2,4",),), ("gamma",), (("a", ("gamma=2",)), ("b", ("gamma=4",)))
+    )
+    second = SweepPlan("s", (("seed=1,2",),), ("seed",), (("b", ("seed=1",)), ("c", ("seed=2",))))
     for plan in (first, second, first):
         write_tables(tmp_path, plan, _HERE)
     content = json.loads((tmp_path / "sweep.json").read_text())
