@@ -26,6 +26,7 @@ from dspark_bench.training.corpus import CorpusConfig
 from dspark_bench.training.prepared import prepare
 from dspark_bench.training.target_stages import StagedJob, train_in_stages
 from dspark_bench.training.tokenizer import EOS_TOKEN, EOS_TOKEN_ID, MASK_TOKEN, MASK_TOKEN_ID
+from dspark_bench.training_runs.responses import ResponsePlan
 from dspark_bench.training_runs.train_drafters import TRAINABLE, DraftersJob, recipe_for, train
 
 
@@ -67,6 +68,7 @@ def _train_drafter(
         work=work / "drafters",
         out=out,
         recipe=recipe_for(settings.steps, point.seed),
+        responses=ResponsePlan(num_responses=settings.responses),
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return train(job, device, console)[name]
@@ -99,6 +101,8 @@ def _fit_tokenizer(target_dir: Path) -> Tokenizer:
 def _check_numbers(settings: TrainSettings) -> None:
     if not (math.isfinite(settings.minutes) and settings.minutes > 0):
         raise UsageError(f"train.minutes is {settings.minutes}; valid: above 0")
+    if settings.responses < 1:
+        raise UsageError(f"train.responses is {settings.responses}; valid: 1 or more")
     if settings.steps < 1:
         raise UsageError(f"train.steps is {settings.steps}; valid: 1 or more")
     num_cores = os.cpu_count() or 1

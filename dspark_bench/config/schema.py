@@ -78,12 +78,15 @@ class SloSettings:
 
 @dataclass
 class TrainSettings:
-    """Group `train`; minutes: wall time of a target's training; steps: of a drafter's."""
+    """Group `train`; minutes: wall time of a target's training; steps: of a drafter's;
+    responses: texts that the target writes for it.
+    """
 
     work: str = "train_work"
     out: str | None = None
     minutes: float = 30.0
     steps: int = 2200
+    responses: int = 5000
     threads: int | None = None
 
 

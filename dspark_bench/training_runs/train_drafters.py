@@ -8,6 +8,7 @@ that what differs between them is the architecture.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,7 +117,8 @@ def train(job: DraftersJob, device: torch.device, console: Console) -> Mapping[s
     target = FrozenTarget(job.target_dir, device)
     source = batches(job, device, "train", console)
     drafters = {name: _on_device(build_trainable(name, target, job), device) for name in job.names}
-    checkpoint = job.work / f"drafters_{'_'.join(job.names)}.pt"
+    made_of = _digest(job.recipe, job.responses)
+    checkpoint = job.work / f"drafters_{'_'.join(job.names)}-{made_of}.pt"
     seconds = train_drafters(target, drafters, source, job.recipe, checkpoint, reporter(console))
     for module in drafters.values():
         _round_to_bf16(module)
@@ -129,6 +131,11 @@ def train(job: DraftersJob, device: torch.device, console: Console) -> Mapping[s
         for domain, values in agreement[name].items():
             console.print(f"{name}: held-out 1-TV by position on {domain} {values}")
     return folders
+
+
+def _digest(*settings: DrafterRecipe | ResponsePlan) -> str:
+    """Names what is kept for a later run, so that other settings never take it up."""
+    return sha256(json.dumps([asdict(each) for each in settings]).encode()).hexdigest()[:8]
 
 
 def _evaluate(
@@ -168,7 +175,7 @@ def batches(
         responses = load_or_generate(
             job.target_dir,
             job.data,
-            job.work / "responses",
+            job.work / f"responses-{_digest(job.responses)}",
             job.responses,
             device,
             lambda done, total: console.print(f"responses {done}/{total}"),

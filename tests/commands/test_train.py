@@ -59,7 +59,6 @@ def target_dir(data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_drafters, "DEFAULT_RESPONSES", ResponsePlan(8, 12, 4), raising=True)
     monkeypatch.setattr(train_drafters, "EVALUATION_BATCHES", 1)
 
 
@@ -67,7 +66,12 @@ def test_a_trained_drafter_can_be_swept(
     data: PreparedData, target_dir: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    keys = [f"train.work={data.folder.parent}", f"train.out={out}", "train.steps=2"]
+    keys = [
+        f"train.work={data.folder.parent}",
+        f"train.out={out}",
+        "train.steps=2",
+        "train.responses=8",
+    ]
     trained = cli.execute(
         ["train", "drafter=semi_ar", "drafter.head=rnn", f"target.path={target_dir}", *keys]
     )
@@ -116,6 +120,7 @@ def test_responses_are_the_targets_own_and_survive_an_interruption(
         (["train.out=somewhere"], "train needs drafter=NAME or target=zoo"),
         (["drafter=none", "train.out=somewhere"], "drafter is 'none'; trainable: parallel"),
         (["drafter=ar"], "train.out is not given"),
+        (["drafter=ar", "train.out=x", "train.responses=0"], "train.responses is 0; valid: 1 or"),
     ],
 )
 def test_unfit_requests_are_explained(
