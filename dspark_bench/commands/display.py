@@ -22,6 +22,8 @@ from dspark_bench.reading.rows import FINISHED, Row
 
 _REFRESH_S = 0.5
 _BAR = 24
+_FIRST_UNITS = 24
+"""Prompts of the first provisional line: fewer say little."""
 _NAMES = ("drafter", "gamma", "workload")
 _GAP_HEADS = (
     "trunca-\ntion",
@@ -54,6 +56,7 @@ class SweepDisplay:
         self._turns = (0, 0)
         self._num_arms = 1
         self._standing: tuple[str, ...] = ()
+        self._num_units = 0
         self._started_s = time.monotonic()
         self._point_s = self._drawn_s = self._started_s
         self._said: set[str] = set()
@@ -71,7 +74,7 @@ class SweepDisplay:
         first = labels[0]
         more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
         self._label, self._num_arms = f"{first}{more}", len(labels)
-        self._turns, self._standing = (0, 0), ()
+        self._turns, self._standing, self._num_units = (0, 0), (), 0
         self._point_s = time.monotonic()
         self._draw(is_forced=True)
 
@@ -97,11 +100,16 @@ class SweepDisplay:
             self._console.print(Text(f"  warning: {doubt}"))
 
     def stand(self, standing: Standing, labels: Mapping[str, str], is_look: bool) -> None:
-        """A round is whole. Without a terminal, a line where it may be the last."""
+        """A round is whole. Without a terminal, a line where it may be the last, and before that
+        a provisional one whenever there is twice as much.
+        """
         self._standing = tuple(standing_lines(standing, labels))
-        if self._live is None and is_look and self._standing:
+        is_new = is_look or standing.num_units >= max(_FIRST_UNITS, 2 * self._num_units)
+        if self._live is None and is_new and self._standing:
+            self._num_units = standing.num_units
             unit = "prompts" if standing.is_by_prompt else "rounds"
-            line = f"after {standing.num_units} {unit}: {'; '.join(self._standing)}"
+            how = "" if is_look else ", provisional"
+            line = f"after {standing.num_units} {unit}{how}: {'; '.join(self._standing)}"
             self._console.print(Text(line), soft_wrap=True)
         self._draw(is_forced=True)
 
