@@ -126,15 +126,28 @@ def plan_sweep_list(found: SweepList, request: SweepRequest, console: Console) -
 def _as_one(sweeps: Sequence[PlannedSweep]) -> PlannedSweep:
     """Sweeps into one folder as one with all of their points."""
     plans = [sweep.plan for sweep in sweeps]
-    plan = SweepPlan(
-        plans[0].name,
-        tuple(command for one in plans for command in one.commands),
-        tuple(dict.fromkeys(key for one in plans for key in one.swept_keys)),
-        tuple(point for one in plans for point in one.points),
-    )
+    swept = dict.fromkeys(key for one in plans for key in one.swept_keys)
+    points = tuple(point for one in plans for point in one.points)
+    commands = tuple(command for one in plans for command in one.commands)
+    keys = _telling_apart(list(swept), [overrides for _, overrides in points])
+    plan = SweepPlan(plans[0].name, commands, keys, points)
     return replace(
         sweeps[0], plan=plan, points=tuple(point for one in sweeps for point in one.points)
     )
+
+
+def _telling_apart(swept: Sequence[str], points: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The swept keys, and those by which the sweeps differ that split points further."""
+    values = [{_key(override): override for override in overrides} for overrides in points]
+    kept = list(swept)
+
+    def num_groups(keys: Sequence[str]) -> int:
+        return len({tuple(own.get(key) for key in keys) for own in values})
+
+    for key in dict.fromkeys(key for own in values for key in own):
+        if key not in kept and num_groups([*kept, key]) > num_groups(kept):
+            kept.append(key)
+    return tuple(kept)
 
 
 def adopt(

@@ -25,7 +25,7 @@ from rich.table import Table
 from dspark_bench.commands.sweep import SweepRequest, single_point
 from dspark_bench.core.types import RunResult
 from dspark_bench.engine.engine import Engine
-from dspark_bench.evidence.bench_schedulers import (
+from dspark_bench.evidence.stretches import (
     GAMMA,
     NEW_TOKENS,
     Served,
@@ -151,14 +151,14 @@ def table(found: dict[str, dict[str, list[Served]]], neighbours: int, adapting: 
         shown.add_column(name, justify="left" if name in ("state", "arm") else "right")
     for state, arms in found.items():
         for arm, turns in arms.items():
-            value, low, high = ratio(arms["online"], turns)
+            found_ratio = ratio(arms["online"], turns)
             shown.add_row(
                 state,
                 arm,
                 f"{throughput(turns):.0f}",
                 f"{_per_cycle(turns, 'verified'):.2f}",
                 f"{_per_cycle(turns, 'drafted'):.2f}",
-                "" if arm == "online" else f"{value:.3f} [{low:.3f}-{high:.3f}]",
+                "" if arm == "online" else found_ratio.text(3),
             )
     return shown
 

@@ -26,7 +26,7 @@ from dspark_bench.engine.predictability import (
     entropy_bins,
 )
 from dspark_bench.engine.teacher_forcing import ScoredBlocks, Sequences
-from dspark_bench.evidence.bench_schedulers import NEW_TOKENS, build_engine
+from dspark_bench.evidence.stretches import NEW_TOKENS, build_engine
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.measure.build import ModelCache, PointObjects, build_point, choose_threads
 from dspark_bench.metrics.intervals import Interval

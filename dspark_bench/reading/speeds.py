@@ -1,6 +1,6 @@
 """The speeds of a point and of its baseline by unit: what points of one block are compared by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 from dspark_bench.metrics.comparison import arm_sums, speed_by_prompt, speed_by_round
 from dspark_bench.metrics.frames import measured
 from dspark_bench.metrics.leads import Leads, find_leads
+from dspark_bench.metrics.strata import IntArray
 from dspark_bench.reading.files import part_of
 from dspark_bench.reading.records import read_records
 
@@ -25,6 +26,13 @@ class Speeds:
     table: pd.DataFrame
     domains: Mapping[str, str]
     num_looks: int = 1
+
+    @property
+    def strata(self) -> IntArray | None:
+        """[U] the units' domains, numbered, in the order of the units' names; None for one."""
+        names = [self.domains.get(key, "") for key in self.table.sort_index().index]
+        codes, found = pd.factorize(np.array(names, dtype=object))
+        return codes.astype(np.int64) if len(found) > 1 else None
 
 
 def read_speeds(folder: Path, metrics: Mapping[str, Any], load: str, concurrency: int) -> Speeds:
@@ -44,10 +52,6 @@ def leads_among(arms: Mapping[str, Speeds]) -> Leads:
     """The fastest of several arms of one block, by label, and its leads. Domains are strata, and
     the error is shared over the looks. Raises ResultsError if their units differ.
     """
-    first = next(iter(arms.values()))
-    keys: Sequence[str] = list(first.table.sort_index().index)
-    names = [first.domains.get(key, "") for key in keys]
-    codes, found = pd.factorize(np.array(names, dtype=object))
-    strata = codes.astype(np.int64) if len(found) > 1 else None
+    strata = next(iter(arms.values())).strata
     sums = arm_sums({label: speeds.table for label, speeds in arms.items()}, strata)
     return find_leads(sums, max(speeds.num_looks for speeds in arms.values()))

@@ -170,6 +170,8 @@ def test_schedulers_that_are_compared_share_a_block(
     blocks = plan_blocks(part.sweep.points)
     users = [{p.config.load.arguments["concurrency"] for p in block.points} for block in blocks]
     assert users == [{1}, {4}, {16}]
+    keys = {"gamma", "load.concurrency", "scheduler"} - ({"gamma"} if name == "load" else set())
+    assert set(part.sweep.plan.swept_keys) == keys  # what rows are called by
     for block in blocks:
         assert len(block.points) == num_arms
         assert {point.config.scheduler.name for point in block.points} == {
