@@ -15,7 +15,7 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 .PHONY: predictability block-inputs
 .PHONY: paper paper-quick figures baseline gate bench-gate
 .PHONY: bench-bad-input bench-faults bench-mutants bench-noise bench-leads bench-precision soak
-.PHONY: bench-copies record-turns
+.PHONY: bench-copies bench-pairs record-turns
 .PHONY: bench-engine bench-kernels bench-schedulers bench-neighbour bench-calibration
 
 help: ## List the targets
@@ -105,6 +105,9 @@ bench-precision: $(STAMP) ## Whether intervals still cover where they say when t
 
 bench-copies: $(STAMP) ## How often a block calls one of six equal arms beaten: 40 small blocks (a quarter of an hour; resumes)
 	$(BIN)/python -m dspark_bench.evidence.bench_copies
+
+bench-pairs: $(STAMP) ## How much narrower pairs within a block make leads, on four unlike arms (minutes; resumes)
+	$(BIN)/python -m dspark_bench.evidence.bench_pairs
 
 record-turns: $(STAMP) ## The pace of a block of arms turn by turn, for bench-precision, into results/reference/turns.csv (minutes)
 	$(BIN)/python -m dspark_bench.evidence.record_turns
