@@ -65,16 +65,19 @@ class BlockTask:
         block = self._blocks[int(config[BLOCK_KEY])]
         folder = block.points[0].config.folder
         missing = [p for p in block.points if not PointStore(folder).is_finished(p.point_id)]
-        return self._measure(Block(tuple(missing))) if missing else FINISHED
+        return self._measure(block, missing) if missing else FINISHED
 
-    def _measure(self, block: Block) -> str:
+    def _measure(self, block: Block, missing: Sequence[PlannedPoint]) -> str:
+        """missing: points that are to be stored; the others have been, from the same rounds."""
         environment = self._environment = self._environment or read_environment()
         labels = [_label(point.config, self._swept_keys) for point in block.points]
-        self._display.begin(labels)
+        ids = {point.point_id for point in missing}
+        self._display.begin([_label(point.config, self._swept_keys) for point in missing])
         statuses: dict[str, str] = {}
 
         def keep(planned: PlannedPoint, result: PointResult | Exception) -> None:
-            statuses[planned.point_id] = self._keep(planned, result, environment)
+            if planned.point_id in ids:
+                statuses[planned.point_id] = self._keep(planned, result, environment)
 
         display, folder = self._display, block.points[0].config.folder
         by_id = {p.point_id: label for p, label in zip(block.points, labels, strict=True)}
@@ -85,6 +88,7 @@ class BlockTask:
             on_point=keep,
             on_standing=lambda standing, is_look: display.stand(standing, by_id, is_look),
             held=self._interrupts.held,
+            is_wanted=lambda planned: planned.point_id in ids,
         )
         rounds = RoundStore(folder, block.block_id, environment)
         try:

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from dspark_bench.commands.block_task import BLOCK_KEY, BlockTask
+from dspark_bench.commands.blocks_left import blocks_left
 from dspark_bench.commands.display import (
     SweepDisplay,
     divergence_lines,
@@ -42,7 +43,7 @@ from dspark_bench.core.errors import (
     UsageError,
 )
 from dspark_bench.machine.environment import Environment, read_environment
-from dspark_bench.measure.block_plan import PlannedPoint, plan_blocks
+from dspark_bench.measure.block_plan import PlannedPoint
 from dspark_bench.measure.build import try_light_parts
 from dspark_bench.measure.foreseen import check_measurable
 from dspark_bench.measure.identity import HashCache, identify
@@ -120,7 +121,7 @@ def run_planned(
             num_kept = _prepare(sweep, wanted)
             notes = _damage(folder, wanted)
             environment = environment or read_environment()
-            blocks = plan_blocks(_unfinished(sweep))
+            blocks = blocks_left(sweep.points, folder, environment)
             forget_foreign(folder, environment)
             for block in blocks if sweep.request.is_fresh else ():
                 RoundStore(folder, block.block_id, environment).forget()
@@ -142,12 +143,6 @@ def run_planned(
     if unwritten is not None:
         raise ResultsError(f"cannot write the tables of {folder}: {unwritten}")
     return rows
-
-
-def _unfinished(sweep: PlannedSweep) -> list[PlannedPoint]:
-    """Points that are still to be measured: those of a block that is half done make another."""
-    store = PointStore(sweep.folder)
-    return [point for point in sweep.points if not store.is_finished(point.point_id)]
 
 
 def _jobs(sweep: PlannedSweep, num_blocks: int) -> list[str]:

@@ -54,12 +54,18 @@ def _unseen(standing: Standing, is_look: bool) -> None:
     """Nobody looks."""
 
 
+def _always(point: PlannedPoint) -> bool:
+    """Every point."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Watcher:
     """Called while nothing is timed: `on_notes` with what a reader must know of the prompts and the
     arrivals, before anything runs; `on_plan` with the number of turns, `on_turn` after each;
     `on_standing` after each round; `on_point` with the result of every point, or with why it has
-    none; `held`: entered while what is known is saved after a signal.
+    none; `held`: entered while what is known is saved after a signal; `is_wanted`: whether a point
+    is to be finished, or only takes its turns.
     """
 
     on_plan: Callable[[int], None]
@@ -68,6 +74,7 @@ class Watcher:
     on_point: OnPoint
     on_standing: OnStanding = _unseen
     held: Callable[[], AbstractContextManager[None]] = nullcontext
+    is_wanted: Callable[[PlannedPoint], bool] = _always
 
 
 def run_block(
@@ -97,6 +104,7 @@ def run_block(
             return
         turns = take_turns(arms, watcher, log or NoLog())
         arms = [arm for arm in arms if _has_stood(arm, turns.errors, watcher.on_point)]
+        arms = [arm for arm in arms if watcher.is_wanted(arm.planned)]
         if turns.stopped is None:
             arms = _each(arms, _with_late_costs, watcher.on_point, lambda arm: arm.planned)
         is_shared = lock.is_shared

@@ -10,6 +10,7 @@ import pandas as pd
 
 from dspark_bench.machine.environment import Environment
 from dspark_bench.measure.round_records import RoundRecords
+from dspark_bench.metrics.frames import BASELINE
 from dspark_bench.store.point_store import ASIDE, read_json, write_json
 
 BLOCKS: Final = ".blocks"
@@ -63,6 +64,20 @@ def forget_foreign(folder: Path, environment: Environment) -> None:
         if not path.name.endswith(_origin(environment)):
             shutil.rmtree(path, ignore_errors=True)
     _remove_empty(folder / BLOCKS)
+
+
+def stored_blocks(folder: Path, environment: Environment) -> list[frozenset[str]]:
+    """The points of every block that has rounds of this code and machine on record, by their ids.
+
+    By its first round: an arm that fell out in that one is not known.
+    """
+    found = []
+    for path in sorted((folder / BLOCKS).glob(f"*{_origin(environment)}")):
+        content = read_json(path / "0000" / "turns.json") or {}
+        arms = {str(turn["arm"]) for turn in content.get("turns", []) if turn["arm"] != BASELINE}
+        if arms:
+            found.append(frozenset(arms))
+    return found
 
 
 def _remove_empty(folder: Path) -> None:

@@ -9,10 +9,13 @@ import pytest
 from rich.console import Console
 
 from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.types import CycleRecord, RequestRecord, RunResult
 from dspark_bench.machine.environment import read_environment
 from dspark_bench.machine.gpu_process import GpuTelemetry
+from dspark_bench.measure import block as block_module
 from dspark_bench.measure import round_loop as loop_module
+from dspark_bench.measure.arm import Arm
 from dspark_bench.measure.round_records import (
     NoLog,
     RoundRecords,
@@ -23,6 +26,7 @@ from dspark_bench.measure.rounds import RoundPlan, Style
 from dspark_bench.measure.turns import Order, TurnResult, plan_round
 from dspark_bench.metrics.machine import Reading, Window
 from dspark_bench.reading.rows import Row
+from dspark_bench.store.point_store import PointStore
 from dspark_bench.store.round_store import BLOCKS, RoundStore, forget_foreign
 from tests import tiny
 from tests.cycles import cycle_record
@@ -165,6 +169,50 @@ def test_without_a_whole_round_there_are_no_figures_and_fresh_takes_no_round_ove
 
 def _interrupt(self: object) -> RoundRecords:
     raise KeyboardInterrupt
+
+
+def _forbidden(self: object) -> RoundRecords:
+    raise AssertionError("a round is served again")
+
+
+def test_a_block_that_was_half_stored_is_finished_from_its_rounds(
+    tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between its two points: no round is served again, and they still are a pair."""
+    save = PointStore.save_result
+    names: list[str] = []
+
+    def killed_at_the_second(self: PointStore, config: PointConfig, *more: object) -> None:
+        names.append(str(config.gamma))
+        if len(names) == 2:
+            raise KeyboardInterrupt
+        save(self, config, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PointStore, "save_result", killed_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            _sweep(tiny_zoo, tmp_path)
+    folder = tmp_path / "results" / "tiny"
+    (first,) = (folder / "points").glob("*/metrics.json")
+    stamp = first.stat().st_mtime_ns
+    with monkeypatch.context() as patched:
+        patched.setattr(loop_module.Rounds, "serve_next", _forbidden)
+        finish, finished = block_module.finish_point, list[Arm]()
+        patched.setattr(
+            block_module,
+            "finish_point",
+            lambda arm, *more: finished.append(arm) or finish(arm, *more),
+        )
+        rows = _sweep(tiny_zoo, tmp_path)
+    assert [str(arm.planned.config.gamma) for arm in finished] == names[1:]
+    assert [row["status"] for row in rows] == ["finished", "finished"]
+    assert len({row["block_id"] for row in rows}) == 1 and first.stat().st_mtime_ns == stamp
+    ours, theirs = (_cycles(tmp_path, row) for row in rows)
+    columns = ["repeat", "block", "cycle", "t_verify_s"]
+    pd.testing.assert_frame_equal(
+        *(f.loc[f["arm"] == "baseline", columns].reset_index(drop=True) for f in (ours, theirs))
+    )
+    assert not (folder / BLOCKS).exists()
 
 
 def test_an_arm_that_is_missing_on_record_has_fallen_out() -> None:
