@@ -152,6 +152,7 @@ def _fingerprint(
         "drafter": f"{point.drafter}/{identity.drafter_hash}",
         "dtype": str(objects.target.dtype),
         "device": str(objects.target.device),
+        "kernels": objects.target.kernel_choice.name,
         "sampling": asdict(point.sampling),
         "gamma": point.gamma,
         "requests": objects.load.max_concurrency,

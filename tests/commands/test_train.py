@@ -97,6 +97,20 @@ def test_a_trained_drafter_can_be_swept(
     assert swept == 0
 
 
+def test_a_run_of_other_settings_starts_anew(
+    data: PreparedData, target_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is kept for resuming belongs to the number of steps and of responses."""
+    keys = [f"train.work={data.folder.parent}", f"train.out={tmp_path / 'out'}"]
+    for more in (("1", "5"), ("1", "7"), ("2", "7")):
+        numbers = [f"train.steps={more[0]}", f"train.responses={more[1]}"]
+        given = ["train", "drafter=parallel", f"target.path={target_dir}", *keys, *numbers]
+        assert cli.execute(given) == 0
+        shown = capsys.readouterr().out
+        assert f"responses {more[1]}/{more[1]}" in shown or more == ("2", "7")
+        assert f"step {more[0]}/{more[0]}" in shown
+
+
 def test_responses_are_the_targets_own_and_survive_an_interruption(
     data: PreparedData, target_dir: Path, tmp_path: Path
 ) -> None:

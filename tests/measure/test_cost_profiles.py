@@ -73,7 +73,11 @@ def test_a_kept_surface_is_believed_within_a_quarter(
 
 
 def test_a_surface_belongs_to_machine_code_models_and_settings(
-    ask: Callable[..., ProfiledSurface], one: Built, here: Environment, tmp_path: Path
+    ask: Callable[..., ProfiledSurface],
+    one: Built,
+    here: Environment,
+    tiny_zoo: TinyZoo,
+    tmp_path: Path,
 ) -> None:
     point = replace(one.point, results_dir=tmp_path)
     others: list[dict[str, Any]] = [
@@ -87,6 +91,7 @@ def test_a_surface_belongs_to_machine_code_models_and_settings(
         {"point": replace(point, max_new_tokens=7)},
         {"point": replace(point, sampling=replace(point.sampling, temperature=0.5))},
     ]
+    others.append({"objects": built(tiny_zoo, tmp_path, "engine.kernels=torch").objects})
     paths = [ask(surface(1.0, 2.0, 3.0), **changed).path for changed in others]
     threads = torch.get_num_threads()
     try:

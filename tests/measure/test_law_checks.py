@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from dspark_bench.config.point_config import Component, PointConfig
+from dspark_bench.config.schema import EngineSettings
 from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.engine.exactness import CheckResult
 from dspark_bench.machine.environment import Environment
@@ -75,6 +76,8 @@ MODELS = [
     of_identity("drafter_hash", "other"),
     of_identity("temperatures", (1.5, 1.2)),
     of_point("drafter", OTHER),
+    of_point("engine", EngineSettings(dtype="bfloat16")),
+    of_point("engine", EngineSettings(kernels="torch")),
     of_point("sampling", SamplingParams(0.31)),
     of_point("sampling", SamplingParams(1.0, top_p=0.9)),
 ]

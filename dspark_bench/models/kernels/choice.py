@@ -69,5 +69,5 @@ def compiled_kernels() -> KernelChoice:
         return KernelChoice(None, "this processor has no fused multiply-add")
     try:
         return KernelChoice(compile_kernels(), f"numba for {binding.get_host_cpu_name()}")
-    except NumbaError as error:
+    except (NumbaError, OSError) as error:  # OSError: what was compiled cannot be kept
         return KernelChoice(None, f"numba cannot compile the kernels: {str(error).splitlines()[0]}")

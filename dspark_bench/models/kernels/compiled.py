@@ -23,17 +23,17 @@ def compile_kernels() -> Kernels:
     rotation = np.ones((1, 1, size // 2), np.complex64)
     keys, values = np.zeros((2, 1, 8, 1, size), np.float32)
     slots, spans = np.zeros(1, np.int64), np.array([[0, 0, 0, 1, -1, 0]])
-    cached = (rotation, keys, values, slots, spans, np.empty(0, np.int64))
+    scene = (rotation, keys, values, slots, spans, np.empty(0, np.int64))
     attention, finish = (qkv, square, norms), (norm, gate_up, square)
     wide, wider = np.empty((1, 2 * size), np.float32), np.empty((1, 3 * size), np.float32)
     rooms, alone = ((wider, x.copy()), (wide, x.copy())), (np.zeros(GATE_SIZE, np.int64), 0, 1)
     out = x.copy()
     product_pass(x, square, out, *alone)
     normalise_rows(x, norm, eps, out)
-    attention_pass(x, attention, eps, *cached, rooms[0], out, *alone)
+    attention_pass(x, attention, eps, scene, rooms[0], out, *alone)
     finish_pass(x, x, finish, eps, rooms[1], out, *alone)
     whole = (norm, attention, finish)
-    layer_pass(x, whole, eps, *cached, (x.copy(), *rooms), out, *alone)
+    layer_pass(x, whole, eps, scene, (x.copy(), *rooms), out, *alone)
     return Kernels(
         pack_panels,
         product_pass,

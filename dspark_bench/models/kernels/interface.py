@@ -92,11 +92,7 @@ class Kernels:
             inputs.contiguous().numpy(),
             weights.attention,
             weights.eps,
-            rotation.numpy(),
-            *stored,
-            table.slots,
-            table.spans,
-            table.parents,
+            _scene(rotation, stored, table),
             _room(num_tokens, weights.widths[:2]),
             out.numpy(),
             num_bytes=weights.num_bytes,
@@ -134,11 +130,7 @@ class Kernels:
             x.contiguous().numpy(),
             (weights.input_norm, weights.attention, weights.finish),
             weights.eps,
-            rotation.numpy(),
-            *stored,
-            table.slots,
-            table.spans,
-            table.parents,
+            _scene(rotation, stored, table),
             (
                 np.empty(x.shape, np.float32),
                 _room(num_tokens, weights.widths[:2]),
@@ -148,6 +140,10 @@ class Kernels:
             num_bytes=weights.num_bytes,
         )
         return out
+
+
+def _scene(rotation: Tensor, stored: Stored, table: SpanTable) -> tuple[np.ndarray, ...]:
+    return (rotation.numpy(), *stored, table.slots, table.spans, table.parents)
 
 
 def _room(num_tokens: int, widths: tuple[int, ...]) -> tuple[np.ndarray, ...]:

@@ -20,29 +20,15 @@ from dspark_bench.models.kernels.teamwork import wait
 
 
 @compiled
-def attention_pass(
-    inputs,
-    weights,
-    eps,
-    rotation,
-    keys,
-    values,
-    slots,
-    spans,
-    parents,
-    room,
-    out,
-    gate,
-    part,
-    num_parts,
-):
+def attention_pass(inputs, weights, eps, scene, room, out, gate, part, num_parts):
     """Normed inputs [T, in] -> out [T, D]; writes keys and values at `slots` [T] of the cache.
 
-    weights: qkv and output panels, norms [Hq + Hkv, hd]; rotation [T, 1, hd / 2] complex; keys,
-    values [rows, max_len, Hkv, hd]; room: for intermediate results, [T, (Hq + 2 Hkv) hd] and
-    [T, Hq hd].
+    weights: qkv and output panels, norms [Hq + Hkv, hd]; scene: rotation [T, 1, hd / 2] complex,
+    keys and values [rows, max_len, Hkv, hd], slots, spans, parents (`interface.SpanTable`); room:
+    for intermediate results, [T, (Hq + 2 Hkv) hd] and [T, Hq hd].
     """
     qkv, out_weight, norms = weights
+    rotation, keys, values, slots, spans, parents = scene
     fused, attended = room
     num_tokens, head_dim = inputs.shape[0], norms.shape[1]
     num_kv = keys.shape[2]
@@ -93,22 +79,7 @@ def finish_pass(residual, attended, weights, eps, room, out, gate, part, num_par
 
 
 @compiled
-def layer_pass(
-    x,
-    weights,
-    eps,
-    rotation,
-    keys,
-    values,
-    slots,
-    spans,
-    parents,
-    room,
-    out,
-    gate,
-    part,
-    num_parts,
-):
+def layer_pass(x, weights, eps, scene, room, out, gate, part, num_parts):
     """x [T, D] -> out [T, D]: the whole layer.
 
     weights: the norm of the inputs, then those of the two halves; room: [T, D] and theirs.
@@ -117,20 +88,5 @@ def layer_pass(
     attended, attention_room, finish_room = room
     normed = np.empty(x.shape, np.float32)
     normalise_rows(x, norm, eps, normed)
-    attention_pass(
-        normed,
-        attention,
-        eps,
-        rotation,
-        keys,
-        values,
-        slots,
-        spans,
-        parents,
-        attention_room,
-        attended,
-        gate,
-        part,
-        num_parts,
-    )
+    attention_pass(normed, attention, eps, scene, attention_room, attended, gate, part, num_parts)
     finish_pass(x, attended, finish, eps, finish_room, out, gate, part, num_parts)

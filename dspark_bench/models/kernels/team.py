@@ -1,7 +1,7 @@
 """The threads that share a compiled call."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Any
@@ -38,9 +38,9 @@ class Team:
             others: list[Future[None]] = []
             try:
                 for part in range(1, num_parts):
-                    others.append(pool.submit(kernel, *arguments, gate, part, num_parts))
-                kernel(*arguments, gate, 0, num_parts)
-            except BaseException:  # Ctrl-C too: nobody may wait for a part that does not come
+                    others.append(pool.submit(_run_part, kernel, arguments, gate, part, num_parts))
+                _run_part(kernel, arguments, gate, 0, num_parts)
+            except BaseException:  # Ctrl-C between two of them
                 gate[GIVEN_UP] = 1
                 raise
             finally:
@@ -53,3 +53,17 @@ class Team:
             self._pool = ThreadPoolExecutor(count, thread_name_prefix="kernels")
             self._made_for = (count, os.getpid())
         return self._pool
+
+
+def _run_part(
+    kernel: Callable[..., None],
+    arguments: Sequence[Any],
+    gate: np.ndarray,
+    part: int,
+    num_parts: int,
+) -> None:
+    try:
+        kernel(*arguments, gate, part, num_parts)
+    except BaseException:  # nobody may wait for a part that does not come
+        gate[GIVEN_UP] = 1
+        raise

@@ -47,6 +47,18 @@ def test_without_numba_the_reason_is_kept(monkeypatch: pytest.MonkeyPatch) -> No
     assert (found.kernels, found.reason) == (None, "numba cannot be loaded: no such wheel")
 
 
+def test_what_cannot_be_kept_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError("no space left on the device")
+
+    monkeypatch.setattr("dspark_bench.models.kernels.compiled.compile_kernels", full)
+    found = choice.compiled_kernels.__wrapped__()
+    assert (found.name, found.reason) == (
+        "torch",
+        "numba cannot compile the kernels: no space left on the device",
+    )
+
+
 def test_drafters_follow_their_target() -> None:
     config = tiny.target().config
     assert tiny.target(True, Wanted.TORCH).kernels_for(config) is None

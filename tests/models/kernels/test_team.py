@@ -52,10 +52,13 @@ def test_small_calls_stay_where_they_are(threads: None) -> None:
     assert team._pool is not None
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_after_an_exception_nobody_waits(threads: None, error: type[BaseException]) -> None:
+@pytest.mark.parametrize("failing", [0, 2])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_after_an_exception_nobody_waits(
+    threads: None, error: type[BaseException], failing: int
+) -> None:
     def interrupted(table: np.ndarray, gate: np.ndarray, part: int, num_parts: int) -> None:
-        if part == 0:
+        if part == failing:
             raise error
         wait(gate, num_parts)
 
