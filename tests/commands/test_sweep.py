@@ -54,6 +54,17 @@ def _mine(zoo: TinyZoo, folder: Path, *more: str) -> list[str]:
     return [*kept, "drafter=mine", *more]
 
 
+def test_a_run_says_what_its_target_ran_on(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    rows, _ = _sweep(tiny_overrides(tiny_zoo, tmp_path, "engine.kernels=auto,torch"))
+    points = tmp_path / "results" / "tiny" / "points"
+    seen = [
+        json.loads((points / row["point_id"] / "environment.json").read_text())["kernels"]
+        for row in rows
+    ]
+    assert [row["kernels"] for row in rows] == ["compiled", "torch"]
+    assert seen[0].startswith("compiled: numba for ") and seen[1] == "torch: engine.kernels=torch"
+
+
 def test_writes_what_the_contract_lists_and_nothing_else(
     tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 
 from dspark_bench.config.point_config import Component, PointConfig
-from dspark_bench.config.schema import EngineSettings
 from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.engine.exactness import CheckResult
 from dspark_bench.machine.environment import Environment
@@ -44,6 +43,14 @@ def of_point(name: str, value: object) -> Callable[[Parts], Parts]:
     return lambda parts: (replace(parts[0], **changed), *parts[1:])
 
 
+def of_engine(name: str, value: str) -> Callable[[Parts], Parts]:
+    changed: dict[str, Any] = {name: value}
+    return lambda parts: (
+        replace(parts[0], engine=replace(parts[0].engine, **changed)),
+        *parts[1:],
+    )
+
+
 def of_identity(name: str, value: object) -> Callable[[Parts], Parts]:
     changed: dict[str, Any] = {name: value}
     return lambda parts: (parts[0], replace(parts[1], **changed), parts[2])
@@ -76,8 +83,9 @@ MODELS = [
     of_identity("drafter_hash", "other"),
     of_identity("temperatures", (1.5, 1.2)),
     of_point("drafter", OTHER),
-    of_point("engine", EngineSettings(dtype="bfloat16")),
-    of_point("engine", EngineSettings(kernels="torch")),
+    of_engine("dtype", "bfloat16"),
+    of_engine("device", "cuda"),
+    of_engine("kernels", "torch"),
     of_point("sampling", SamplingParams(0.31)),
     of_point("sampling", SamplingParams(1.0, top_p=0.9)),
 ]

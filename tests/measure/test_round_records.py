@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.commands.blocks_left import blocks_left
+from dspark_bench.commands.sweep import SweepRequest, plan_sweep, run_sweep
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.types import CycleRecord, RequestRecord, RunResult
 from dspark_bench.machine.environment import read_environment
@@ -16,6 +17,7 @@ from dspark_bench.machine.gpu_process import GpuTelemetry
 from dspark_bench.measure import block as block_module
 from dspark_bench.measure import round_loop as loop_module
 from dspark_bench.measure.arm import Arm
+from dspark_bench.measure.identity import HashCache
 from dspark_bench.measure.round_records import (
     NoLog,
     RoundRecords,
@@ -100,8 +102,11 @@ def test_rounds_of_other_code_or_another_machine_are_not_taken_over(tmp_path: Pa
 
 def _sweep(zoo: TinyZoo, folder: Path, *more: str) -> list[Row]:
     folder.mkdir(exist_ok=True)
-    overrides = tiny_overrides(zoo, folder, "gamma=2,3", "measure.repeats=3", *more)
-    return run_sweep(SweepRequest(tuple(overrides)), Console(quiet=True))
+    return run_sweep(SweepRequest((*_overrides(zoo, folder), *more)), Console(quiet=True))
+
+
+def _overrides(zoo: TinyZoo, folder: Path) -> list[str]:
+    return tiny_overrides(zoo, folder, "gamma=2,3", "measure.repeats=3")
 
 
 def _cycles(folder: Path, row: Row) -> pd.DataFrame:
@@ -195,6 +200,9 @@ def test_a_block_that_was_half_stored_is_finished_from_its_rounds(
     folder = tmp_path / "results" / "tiny"
     (first,) = (folder / "points").glob("*/metrics.json")
     stamp = first.stat().st_mtime_ns
+    _, planned = plan_sweep(_overrides(tiny_zoo, tmp_path), HashCache())
+    (block,) = blocks_left(planned, folder, read_environment())
+    assert len(block.points) == 2
     with monkeypatch.context() as patched:
         patched.setattr(loop_module.Rounds, "serve_next", _forbidden)
         finish, finished = block_module.finish_point, list[Arm]()
