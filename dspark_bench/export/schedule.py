@@ -135,7 +135,7 @@ def _is_clear(item: Candidate) -> bool:
 def _why(best: Candidate, winner: Candidate) -> str:
     if best is winner:
         return f"the fastest, S {best.speedup.text()}"
-    return f"S {best.speedup.text()}, level with the fastest: {_said(winner)}"
+    return f"S {best.speedup.text()}, the shortest of those level with the fastest: {_said(winner)}"
 
 
 def _not_clear(winner: Candidate) -> str:

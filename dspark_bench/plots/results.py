@@ -102,7 +102,8 @@ def _skipped(gathered: Gathered) -> list[SkippedPoint]:
         what = (
             f"{len(gathered.hidden)} sweeps came with dspark-bench; name their folder to see them"
         )
-        found.append(SkippedPoint(gathered.hidden[0].partition("/")[0], "", what))
+        folders = sorted({name.partition("/")[0] for name in gathered.hidden})
+        found.append(SkippedPoint(", ".join(f"{name}/" for name in folders), "", what))
     return found
 
 

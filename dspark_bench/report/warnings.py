@@ -77,6 +77,11 @@ def _environments(points: Sequence[Point]) -> list[str]:
 
 
 def _was_busy(point: Point) -> bool:
+    """By the load before the run, which an installation just over raises too: only where nobody
+    watched what others did during the turns.
+    """
+    if point.number("other_cores") is not None:
+        return False
     load, cores = point.environment.get("load_average_1m"), point.environment.get("num_cores")
     return bool(load and cores and load > cores / 2)
 

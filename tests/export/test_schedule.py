@@ -37,7 +37,7 @@ def test_ranges_end_at_measured_loads(tmp_path: Path) -> None:
     assert (found.reason, found.longest, found.most_requests) == (None, 8, 5)
     assert found.point is not None and found.point.point_id == "b"
     assert [choice.why.partition(" ")[0] for choice in found.choices] == ["the", "S", "the"]
-    assert "level with the fastest" in found.choices[1].why
+    assert "the shortest of those level with the fastest" in found.choices[1].why
     assert "slower than no speculation" in found.choices[2].why
 
 

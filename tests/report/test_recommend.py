@@ -484,6 +484,17 @@ def test_noisy_machines_and_odd_baselines_are_warned_of(tmp_path: Path) -> None:
     assert "1 of 2 points: timing noise floor not measured: 1 pairs (s/b)" in found
 
 
+@pytest.mark.parametrize(("watched", "warns"), [({}, True), ({"other_cores": 0.01}, False)])
+def test_the_load_before_a_run_counts_only_where_nobody_watched_it(
+    tmp_path: Path, watched: dict[str, float], warns: bool
+) -> None:
+    """An installation that is just over raises the load average of the next minute."""
+    rows = [cells("a", **watched)]
+    folder = write_sweep(tmp_path / "s", rows, environment={"load_average_1m": 3.0})
+    lines = find_warnings(gather(folder))
+    assert any("begun while the machine was busy" in line for line in lines) == warns
+
+
 def test_points_of_different_blocks_are_not_paired(tmp_path: Path) -> None:
     """Same prompts, but other minutes of the machine: each has a baseline of its own."""
     seconds = {f"p{n}": (1.0 + n, 1.25 * (1.0 + n)) for n in range(10)}
