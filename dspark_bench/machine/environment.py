@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from dspark_bench.config.compose import PACKAGE_DIR, conf_dir
+from dspark_bench.machine.cpu_model import read_cpu_model
 from dspark_bench.machine.gpus import Gpu, read_gpus
 from dspark_bench.machine.processors import (
     Processors,
@@ -90,7 +91,7 @@ def read_environment() -> Environment:
     revision, is_dirty = _git_state()
     memory, swap = psutil.virtual_memory(), psutil.swap_memory()
     return Environment(
-        cpu_model=_cpu_model(),
+        cpu_model=read_cpu_model(),
         num_cores=os.cpu_count() or 1,
         num_physical_cores=psutil.cpu_count(logical=False) or 0,
         memory_bytes=memory.total,
@@ -118,7 +119,7 @@ def read_environment() -> Environment:
 
 def this_machine_id() -> str:
     """`Environment.machine_id` of this machine, without looking at anything else."""
-    return _machine_id(_cpu_model(), os.cpu_count() or 1, read_gpus())
+    return _machine_id(read_cpu_model(), os.cpu_count() or 1, read_gpus())
 
 
 def _machine_id(cpu_model: str, num_cores: int, gpus: Sequence[Gpu]) -> str:
@@ -141,15 +142,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _read_line(path: str) -> str | None:

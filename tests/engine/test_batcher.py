@@ -96,7 +96,7 @@ def test_a_load_without_a_place_is_named() -> None:
 
 
 def test_what_waits_at_the_end_of_a_turn_is_recorded() -> None:
-    result = run(ConstantLoad(2000.0, 2), 40, RunLimits(max_turn_s=0.03))
+    result = run(ConstantLoad(1e6, 2), 40, RunLimits(max_turn_s=0.002))
     found = reasons(result)
     assert len(result.requests) == 40
     assert {record.request_id for record in result.requests} == set(range(40))
