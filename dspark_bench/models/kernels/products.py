@@ -6,20 +6,16 @@ few rows takes as long as reading its weights; with many rows it is bound by ari
 
 import numpy as np
 
+from dspark_bench.models.kernels.block_shapes import FIRST, MOST_ROWS, PANELS, SHAPES
 from dspark_bench.models.kernels.compiler import compiled
 from dspark_bench.models.kernels.vector_code import (
     COLUMNS,
     FLOAT_BYTES,
-    MOST_ROWS,
-    product_block,
+    PANEL_BYTES,
+    product_blocks,
 )
 
-_block_1 = product_block(1)
-_block_2 = product_block(2)
-_block_3 = product_block(3)
-_block_4 = product_block(4)
-_block_5 = product_block(5)
-_block_6 = product_block(6)
+_block = product_blocks(SHAPES)
 
 
 def pack_panels(weight: np.ndarray) -> np.ndarray:
@@ -34,25 +30,31 @@ def pack_panels(weight: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def multiply_rows(num_rows, x, x_step, w, w_step, depth, out, out_step, is_more):
-    """`product_block` for any number of rows, six at a time."""
-    row = 0
-    while row + MOST_ROWS <= num_rows:
-        _block_6(x, x_step, w, w_step, depth, out, out_step, is_more)
-        row += MOST_ROWS
-        x += MOST_ROWS * x_step
-        out += MOST_ROWS * out_step
-    left = num_rows - row
-    if left == 1:
-        _block_1(x, x_step, w, w_step, depth, out, out_step, is_more)
-    elif left == 2:
-        _block_2(x, x_step, w, w_step, depth, out, out_step, is_more)
-    elif left == 3:
-        _block_3(x, x_step, w, w_step, depth, out, out_step, is_more)
-    elif left == 4:
-        _block_4(x, x_step, w, w_step, depth, out, out_step, is_more)
-    elif left == 5:
-        _block_5(x, x_step, w, w_step, depth, out, out_step, is_more)
+def multiply_rows(
+    num_rows, num_panels, x, x_step, w, w_step, panel_step, depth, out, out_step, is_more
+):
+    """`product_blocks` for any number of rows and panels, in blocks of nearly equal height."""
+    if num_rows == 0:
+        return
+    num_blocks = -(-num_rows // MOST_ROWS)
+    panel, width = 0, PANELS[-(-num_rows // num_blocks)]
+    while panel < num_panels:
+        width = min(width, num_panels - panel)
+        for block in range(num_blocks):
+            first, last = num_rows * block // num_blocks, num_rows * (block + 1) // num_blocks
+            _block(
+                FIRST[last - first] + width - 1,
+                x + first * x_step,
+                x_step,
+                w + panel * panel_step,
+                w_step,
+                panel_step,
+                depth,
+                out + first * out_step + panel * PANEL_BYTES,
+                out_step,
+                is_more,
+            )
+        panel += width
 
 
 @compiled
@@ -63,35 +65,36 @@ def multiply(x, panels, out, part, num_parts):
     """
     num_rows, depth = x.shape
     size = out.shape[1]
-    x_step, out_step = depth * FLOAT_BYTES, size * FLOAT_BYTES
-    w_step = COLUMNS * FLOAT_BYTES
+    x_step, out_step, panel_step = depth * FLOAT_BYTES, size * FLOAT_BYTES, depth * PANEL_BYTES
     whole = size // COLUMNS
     first, last = panels.shape[0] * part // num_parts, panels.shape[0] * (part + 1) // num_parts
-    source, target = x.ctypes.data, out.ctypes.data
-    weights = panels.ctypes.data
-    for panel in range(first, min(last, whole)):
-        multiply_rows(
-            num_rows,
-            source,
-            x_step,
-            weights + panel * depth * w_step,
-            w_step,
-            depth,
-            target + panel * w_step,
-            out_step,
-            0,
-        )
+    source, weights = x.ctypes.data, panels.ctypes.data
+    multiply_rows(
+        num_rows,
+        min(last, whole) - first,
+        source,
+        x_step,
+        weights + first * panel_step,
+        PANEL_BYTES,
+        panel_step,
+        depth,
+        out.ctypes.data + first * PANEL_BYTES,
+        out_step,
+        0,
+    )
     if last > whole:
         cut = np.empty((num_rows, COLUMNS), np.float32)
         multiply_rows(
             num_rows,
+            1,
             source,
             x_step,
-            weights + whole * depth * w_step,
-            w_step,
+            weights + whole * panel_step,
+            PANEL_BYTES,
+            panel_step,
             depth,
             cut.ctypes.data,
-            w_step,
+            PANEL_BYTES,
             0,
         )
         for row in range(num_rows):

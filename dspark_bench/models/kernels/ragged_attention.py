@@ -8,21 +8,15 @@ how many tokens are verified with it, nor on whether it stands in a chain or in 
 
 import numpy as np
 
+from dspark_bench.models.kernels.block_shapes import MOST_ROWS
 from dspark_bench.models.kernels.compiler import compiled, compiled_sum, inlined
 from dspark_bench.models.kernels.elementwise import exponential
 from dspark_bench.models.kernels.products import multiply_rows
-from dspark_bench.models.kernels.vector_code import (
-    COLUMNS,
-    FLOAT_BYTES,
-    KEYS,
-    MOST_ROWS,
-    score_block,
-)
+from dspark_bench.models.kernels.vector_code import FLOAT_BYTES, KEYS, PANEL_BYTES, score_block
 
 ROW, CONTEXT, FIRST, LENGTH, VISIBLE, IS_TREE = range(6)
 """Columns of a table of spans. VISIBLE: new tokens that all see (a block), or -1: causal."""
 
-_PANEL_BYTES = COLUMNS * FLOAT_BYTES
 _score_8 = score_block(KEYS)
 _score_1 = score_block(1)
 
@@ -49,7 +43,7 @@ def attend_rows(query, keys, values, spans, parents, out, part, num_parts):
 
 @compiled
 def _attend_chain(query, keys, values, span, out, piece, part, num_parts):
-    """One request's chain or block. Up to six queries share each value that is read: a piece.
+    """One request's chain or block. Up to MOST_ROWS queries share each value that is read: a piece.
 
     piece: number of the first piece, among all of the pass; returns that of the next request's.
     """
@@ -171,8 +165,16 @@ def _mix(weights, num_rows, values, step, count, out, is_more):
     """out [R, hd] (+)= weights [R, L] times the first `count` values, from address `values`."""
     source, x_step = weights.ctypes.data, weights.strides[0]
     target, out_step = out.ctypes.data, out.strides[0]
-    for offset in range(0, out_step, _PANEL_BYTES):
-        place = values + offset
-        multiply_rows(
-            num_rows, source, x_step, place, step, count, target + offset, out_step, is_more
-        )
+    multiply_rows(
+        num_rows,
+        out_step // PANEL_BYTES,
+        source,
+        x_step,
+        values,
+        step,
+        PANEL_BYTES,
+        count,
+        target,
+        out_step,
+        is_more,
+    )

@@ -5,6 +5,7 @@ accumulator and takes its terms in order, so its bits do not depend on how many 
 block. Addresses are plain numbers: a compiled caller steps through memory that it owns.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -16,28 +17,42 @@ COLUMNS = 16
 """Columns of a product block: one 512-bit register, or two of 256 bits."""
 KEYS = 8
 """Keys of a score block: as many accumulators, so that no sum waits for the last one."""
-MOST_ROWS = 6
-"""Rows of a product block: with 16 columns, 12 of the 16 registers of a 256-bit processor."""
 
 _FLOAT = ir.FloatType()
 _WORD = ir.IntType(64)
 FLOAT_BYTES = 4
+PANEL_BYTES = COLUMNS * FLOAT_BYTES
+AHEAD_BYTES = 4096
+"""How far ahead weights are asked for; where a panel ends, those of the panel that comes next."""
 
 
-def product_block(num_rows: int) -> Any:
-    """out[r, 0:16] (+)= sum over k of x[r, k] * w[k, 0:16], for `num_rows` rows.
+def product_blocks(shapes: Sequence[tuple[int, int]]) -> Any:
+    """out[r, p, 0:16] (+)= sum over k of x[r, k] * w[p, k, 0:16], for a block of rows and panels.
 
-    Arguments of the compiled function: addresses x, w, out; bytes from one row to the next x_step,
-    w_step, out_step; depth: terms of the sum; is_more: 1 to add to what `out` holds.
+    Arguments of the compiled function: number of the block's shape in `shapes` (rows, panels);
+    addresses x, w, out; bytes from one row to the next x_step, w_step, out_step; panel_step: bytes
+    from a panel of w to the next (those of out lie side by side); depth: terms of the sum; is_more:
+    1 to add to what `out` holds.
     """
 
     @intrinsic
-    def block(typing_context, x, x_step, w, w_step, depth, out, out_step, is_more):
+    def block(
+        typing_context, shape, x, x_step, w, w_step, panel_step, depth, out, out_step, is_more
+    ):
         def generate(context, builder, signature, arguments):
-            _product_code(builder, num_rows, *arguments)
+            number, *rest = arguments
+            end = builder.append_basic_block("end")
+            choice = builder.switch(number, end)
+            for place, (num_rows, num_panels) in enumerate(shapes):
+                code = builder.append_basic_block(f"rows_{num_rows}_panels_{num_panels}")
+                choice.add_case(_constant(place), code)
+                builder.position_at_end(code)
+                _product_code(builder, num_rows, num_panels, *rest)
+                builder.branch(end)
+            builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*[types.intp] * 8), generate
+        return types.void(*[types.intp] * 10), generate
 
     return block
 
@@ -70,23 +85,52 @@ def float_of_bits(typing_context, bits):
     return types.float32(types.int32), generate
 
 
-def _product_code(builder, num_rows, x, x_step, w, w_step, depth, out, out_step, is_more):
+def _product_code(
+    builder,
+    num_rows,
+    num_panels,
+    x,
+    x_step,
+    w,
+    w_step,
+    panel_step,
+    depth,
+    out,
+    out_step,
+    is_more,
+):
     vector = ir.VectorType(_FLOAT, COLUMNS)
-    sums = [cgutils.alloca_once(builder, vector) for _ in range(num_rows)]
+    panels = range(num_panels)
     rows = [_step(builder, x, x_step, _constant(r)) for r in range(num_rows)]
-    outs = [_step(builder, out, out_step, _constant(r)) for r in range(num_rows)]
+    weights = [_step(builder, w, panel_step, _constant(p)) for p in panels]
+    outs = [
+        builder.add(_step(builder, out, out_step, _constant(r)), _constant(p * PANEL_BYTES))
+        for r in range(num_rows)
+        for p in panels
+    ]
+    sums = [cgutils.alloca_once(builder, vector) for _ in outs]
     for total in sums:
         builder.store(ir.Constant(vector, None), total)
     with builder.if_then(builder.icmp_signed("!=", is_more, _constant(0))):
         for total, place in zip(sums, outs, strict=True):
             builder.store(_load(builder, place, vector), total)
+    end = builder.mul(depth, w_step)
+    others = builder.mul(panel_step, _constant(num_panels - 1))
     with cgutils.for_range(builder, depth) as loop:
-        weights = _load(builder, _step(builder, w, w_step, loop.index), vector)
+        line = builder.mul(loop.index, w_step)
+        columns = [_load(builder, builder.add(place, line), vector) for place in weights]
+        ahead = builder.add(line, _constant(AHEAD_BYTES))
+        is_past = builder.icmp_signed(">=", ahead, end)
+        ahead = builder.select(is_past, builder.add(ahead, others), ahead)
+        for place in weights:
+            _prefetch(builder, builder.add(place, ahead))
         offset = builder.mul(loop.index, _constant(FLOAT_BYTES))
-        for row, total in zip(rows, sums, strict=True):
-            factor = _load(builder, builder.add(row, offset), _FLOAT)
-            terms = [_splat(builder, factor, vector), weights, builder.load(total)]
-            builder.store(_fma(builder, vector, terms), total)
+        for r, row in enumerate(rows):
+            factor = _splat(builder, _load(builder, builder.add(row, offset), _FLOAT), vector)
+            for p in panels:
+                total = sums[r * num_panels + p]
+                terms = [factor, columns[p], builder.load(total)]
+                builder.store(_fma(builder, vector, terms), total)
     for total, place in zip(sums, outs, strict=True):
         _store(builder, builder.load(total), place)
 
@@ -147,6 +191,16 @@ def _fma(builder, vector, terms):
     name = f"llvm.fma.v{vector.count}f32"
     kind = ir.FunctionType(vector, [vector] * 3)
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), terms)
+
+
+def _prefetch(builder, address):
+    """Into all caches, for reading."""
+    byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+    name = "llvm.prefetch.p0i8"
+    hint = [ir.Constant(word, value) for value in (0, 3, 1)]
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    builder.call(function, [builder.inttoptr(address, byte), *hint])
 
 
 def _constant(value: int) -> ir.Constant:
