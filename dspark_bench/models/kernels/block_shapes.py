@@ -11,7 +11,8 @@ from llvmlite import binding
 from numba.core import config
 
 _WIDTHS: Final = (1, 2, 3)
-_MOST_SUMS: Final = {True: 28, False: 6}
+_REGISTERS: Final = {True: 32, False: 16}
+_PER_PANEL: Final = {True: 1, False: 2}
 
 
 def has_wide_registers() -> bool:
@@ -23,13 +24,14 @@ def has_wide_registers() -> bool:
 
 
 def most_rows(is_wide: bool) -> int:
-    """The tallest block. Elsewhere a panel's sums take 2 of 16 registers, or 4 of 32."""
+    """The tallest block: of three panels with wide registers, else of one."""
     return 9 if is_wide else 6
 
 
 def widest(num_rows: int, is_wide: bool) -> int:
-    """The most panels of a block of `num_rows` rows that leave registers to load to."""
-    return max(n for n in _WIDTHS if n == 1 or n * num_rows <= _MOST_SUMS[is_wide])
+    """The most panels of a block of `num_rows` rows: sums, weights and a factor in registers."""
+    room = (_REGISTERS[is_wide] - 1) // _PER_PANEL[is_wide]
+    return max(width for width in _WIDTHS if (num_rows + 1) * width <= room)
 
 
 def shapes(is_wide: bool) -> Iterator[tuple[int, int]]:
