@@ -101,7 +101,7 @@ def plan_attention(
 ) -> AttentionPlan:
     """Pack the metadata of one pass over `spans`, whose tokens lie flattened in that order."""
     positions, slots = _places(spans, cache)
-    if cache.arrays:
+    if cache.arrays is not None:
         table = span_table(spans, slots, visibility)
         return AttentionPlan(positions, slots, positions.shape[0], (), table)
     groups = tuple(

@@ -28,7 +28,6 @@ from dspark_bench.models.draft_config import (
 from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import (
-    DecoderLayer,
     RmsNorm,
     Rotary,
     Tensors,
@@ -38,6 +37,7 @@ from dspark_bench.models.layers import (
     take,
 )
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.stack import DecoderStack
 from dspark_bench.models.target import TargetModel
 from dspark_bench.models.vocabulary import read_vocabulary
 
@@ -86,10 +86,7 @@ class BlockBackbone:
         self.device, self.dtype = target.device, target.dtype
         self.kernels = target.kernels_for(model)
         self.context = ContextProjector(config, tensors, self.kernels)
-        self.layers = [
-            DecoderLayer.load(tensors, f"layers.{i}.", model, self.kernels)
-            for i in range(model.num_hidden_layers)
-        ]
+        self.layers = DecoderStack.load(tensors, "layers.", model, self.kernels)
         self.norm = load_norm(tensors, "norm.weight", model, self.kernels)
         vocabulary = read_vocabulary(tensors, config, target)
         self.embed, self.lm_head, self.notes = (
@@ -152,9 +149,7 @@ class BlockBackbone:
         tokens = batch.anchors.new_full((plan.num_tokens,), self.config.mask_token_id)
         tokens[list(accumulate(batch.draft_lens[:-1], initial=0))] = batch.anchors
         x = F.embedding(tokens, self.embed)
-        rotation = self.rotary.at(plan.positions)
-        for index, layer in enumerate(self.layers):
-            x = layer.forward(x, rotation, cache, index, plan)
+        x, _ = self.layers.forward(x, self.rotary.at(plan.positions), cache, plan)
         return self.norm(x)
 
     def _ready_cache(self) -> KVCache:

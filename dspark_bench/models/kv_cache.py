@@ -17,8 +17,8 @@ class KVCache:
     """Keys and values [layers, rows, max_len, Hkv, head_dim]; slot = row * max_len + place.
 
     index: the numbers 0, 1, 2, ... of all slots, for attention plans to cut views from.
-    arrays: each layer's keys and values as the compiled kernels read them; empty where the layers
-    that use this cache run on torch's operations (`is_compiled` false).
+    arrays: keys and values as the compiled kernels read them; None where the layers that use this
+    cache run on torch's operations (`is_compiled` false).
     """
 
     def __init__(
@@ -39,10 +39,9 @@ class KVCache:
         self.values = torch.zeros(shape, dtype=dtype, device=device)
         self._key_slots = self.keys.flatten(1, 2).unbind(0)
         self._value_slots = self.values.flatten(1, 2).unbind(0)
-        self.arrays: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+        self.arrays: tuple[np.ndarray, np.ndarray] | None = None
         if is_compiled:
-            pairs = zip(self.keys, self.values, strict=True)
-            self.arrays = tuple((keys.numpy(), values.numpy()) for keys, values in pairs)
+            self.arrays = (self.keys.numpy(), self.values.numpy())
         self.index = torch.arange(num_rows * max_len, device=device)
         self._seen = torch.zeros((), dtype=dtype, device=device)
         self._unseen = torch.full((), -torch.inf, dtype=dtype, device=device)

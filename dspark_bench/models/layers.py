@@ -199,22 +199,19 @@ class CompiledLayer:
     kernels: Kernels
     weights: LayerWeights
 
-    def forward(self, x: Tensor, rotation: Tensor, stored: Stored, plan: AttentionPlan) -> Tensor:
-        """x [T, D] -> [T, D]; writes keys and values to `stored`."""
-        return self.kernels.layer(x, self.weights, rotation, stored, _table(plan))
-
     def attend(
         self, normed: Tensor, rotation: Tensor, stored: Stored, plan: AttentionPlan
     ) -> Tensor:
         """Normed inputs [T, in] -> [T, D]; writes keys and values to `stored`."""
-        return self.kernels.attend(normed, self.weights, rotation, stored, _table(plan))
+        return self.kernels.attend(normed, self.weights, rotation, stored, table_of(plan))
 
     def finish(self, residual: Tensor, attended: Tensor) -> Tensor:
         """residual, attended [T, D] -> [T, D]."""
         return self.kernels.finish(residual, attended, self.weights)
 
 
-def _table(plan: AttentionPlan) -> SpanTable:
+def table_of(plan: AttentionPlan) -> SpanTable:
+    """The plan as the compiled kernels read it."""
     assert plan.table is not None, "the cache belongs to layers on torch's operations"
     return plan.table
 
@@ -252,12 +249,16 @@ class DecoderLayer:
             compiled = CompiledLayer(kernels, _layer_weights(attention, mlp, before, after))
         return cls(attention, mlp, before, after, compiled)
 
+    @property
+    def num_weight_bytes(self) -> int:
+        """Of the matrices."""
+        matrices = (self.attention.qkv, self.attention.out, self.mlp.gate_up, self.mlp.down)
+        return sum(matrix.num_weight_bytes for matrix in matrices)
+
     def forward(
         self, x: Tensor, rotation: Tensor, cache: KVCache, layer: int, plan: AttentionPlan
     ) -> Tensor:
         """x [T, D] -> [T, D]. Writes the cache at `plan.slots`."""
-        if self.compiled is not None:
-            return self.compiled.forward(x, rotation, cache.arrays[layer], plan)
         attended = self.attend(self.input_norm(x), rotation, cache, layer, plan)
         return self.finish(x, attended)
 
@@ -266,7 +267,9 @@ class DecoderLayer:
     ) -> Tensor:
         """Normed inputs [T, in] -> [T, D]. Writes the cache at `plan.slots`."""
         if self.compiled is not None:
-            return self.compiled.attend(normed, rotation, cache.arrays[layer], plan)
+            assert cache.arrays is not None, "the cache belongs to layers on torch's operations"
+            keys, values = cache.arrays
+            return self.compiled.attend(normed, rotation, (keys[layer], values[layer]), plan)
         return self.attention.forward(normed, rotation, cache, layer, plan)
 
     def finish(self, residual: Tensor, attended: Tensor) -> Tensor:

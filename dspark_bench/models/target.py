@@ -23,8 +23,9 @@ from dspark_bench.models.config import ModelConfig, read_model_config
 from dspark_bench.models.kernels.choice import Wanted, choose_kernels
 from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.kv_cache import KVCache
-from dspark_bench.models.layers import DecoderLayer, Rotary, Tensors, load_norm, take
+from dspark_bench.models.layers import Rotary, Tensors, load_norm, take
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.stack import DecoderStack
 
 EMBEDDING_OUTPUT = -1
 _HEAD = "lm_head.weight"
@@ -100,10 +101,7 @@ class TargetModel:
         self.kernel_choice = choose_kernels(wanted, self.dtype, device, config.head_dim)
         kernels = self.kernel_choice.kernels
         self.norm = load_norm(tensors, "model.norm.weight", config, kernels)
-        self.layers = [
-            DecoderLayer.load(tensors, f"model.layers.{i}.", config, kernels)
-            for i in range(config.num_hidden_layers)
-        ]
+        self.layers = DecoderStack.load(tensors, "model.layers.", config, kernels)
         self.head_weight = _head_weight(tensors, config, self.embed)
         is_contradicted = config.tie_word_embeddings and self.head_weight is not self.embed
         self.notes = (_CONTRADICTED_TIE,) if is_contradicted else ()
@@ -131,11 +129,7 @@ class TargetModel:
     @property
     def num_weight_bytes(self) -> int:
         """Bytes that one decode step must read: every weight once."""
-        matrices = [self.lm_head]
-        for layer in self.layers:
-            matrices += [layer.attention.qkv, layer.attention.out]
-            matrices += [layer.mlp.gate_up, layer.mlp.down]
-        return sum(matrix.num_weight_bytes for matrix in matrices)
+        return self.lm_head.num_weight_bytes + self.layers.num_weight_bytes
 
     @property
     def is_batch_invariant(self) -> bool:
@@ -177,15 +171,16 @@ class TargetModel:
         Writes the cache at `plan.slots`; lengths are the caller's to commit.
         """
         x = F.embedding(token_ids, self.embed)
-        taps = {EMBEDDING_OUTPUT: x} if EMBEDDING_OUTPUT in feature_layers else {}
+        first = {EMBEDDING_OUTPUT: x}
         rotation = self.rotary.at(plan.positions)
-        for index, layer in enumerate(self.layers):
-            x = layer.forward(x, rotation, cache, index, plan)
-            if index in feature_layers:
-                taps[index] = x
+        wanted = [layer for layer in feature_layers if layer != EMBEDDING_OUTPUT]
+        x, taps = self.layers.forward(x, rotation, cache, plan, wanted)
         chosen = x if logit_rows is None else x[logit_rows]
         logits = self.lm_head(self.norm(chosen)).float()
-        features = torch.cat([taps[i] for i in feature_layers], dim=-1) if feature_layers else None
+        outputs = first | taps
+        features = (
+            torch.cat([outputs[i] for i in feature_layers], dim=-1) if feature_layers else None
+        )
         return TargetOutput(logits, features)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from dspark_bench.models.kernels.elementwise import normalise_rows
 from dspark_bench.models.kernels.gate import GATE_SIZE
 from dspark_bench.models.kernels.interface import Kernels
-from dspark_bench.models.kernels.layer import attention_pass, finish_pass, layer_pass
+from dspark_bench.models.kernels.layer import attention_pass, finish_pass, stack_pass
 from dspark_bench.models.kernels.products import pack_panels, product_pass
 from dspark_bench.models.kernels.team import Team
 
@@ -32,14 +32,20 @@ def compile_kernels() -> Kernels:
     normalise_rows(x, norm, eps, out)
     attention_pass(x, attention, eps, scene, rooms[0], out, *alone)
     finish_pass(x, x, finish, eps, rooms[1], out, *alone)
-    whole = (norm, attention, finish)
-    layer_pass(x, whole, eps, scene, (x.copy(), *rooms), out, *alone)
+    stack = (norm[None], _stacked(attention), _stacked(finish))
+    whole = (rotation, keys[None], values[None], slots, spans, scene[-1])
+    room, taps = (x.copy(), x.copy(), *rooms), np.zeros(1, np.int64)
+    stack_pass(x, stack, eps, whole, room, taps, out[None].copy(), out, *alone)
     return Kernels(
         pack_panels,
         product_pass,
         normalise_rows,
         attention_pass,
         finish_pass,
-        layer_pass,
+        stack_pass,
         Team(),
     )
+
+
+def _stacked(arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    return tuple(array[None] for array in arrays)

@@ -1,6 +1,6 @@
 """What the compiled kernels offer. Arrays are C-contiguous fp32; results are written to `out`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,8 +43,32 @@ class LayerWeights:
         return sum(array.nbytes for array in (*self.attention, *self.finish))
 
 
+class StackWeights(LayerWeights):
+    """Those of several layers of one shape: each array with a leading axis of layers."""
+
+    @classmethod
+    def like(cls, weights: LayerWeights, depth: int) -> "StackWeights":
+        """Room for `depth` layers like this one."""
+
+        def room(array: np.ndarray) -> np.ndarray:
+            return np.empty((depth, *array.shape), np.float32)
+
+        qkv, out, heads = (room(array) for array in weights.attention)
+        norm, gate_up, down = (room(array) for array in weights.finish)
+        first = room(weights.input_norm)
+        return cls(first, (qkv, out, heads), (norm, gate_up, down), weights.eps, weights.widths)
+
+    def put(self, layer: int, weights: LayerWeights) -> None:
+        """Fill in a layer's."""
+        self.input_norm[layer] = weights.input_norm
+        for own, theirs in zip(self.attention, weights.attention, strict=True):
+            own[layer] = theirs
+        for own, theirs in zip(self.finish, weights.finish, strict=True):
+            own[layer] = theirs
+
+
 Stored = tuple[np.ndarray, np.ndarray]
-"""One layer's keys and values in the cache, [rows, max_len, Hkv, hd]."""
+"""Keys and values in the cache, [rows, max_len, Hkv, hd]; of a stack with a leading axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +83,7 @@ class Kernels:
     normalise_rows: Callable[..., None]
     attention_pass: Callable[..., None]
     finish_pass: Callable[..., None]
-    layer_pass: Callable[..., None]
+    stack_pass: Callable[..., None]
     team: Team
 
     def product(self, x: Tensor, panels: np.ndarray, size: int) -> Tensor:
@@ -114,32 +138,39 @@ class Kernels:
         )
         return out
 
-    def layer(
+    def stack(
         self,
         x: Tensor,
-        weights: LayerWeights,
+        weights: StackWeights,
         rotation: Tensor,
         stored: Stored,
         table: SpanTable,
-    ) -> Tensor:
-        """x [T, D] -> [T, D]; writes keys and values to `stored`."""
-        out = torch.empty(x.shape)
+        taps: Sequence[int],
+    ) -> tuple[Tensor, Tensor]:
+        """x [T, D] -> [T, D] after the last layer, and [taps, T, D] after those of `taps`.
+
+        Writes keys and values to `stored`, of all layers.
+        """
         num_tokens = x.shape[0]
+        out, tapped = torch.empty(x.shape), torch.empty(len(taps), *x.shape)
         self.team.run(
-            self.layer_pass,
+            self.stack_pass,
             x.contiguous().numpy(),
             (weights.input_norm, weights.attention, weights.finish),
             weights.eps,
             _scene(rotation, stored, table),
             (
                 np.empty(x.shape, np.float32),
+                np.empty(x.shape, np.float32),
                 _room(num_tokens, weights.widths[:2]),
                 _room(num_tokens, weights.widths[2:]),
             ),
+            np.array(taps, np.int64),
+            tapped.numpy(),
             out.numpy(),
             num_bytes=weights.num_bytes,
         )
-        return out
+        return out, tapped
 
 
 def _scene(rotation: Tensor, stored: Stored, table: SpanTable) -> tuple[np.ndarray, ...]:

@@ -1,4 +1,4 @@
-"""A decoder layer as one compiled call; its two halves, for drafters that feed them apart.
+"""All decoder layers as one compiled call; a layer's two halves, for drafters that feed them apart.
 
 Every thread of a call gets the same arrays and its own `part`, and they meet at `gate`. Where a row
 is needed by all, each computes it for itself: that is cheaper than to wait once more.
@@ -79,14 +79,29 @@ def finish_pass(residual, attended, weights, eps, room, out, gate, part, num_par
 
 
 @compiled
-def layer_pass(x, weights, eps, scene, room, out, gate, part, num_parts):
-    """x [T, D] -> out [T, D]: the whole layer.
+def stack_pass(x, weights, eps, scene, room, taps, tapped, out, gate, part, num_parts):
+    """x [T, D] -> out [T, D]: all layers; tapped [taps, T, D]: what the layers `taps` gave.
 
-    weights: the norm of the inputs, then those of the two halves; room: [T, D] and theirs.
+    weights: the norms of the inputs [L, D], then those of the two halves, each array with a leading
+    axis of layers, as keys and values have in `scene`; room: [T, D] twice and that of the halves.
     """
-    norm, attention, finish = weights
-    attended, attention_room, finish_room = room
+    norms, attention, finish = weights
+    rotation, keys, values, slots, spans, parents = scene
+    other, attended, attention_room, finish_room = room
+    depth = norms.shape[0]
     normed = np.empty(x.shape, np.float32)
-    normalise_rows(x, norm, eps, normed)
-    attention_pass(normed, attention, eps, scene, attention_room, attended, gate, part, num_parts)
-    finish_pass(x, attended, finish, eps, finish_room, out, gate, part, num_parts)
+    source = x
+    for layer in range(depth):
+        target = out if (depth - layer) % 2 else other
+        normalise_rows(source, norms[layer], eps, normed)
+        own = (attention[0][layer], attention[1][layer], attention[2][layer])
+        place = (rotation, keys[layer], values[layer], slots, spans, parents)
+        attention_pass(normed, own, eps, place, attention_room, attended, gate, part, num_parts)
+        rest = (finish[0][layer], finish[1][layer], finish[2][layer])
+        finish_pass(source, attended, rest, eps, finish_room, target, gate, part, num_parts)
+        wait(gate, num_parts)
+        for tap in range(taps.shape[0]):
+            if taps[tap] == layer:
+                for row in range(part, x.shape[0], num_parts):
+                    tapped[tap, row] = target[row]
+        source = target

@@ -1,0 +1,82 @@
+"""Decoder layers one after the other: one compiled call for all, or torch's operations in turn."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dspark_bench.models.attention import AttentionPlan
+from dspark_bench.models.config import ModelConfig
+from dspark_bench.models.kernels.interface import Kernels, StackWeights
+from dspark_bench.models.kv_cache import KVCache
+from dspark_bench.models.layers import CompiledLayer, DecoderLayer, Tensors, table_of
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledStack:
+    """The weights of all layers and the kernels that run them."""
+
+    kernels: Kernels
+    weights: StackWeights
+
+
+class DecoderStack:
+    """The layers of a model. num_weight_bytes: of their matrices."""
+
+    __slots__ = ("_compiled", "_layers", "num_weight_bytes")
+
+    def __init__(self, layers: Iterator[DecoderLayer], depth: int) -> None:
+        """Takes `depth` layers, one at a time: compiled weights are not held twice."""
+        self._layers: list[DecoderLayer] = []
+        self._compiled: CompiledStack | None = None
+        self.num_weight_bytes = 0
+        for index, layer in enumerate(layers):
+            self.num_weight_bytes += layer.num_weight_bytes
+            if layer.compiled is None:
+                self._layers.append(layer)
+                continue
+            if self._compiled is None:
+                self._compiled = _room_for(layer.compiled, depth)
+            self._compiled.weights.put(index, layer.compiled.weights)
+
+    @classmethod
+    def load(
+        cls, tensors: Tensors, prefix: str, config: ModelConfig, kernels: Kernels | None
+    ) -> "DecoderStack":
+        """Read the layers `{prefix}0.`, `{prefix}1.`, ..."""
+        depth = config.num_hidden_layers
+        layers = (
+            DecoderLayer.load(tensors, f"{prefix}{index}.", config, kernels)
+            for index in range(depth)
+        )
+        return cls(layers, depth)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotation: Tensor,
+        cache: KVCache,
+        plan: AttentionPlan,
+        taps: Sequence[int] = (),
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """x [T, D] -> [T, D] after the last layer, and after each layer of `taps`.
+
+        Writes the cache at `plan.slots`.
+        """
+        if self._compiled is not None:
+            assert cache.arrays is not None, "the cache belongs to layers on torch's operations"
+            compiled = self._compiled
+            out, tapped = compiled.kernels.stack(
+                x, compiled.weights, rotation, cache.arrays, table_of(plan), taps
+            )
+            return out, dict(zip(taps, tapped, strict=True))
+        found: dict[int, Tensor] = {}
+        for index, layer in enumerate(self._layers):
+            x = layer.forward(x, rotation, cache, index, plan)
+            if index in taps:
+                found[index] = x
+        return x, found
+
+
+def _room_for(layer: CompiledLayer, depth: int) -> CompiledStack:
+    return CompiledStack(layer.kernels, StackWeights.like(layer.weights, depth))
