@@ -49,3 +49,7 @@ PANELS: Final = (0, *(widest(rows, IS_WIDE) for rows in range(1, MOST_ROWS + 1))
 """By number of rows."""
 FIRST: Final = (0, *(SHAPES.index((rows, 1)) for rows in range(1, MOST_ROWS + 1)))
 """Place in SHAPES of a number of rows with one panel; those with more follow."""
+MOST_QUERIES: Final = 3 if IS_WIDE else 1
+"""That share a key in a block of scores: 24 sums of 512 bits, or 8 of 256."""
+LANES: Final = 16 if IS_WIDE else 8
+"""Partial sums of a score: one register."""

@@ -37,9 +37,10 @@ def multiply_rows(
     if num_rows == 0:
         return
     num_blocks = -(-num_rows // MOST_ROWS)
-    panel, width = 0, PANELS[-(-num_rows // num_blocks)]
-    while panel < num_panels:
-        width = min(width, num_panels - panel)
+    num_groups = -(-num_panels // PANELS[-(-num_rows // num_blocks)])
+    for group in range(num_groups):
+        panel = num_panels * group // num_groups
+        width = num_panels * (group + 1) // num_groups - panel
         for block in range(num_blocks):
             first, last = num_rows * block // num_blocks, num_rows * (block + 1) // num_blocks
             _block(
@@ -54,7 +55,6 @@ def multiply_rows(
                 out_step,
                 is_more,
             )
-        panel += width
 
 
 @compiled

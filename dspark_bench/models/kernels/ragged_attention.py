@@ -8,17 +8,16 @@ how many tokens are verified with it, nor on whether it stands in a chain or in 
 
 import numpy as np
 
-from dspark_bench.models.kernels.block_shapes import MOST_ROWS
+from dspark_bench.models.kernels.block_shapes import LANES, MOST_QUERIES, MOST_ROWS
 from dspark_bench.models.kernels.compiler import compiled, compiled_sum, inlined
 from dspark_bench.models.kernels.elementwise import exponential
 from dspark_bench.models.kernels.products import multiply_rows
-from dspark_bench.models.kernels.vector_code import FLOAT_BYTES, KEYS, PANEL_BYTES, score_block
+from dspark_bench.models.kernels.vector_code import FLOAT_BYTES, KEYS, PANEL_BYTES, score_blocks
 
 ROW, CONTEXT, FIRST, LENGTH, VISIBLE, IS_TREE = range(6)
 """Columns of a table of spans. VISIBLE: new tokens that all see (a block), or -1: causal."""
 
-_score_8 = score_block(KEYS)
-_score_1 = score_block(1)
+_block = score_blocks(MOST_QUERIES, LANES)
 
 
 @compiled
@@ -51,7 +50,8 @@ def _attend_chain(query, keys, values, span, out, piece, part, num_parts):
     share = out.shape[1] // (num_kv * head_dim)
     num_rows = span[LENGTH] * share
     most = span[CONTEXT] + max(span[LENGTH], span[VISIBLE])
-    weights = np.empty((MOST_ROWS, most), np.float32)
+    queries = np.empty((MOST_ROWS, head_dim), np.float32)
+    weights = np.empty((MOST_ROWS, most + KEYS), np.float32)
     mixed = np.empty((MOST_ROWS, head_dim), np.float32)
     totals = np.empty(MOST_ROWS, np.float32)
     for kv in range(num_kv):
@@ -65,12 +65,13 @@ def _attend_chain(query, keys, values, span, out, piece, part, num_parts):
             longest = _num_visible(span, (start + count - 1) // share)
             for place in range(count):
                 token, head = (start + place) // share, kv * share + (start + place) % share
-                seen = _num_visible(span, token)
-                own_query = query[span[FIRST] + token, head * head_dim :].ctypes.data
-                own_weights = weights[place]
-                _score(own_query, own_keys, step, head_dim, seen, own_weights.ctypes.data)
-                totals[place] = _softmax(own_weights[:seen], head_dim)
-                own_weights[seen:longest] = 0
+                own = head * head_dim
+                queries[place] = query[span[FIRST] + token, own : own + head_dim]
+            _score(queries, count, own_keys, step, longest, keys.shape[0], weights, 0)
+            for place in range(count):
+                seen = _num_visible(span, (start + place) // share)
+                totals[place] = _softmax(weights[place, :seen], head_dim)
+                weights[place, seen:longest] = 0
             _mix(weights, count, own_values, step, longest, mixed, 0)
             for place in range(count):
                 token, head = (start + place) // share, kv * share + (start + place) % share
@@ -92,10 +93,11 @@ def _attend_tree(query, keys, values, span, parents, out):
     num_kv, head_dim = keys.shape[1], keys.shape[2]
     share = out.shape[1] // (num_kv * head_dim)
     context, length = span[CONTEXT], span[LENGTH]
-    weights = np.empty((share, context + length), np.float32)
+    queries = np.empty((share, head_dim), np.float32)
+    weights = np.empty((share, context + length + KEYS), np.float32)
     mixed = np.empty((share, head_dim), np.float32)
     totals = np.empty(share, np.float32)
-    path_keys = np.empty((length, head_dim), np.float32)
+    path_keys = np.empty((length + KEYS, head_dim), np.float32)
     path_values = np.empty((length, head_dim), np.float32)
     path = np.empty(length, np.int64)
     step, path_step = keys.strides[0], head_dim * FLOAT_BYTES
@@ -108,14 +110,13 @@ def _attend_tree(query, keys, values, span, parents, out):
                     path_values[place, i] = values[context + path[depth - 1 - place], kv, i]
             own_keys, own_values = keys[0, kv:].ctypes.data, values[0, kv:].ctypes.data
             for head in range(share):
-                place = (kv * share + head) * head_dim
-                own_query = query[span[FIRST] + token, place:].ctypes.data
-                own_weights = weights[head]
-                target = own_weights.ctypes.data
-                _score(own_query, own_keys, step, head_dim, context, target)
-                target += context * FLOAT_BYTES
-                _score(own_query, path_keys.ctypes.data, path_step, head_dim, depth, target)
-                totals[head] = _softmax(own_weights[: context + depth], head_dim)
+                own = (kv * share + head) * head_dim
+                queries[head] = query[span[FIRST] + token, own : own + head_dim]
+            own_path, most = path_keys.ctypes.data, path_keys.shape[0]
+            _score(queries, share, own_keys, step, context, keys.shape[0], weights, 0)
+            _score(queries, share, own_path, path_step, depth, most, weights, context)
+            for head in range(share):
+                totals[head] = _softmax(weights[head, : context + depth], head_dim)
             _mix(weights, share, own_values, step, context, mixed, 0)
             path_weights = weights[:, context:]
             _mix(path_weights, share, path_values.ctypes.data, path_step, depth, mixed, 1)
@@ -136,13 +137,24 @@ def _find_path(parents, token, path):
 
 
 @compiled
-def _score(query, keys, step, size, count, out):
-    """out[j] = dot(query, keys[j]) for the first `count` keys, all given by their addresses."""
-    whole = count // KEYS * KEYS
-    for j in range(0, whole, KEYS):
-        _score_8(query, keys + j * step, step, size, out + j * FLOAT_BYTES)
-    for j in range(whole, count):
-        _score_1(query, keys + j * step, step, size, out + j * FLOAT_BYTES)
+def _score(queries, num_queries, keys, step, count, most, weights, offset):
+    """weights[i, offset + j] = dot(queries[i], keys[j]) for the first `num_queries` and `count`.
+
+    keys: the address of the first of `most` that may be read; step: bytes from one to the next.
+    Writes as far as the next whole block of KEYS, where that may be read.
+    """
+    head_dim = queries.shape[1]
+    q_step, out_step = head_dim * FLOAT_BYTES, weights.strides[0]
+    for first in range(0, num_queries, MOST_QUERIES):
+        number = min(MOST_QUERIES, num_queries - first)
+        own = queries.ctypes.data + first * q_step
+        target = weights.ctypes.data + first * out_step + offset * FLOAT_BYTES
+        j = 0
+        while j < count:
+            width = KEYS if j + KEYS <= most else 1
+            out = target + j * FLOAT_BYTES
+            _block(number, width, own, q_step, keys + j * step, step, head_dim, out, out_step)
+            j += width
 
 
 @compiled_sum

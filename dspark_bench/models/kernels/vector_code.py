@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 COLUMNS = 16
 """Columns of a product block: one 512-bit register, or two of 256 bits."""
 KEYS = 8
-"""Keys of a score block: as many accumulators, so that no sum waits for the last one."""
+"""Keys of a score block: so many sums, of one query, that none waits for its own last term."""
 
 _FLOAT = ir.FloatType()
 _WORD = ir.IntType(64)
@@ -57,20 +57,32 @@ def product_blocks(shapes: Sequence[tuple[int, int]]) -> Any:
     return block
 
 
-def score_block(num_keys: int) -> Any:
-    """out[j] = dot(q, k[j]) over `size` elements (a multiple of 8), for `num_keys` keys: 8 or 1.
+def score_blocks(most_queries: int, num_lanes: int) -> Any:
+    """out[i, j] = dot(q[i], k[j]) over `size` elements, for 1 to `most_queries` queries.
 
-    Arguments of the compiled function: addresses q, k; k_step: bytes from one key to the next;
-    size; address out. A key's result has the same bits in either form.
+    Arguments of the compiled function: number of queries; keys, KEYS or 1; addresses q, k, out;
+    bytes from one row to the next q_step, k_step, out_step; size, a multiple of `num_lanes`, the
+    partial sums of a result. Its bits are the same in any company.
     """
 
     @intrinsic
-    def block(typing_context, q, k, k_step, size, out):
+    def block(typing_context, num_queries, num_keys, q, q_step, k, k_step, size, out, out_step):
         def generate(context, builder, signature, arguments):
-            _score_code(builder, num_keys, *arguments)
+            queries, keys, *rest = arguments
+            end = builder.append_basic_block("end")
+            shape = builder.add(builder.mul(queries, _constant(KEYS + 1)), keys)
+            choice = builder.switch(shape, end)
+            for count in range(1, most_queries + 1):
+                for width in (1, KEYS):
+                    code = builder.append_basic_block(f"queries_{count}_keys_{width}")
+                    choice.add_case(_constant(count * (KEYS + 1) + width), code)
+                    builder.position_at_end(code)
+                    _score_code(builder, count, width, num_lanes, *rest)
+                    builder.branch(end)
+            builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*[types.intp] * 5), generate
+        return types.void(*[types.intp] * 9), generate
 
     return block
 
@@ -135,38 +147,45 @@ def _product_code(
         _store(builder, builder.load(total), place)
 
 
-def _score_code(builder, num_keys, q, k, k_step, size, out):
-    vector = ir.VectorType(_FLOAT, KEYS)
-    sums = [cgutils.alloca_once(builder, vector) for _ in range(num_keys)]
+def _score_code(
+    builder, num_queries, num_keys, num_lanes, q, q_step, k, k_step, size, out, out_step
+):
+    vector = ir.VectorType(_FLOAT, num_lanes)
+    queries = [_step(builder, q, q_step, _constant(i)) for i in range(num_queries)]
     keys = [_step(builder, k, k_step, _constant(j)) for j in range(num_keys)]
-    for total in sums:
-        builder.store(ir.Constant(vector, None), total)
-    with cgutils.for_range(builder, builder.sdiv(size, _constant(KEYS))) as loop:
-        offset = builder.mul(loop.index, _constant(KEYS * FLOAT_BYTES))
-        query = _load(builder, builder.add(q, offset), vector)
-        for key, total in zip(keys, sums, strict=True):
-            terms = [query, _load(builder, builder.add(key, offset), vector), builder.load(total)]
-            builder.store(_fma(builder, vector, terms), total)
-    parts = [builder.load(total) for total in sums]
-    lanes = KEYS
-    while lanes > 1:
-        parts = _halve(builder, parts, lanes)
-        lanes //= 2
-    if num_keys == 1:
-        first = builder.extract_element(parts[0], ir.Constant(ir.IntType(32), 0))
-        _store(builder, first, out)
-    else:
-        _store(builder, parts[0], out)
+    sums = [[cgutils.alloca_once(builder, vector) for _ in keys] for _ in queries]
+    for row in sums:
+        for total in row:
+            builder.store(ir.Constant(vector, None), total)
+    with cgutils.for_range(builder, builder.sdiv(size, _constant(num_lanes))) as loop:
+        offset = builder.mul(loop.index, _constant(num_lanes * FLOAT_BYTES))
+        factors = [_load(builder, builder.add(query, offset), vector) for query in queries]
+        for j, key in enumerate(keys):
+            shared = _load(builder, builder.add(key, offset), vector)
+            for factor, row in zip(factors, sums, strict=True):
+                terms = [factor, shared, builder.load(row[j])]
+                builder.store(_fma(builder, vector, terms), row[j])
+    for i, row in enumerate(sums):
+        parts = [builder.load(total) for total in row]
+        lanes = num_lanes
+        while lanes > 1:
+            parts = _halve(builder, parts, lanes)
+            lanes //= 2
+        place = _step(builder, out, out_step, _constant(i))
+        if num_keys == 1:
+            first = builder.extract_element(parts[0], ir.Constant(ir.IntType(32), 0))
+            _store(builder, first, place)
+        else:
+            _store(builder, _shuffle(builder, parts[0], parts[0], list(range(KEYS))), place)
 
 
 def _halve(builder, parts, lanes):
     """Add the upper half of each key's `lanes` partial sums to the lower; pairs of vectors merge.
 
-    A vector holds the partial sums of KEYS / lanes keys; a lone vector is merged with itself. The
-    order of additions is the same for every key.
+    A lone vector is merged with itself. The order of additions is the same for every key.
     """
     half = lanes // 2
-    starts = range(0, 2 * KEYS, lanes)
+    starts = range(0, 2 * parts[0].type.count, lanes)
     low = [start + i for start in starts for i in range(half)]
     high = [place + half for place in low]
     pairs = zip(parts[0::2], parts[1::2] or parts, strict=True)

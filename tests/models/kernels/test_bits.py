@@ -15,13 +15,15 @@ def text(seed: int) -> Tensor:
     return torch.randint(1, tiny.VOCAB, (LENGTH,), generator=torch.Generator().manual_seed(seed))
 
 
-def read(chunks: list[int], row: int = 0, others: tuple[int, ...] = ()) -> Tensor:
+def read(
+    chunks: list[int], row: int = 0, others: tuple[int, ...] = (), max_len: int = 64
+) -> Tensor:
     """Logits [LENGTH, V] of text 0 in `row`, read in these chunks beside the texts `others`."""
     target, found, done = tiny.target(), [], 0
     rows = [row, *(place for place in range(len(others) + 1) if place != row)]
     texts = [text(0), *(text(seed) for seed in others)]
     with torch.inference_mode():
-        cache = target.new_cache(len(rows), 64)
+        cache = target.new_cache(len(rows), max_len)
         for size in chunks:
             spans = [Span(place, done, size) for place in rows]
             order = sorted(range(len(rows)), key=lambda i: rows[i])
@@ -50,6 +52,11 @@ def test_neighbours_and_rows_do_not_matter(others: int) -> None:
 def test_chunks_and_verified_lengths_do_not_matter(chunks: list[int]) -> None:
     assert torch.equal(read(chunks), read(ALONE))
     assert torch.equal(read(chunks, 1, (4, 5)), read(ALONE))
+
+
+@pytest.mark.parametrize("max_len", [LENGTH, LENGTH + 3, LENGTH + 7])
+def test_the_end_of_the_cache_does_not_matter(max_len: int) -> None:
+    assert torch.equal(read([5, 11, 25], 1, (4,), max_len), read(ALONE))
 
 
 def test_neighbours_of_other_lengths_do_not_matter() -> None:
