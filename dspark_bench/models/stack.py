@@ -21,23 +21,27 @@ class CompiledStack:
 
 
 class DecoderStack:
-    """The layers of a model. num_weight_bytes: of their matrices."""
+    """The layers of a model.
 
-    __slots__ = ("_compiled", "_layers", "num_weight_bytes")
+    num_weight_bytes: of their matrices; compiled: all of them for one call, None on torch's
+    operations.
+    """
+
+    __slots__ = ("_layers", "compiled", "num_weight_bytes")
 
     def __init__(self, layers: Iterator[DecoderLayer], depth: int) -> None:
         """Takes `depth` layers, one at a time: compiled weights are not held twice."""
         self._layers: list[DecoderLayer] = []
-        self._compiled: CompiledStack | None = None
+        self.compiled: CompiledStack | None = None
         self.num_weight_bytes = 0
         for index, layer in enumerate(layers):
             self.num_weight_bytes += layer.num_weight_bytes
             if layer.compiled is None:
                 self._layers.append(layer)
                 continue
-            if self._compiled is None:
-                self._compiled = _room_for(layer.compiled, depth)
-            self._compiled.weights.put(index, layer.compiled.weights)
+            if self.compiled is None:
+                self.compiled = _room_for(layer.compiled, depth)
+            self.compiled.weights.put(index, layer.compiled.weights)
 
     @classmethod
     def load(
@@ -63,9 +67,9 @@ class DecoderStack:
 
         Writes the cache at `plan.slots`.
         """
-        if self._compiled is not None:
+        if self.compiled is not None:
             assert cache.arrays is not None, "the cache belongs to layers on torch's operations"
-            compiled = self._compiled
+            compiled = self.compiled
             out, tapped = compiled.kernels.stack(
                 x, compiled.weights, rotation, cache.arrays, table_of(plan), taps
             )

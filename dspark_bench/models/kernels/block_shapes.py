@@ -10,7 +10,7 @@ from typing import Final
 from llvmlite import binding
 from numba.core import config
 
-_WIDTHS: Final = (1, 2, 3)
+_WIDTHS: Final = (1, 2, 3, 4)
 _REGISTERS: Final = {True: 32, False: 16}
 _PER_PANEL: Final = {True: 1, False: 2}
 
