@@ -182,16 +182,14 @@ def _apart(function: Callable[..., T], *arguments: object) -> T:
 
 
 def _row(case: Case, seen: Sequence[Seen]) -> tuple[str, ...]:
-    def spread(values: Sequence[float]) -> str:
-        return f"{median(values):.0f} ({min(values):.0f}-{max(values):.0f})"
-
+    worst = [1e3 * s.worst_gap_s for s in seen]
     return (
         f"{case.num_tokens:,}",
         "torch" if case.wanted is Wanted.TORCH else "compiled",
         "whole" if case.most is None else f"{case.most:,}",
-        spread([s.peak_bytes / 2**20 for s in seen]),
+        f"{max(s.peak_bytes for s in seen) / 2**20:.0f}",
         f"{1e3 * median(s.usual_gap_s for s in seen):.1f}",
-        spread([1e3 * s.worst_gap_s for s in seen]),
+        f"{median(worst):.0f} ({min(worst):.0f}-{max(worst):.0f})",
         f"{median(s.ttft_s for s in seen):.1f}",
     )
 
