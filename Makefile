@@ -16,7 +16,8 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 .PHONY: paper paper-quick figures baseline gate bench-gate
 .PHONY: bench-bad-input bench-faults bench-mutants bench-noise bench-leads bench-precision soak
 .PHONY: bench-copies bench-pairs record-turns
-.PHONY: bench-engine bench-kernels bench-schedulers bench-neighbour bench-calibration
+.PHONY: bench-engine bench-kernels bench-prompts bench-sampling bench-schedulers bench-neighbour
+.PHONY: bench-calibration
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +67,12 @@ bench-engine: $(STAMP) ## Decoding against transformers' generate, and the engin
 
 bench-kernels: $(STAMP) ## Compiled kernels against torch's operations: ms per pass, in turn, beside the floor
 	$(BIN)/python -m dspark_bench.evidence.bench_kernels
+
+bench-prompts: $(STAMP) ## A long prompt, whole and in chunks: memory, and what it does to others (a quarter of an hour)
+	$(BIN)/python -m dspark_bench.evidence.bench_prompts
+
+bench-sampling: $(STAMP) ## Top-p by selection against sorting every row: ms per call, in turn
+	$(BIN)/python -m dspark_bench.evidence.bench_sampling
 
 bench-schedulers: $(STAMP) ## Schedulers against fixed draft lengths, at 1 to 64 requests at once
 	$(BIN)/python -m dspark_bench.evidence.bench_schedulers

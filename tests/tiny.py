@@ -8,7 +8,7 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from dspark_bench.core.clock import device_clock
-from dspark_bench.core.protocols import Drafter, Scheduler
+from dspark_bench.core.protocols import Acceptance, Drafter, Scheduler
 from dspark_bench.core.types import Request, RunResult, SamplingParams
 from dspark_bench.drafters.ar import AutoregressiveDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter
@@ -128,15 +128,17 @@ def serve(
     model: Target | None = None,
     rows: int | None = None,
     max_len: int = 128,
+    prefill_tokens: int | None = None,
+    acceptance: Acceptance | None = None,
 ) -> RunResult:
     engine = Engine(
         model or target(),
         drafting,
         scheduler or FixedScheduler(),
-        ExactAcceptance(),
+        acceptance or ExactAcceptance(),
         SamplingParams(temperature),
         gamma,
-        EngineConfig(rows or concurrency, max_len),
+        EngineConfig(rows or concurrency, max_len, prefill_tokens=prefill_tokens),
         device_clock(CPU),
     )
     return engine.run(served, ClosedLoad(concurrency), seed)

@@ -15,7 +15,7 @@ from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.errors import RegressionError
 from dspark_bench.core.types import RunResult, SamplingParams
 from dspark_bench.engine.emitted_law import emitted_law_check
-from dspark_bench.engine.engine import Engine, EngineConfig
+from dspark_bench.engine.engine import Engine
 from dspark_bench.engine.exactness import CheckResult, same_outputs_check, tilt_check
 from dspark_bench.engine.forced_contract import forced_contract
 from dspark_bench.loads.closed import ClosedLoad
@@ -35,7 +35,7 @@ from dspark_bench.measure.law_checks import (
     scheduler_checks,
     serve_texts,
 )
-from dspark_bench.measure.predictions import row_length
+from dspark_bench.measure.predictions import engine_config
 from dspark_bench.measure.verdicts import verdict_path, write_verdict
 from dspark_bench.schedulers.fixed import FixedScheduler
 
@@ -122,7 +122,7 @@ def _serve_greedy(
         objects.acceptance,
         SamplingParams(temperature=0.0),
         point.gamma,
-        EngineConfig(concurrency, row_length(point, requests)),
+        engine_config(point, requests, concurrency),
         objects.clock,
     )
     return engine.run(requests, ClosedLoad(concurrency), point.seed)

@@ -45,6 +45,7 @@ class EngineSettings:
     dtype: str = "auto"
     threads: int | None = None
     kernels: str = "auto"
+    prefill_tokens: int | None = 512
 
 
 @dataclass

@@ -200,6 +200,9 @@ def _check_engine(point: PointConfig) -> None:
         raise UsageError(f"engine.dtype is {engine.dtype!r}; valid: {', '.join(DTYPES)}")
     if engine.kernels not in KERNELS:
         raise UsageError(f"engine.kernels is {engine.kernels!r}; valid: {', '.join(KERNELS)}")
+    most = engine.prefill_tokens
+    if most is not None and most < 1:
+        raise UsageError(f"engine.prefill_tokens is {most}; valid: 1 or more, or null")
     num_cores = os.cpu_count() or 1
     if engine.threads is not None and not 1 <= engine.threads <= num_cores:
         raise UsageError(f"engine.threads is {engine.threads}; valid here: 1 to {num_cores}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dspark_bench.core.nucleus import keep_top_p
 from dspark_bench.core.types import SamplingParams
 
 RESIDUAL_FLOOR = 1e-30
@@ -34,11 +35,12 @@ def token_probs(logits: Tensor, params: SamplingParams) -> Tensor:
     logits = logits.float()
     if params.temperature != 1.0:
         logits = logits / params.temperature
+    likeliest = None
     if params.top_k > 0 and params.top_k < logits.shape[-1]:
-        logits = _keep_top_k(logits, params.top_k)
+        logits, likeliest = _keep_top_k(logits, params.top_k)
     probs = torch.softmax(logits, dim=-1)
     if params.top_p < 1.0:
-        probs = _keep_top_p(probs, params.top_p)
+        probs = keep_top_p(probs, params.top_p, likeliest)
     return probs
 
 
@@ -190,16 +192,10 @@ def _prefixes(
     return lengths, [n < length for n, length in zip(lengths, verify_lens, strict=True)]
 
 
-def _keep_top_k(logits: Tensor, top_k: int) -> Tensor:
-    """Keep exactly `top_k` tokens; equal logits at the edge are settled by `topk`'s order."""
+def _keep_top_k(logits: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+    """Keep exactly `top_k` tokens; equal logits at the edge are settled by `topk`'s order.
+
+    Returns logits [..., V], -inf where not kept, and the tokens kept [..., top_k].
+    """
     values, index = logits.topk(top_k, dim=-1)
-    return torch.full_like(logits, -torch.inf).scatter(-1, index, values)
-
-
-def _keep_top_p(probs: Tensor, top_p: float) -> Tensor:
-    """Keep the smallest set of likeliest tokens whose mass reaches `top_p`; renormalise."""
-    ordered, index = probs.sort(dim=-1, descending=True, stable=True)
-    before = ordered.cumsum(dim=-1) - ordered
-    kept = torch.where(before < top_p, ordered, torch.zeros_like(ordered))
-    filtered = torch.zeros_like(probs).scatter(-1, index, kept)
-    return filtered / filtered.sum(dim=-1, keepdim=True)
+    return torch.full_like(logits, -torch.inf).scatter(-1, index, values), index

@@ -34,6 +34,10 @@ class ExactDecision:
         return self.find()
 
 
+NOTHING_EMITTED = ExactDecision(Verdict([], [], []))
+"""Of a cycle in which prompts are read and none to its end."""
+
+
 class ExactAcceptance:
     """Judges drafts exactly; requests without drafts just get their next token."""
 

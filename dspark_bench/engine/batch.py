@@ -17,7 +17,7 @@ class VerifyBatch:
     """Input of one target pass.
 
     token_ids [T]; starts [B]: first row of each request; query_lens [B]; logit_rows [N]: rows whose
-    logits are needed (a prompt's last, all of a draft's), None when that is all of them.
+    logits are needed (a prompt's last one, all of a draft's), None when that is all of them.
     """
 
     token_ids: Tensor
@@ -33,10 +33,13 @@ def build_verify_batch(
     verify_lens: Sequence[int],
     cache: KVCache,
 ) -> VerifyBatch:
-    """Flatten prompts, anchors and drafts; a proposal covers the first requests of `states`."""
+    """Flatten chunks of prompts, anchors and drafts.
+
+    A proposal covers the first requests of `states`; those that read on come last.
+    """
     device = cache.keys.device
     query_lens = [
-        len(state.request.prompt_tokens) if state.needs_prefill else 1 + length
+        state.chunk if state.needs_prefill else 1 + length
         for state, length in zip(states, verify_lens, strict=True)
     ]
     starts = [0]
@@ -48,7 +51,7 @@ def build_verify_batch(
         parts.append(_drafted_tokens(states[:num_drafted], proposal, verify_lens[:num_drafted]))
     plain: list[int] = []
     for state in states[num_drafted:]:
-        plain.extend(state.request.prompt_tokens if state.needs_prefill else (state.anchor,))
+        plain.extend(_next_chunk(state) if state.needs_prefill else (state.anchor,))
     if plain:
         parts.append(torch.tensor(plain, device=device))
     spans = [
@@ -62,6 +65,11 @@ def build_verify_batch(
         query_lens=tuple(query_lens),
         logit_rows=_logit_rows(states, starts, device),
     )
+
+
+def _next_chunk(state: ActiveRequest) -> tuple[int, ...]:
+    start = state.context_len
+    return state.request.prompt_tokens[start : start + state.chunk]
 
 
 def _drafted_tokens(
@@ -86,5 +94,6 @@ def _logit_rows(
     rows: list[int] = []
     for index, state in enumerate(states):
         end = starts[index + 1]
-        rows.extend([end - 1] if state.needs_prefill else range(starts[index], end))
-    return torch.tensor(rows, device=device)
+        if not state.reads_on:
+            rows.extend([end - 1] if state.needs_prefill else range(starts[index], end))
+    return torch.tensor(rows, dtype=torch.int64, device=device)

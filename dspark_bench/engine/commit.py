@@ -36,11 +36,13 @@ class Outcome:
 class CycleFacts:
     """What a cycle's records say beside its outcomes.
 
+    num_active: requests that hold a row, those included whose prompt waits for a place in the pass;
     has_blind_lens: no confidence had a say in the verify lengths; see `CycleRecord` for the rest.
     """
 
     cycle: int
     gamma: int
+    num_active: int
     draft_lens: Sequence[int]
     has_blind_lens: bool
     num_waiting: int
@@ -91,8 +93,7 @@ class Commit:
             count = batch.query_lens[place] if outcome.is_prefill else 1 + outcome.num_accepted
             index.extend(range(start, start + count))
             counts.append(count)
-            prompt = outcome.state.request.prompt_tokens[1:] if outcome.is_prefill else ()
-            following.extend(prompt + outcome.emitted)
+            following.extend(_read_behind(outcome, count) + outcome.emitted)
         chosen = torch.tensor([index, following], device=features.device)
         return ContextUpdate(
             rows=tuple(o.state.draft_row for _, o in going),
@@ -142,7 +143,7 @@ class Commit:
         """Stamp first tokens, and the records of the requests that ended."""
         records = []
         for outcome in self.outcomes:
-            if outcome.is_prefill:
+            if outcome.is_prefill and outcome.emitted:
                 outcome.state.first_token_s = now_s
             if outcome.reason is not None:
                 records.append(outcome.state.finish(outcome.reason, now_s))
@@ -169,7 +170,7 @@ class Commit:
                     full_width=facts.has_blind_lens and self.planned_lens[place] == facts.gamma > 0,
                     is_prefill=outcome.is_prefill,
                     has_prefill=has_prefill,
-                    batch_size=len(self.outcomes),
+                    batch_size=facts.num_active,
                     batch_tokens=self.num_tokens,
                     num_waiting=facts.num_waiting,
                     cpu_busy=facts.cpu_busy,
@@ -194,10 +195,16 @@ def commit_cycle(
     verdict: Verdict,
     eos_token_ids: tuple[int, ...],
 ) -> Commit:
-    """Apply a verdict: emit tokens and advance every request. Mutates `states`."""
+    """Apply a verdict: emit tokens and advance every request. Mutates `states`.
+
+    The verdict covers the first requests; those that read on follow them.
+    """
     drafts = [] if proposal is None else proposal.token_ids.tolist()
     outcomes = []
     for place, state in enumerate(states):
+        if state.reads_on:
+            outcomes.append(_read_on(state))
+            continue
         prefix = drafts[place][: verdict.num_accepted[place]] if place < len(drafts) else []
         outcome = _outcome(
             state,
@@ -209,6 +216,20 @@ def commit_cycle(
         )
         outcomes.append(outcome)
     return Commit(tuple(outcomes), tuple(verify_lens), batch.plan.num_tokens)
+
+
+def _read_on(state: ActiveRequest) -> Outcome:
+    """A cycle in which a request did nothing but read a chunk of its prompt."""
+    state.context_len += state.chunk
+    return Outcome(state, 0, 0, False, True, (), 0, None)
+
+
+def _read_behind(outcome: Outcome, count: int) -> tuple[int, ...]:
+    """Prompt tokens that follow the `count` just read; none where no prompt was read."""
+    if not outcome.is_prefill:
+        return ()
+    end = outcome.state.context_len
+    return outcome.state.request.prompt_tokens[end - count + 1 : end + 1]
 
 
 def _outcome(

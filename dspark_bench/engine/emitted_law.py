@@ -21,8 +21,8 @@ from torch import Tensor
 from dspark_bench.core.sampling import token_probs
 from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.engine.exactness import CheckResult
+from dspark_bench.engine.long_pass import run_along
 from dspark_bench.engine.teacher_forcing import Sequences
-from dspark_bench.models.attention import Span, plan_attention
 from dspark_bench.models.target import Target
 
 FALSE_ALARM = 5e-5
@@ -168,11 +168,8 @@ def target_law(
 ) -> Tensor:
     """The law [n, V] that each of n emitted tokens should have been drawn from."""
     tokens = torch.tensor([*request.prompt_tokens, *output[:-1]], device=target.device)
-    cache = target.new_cache(1, len(tokens))
     first = len(request.prompt_tokens) - 1
-    rows = torch.arange(first, len(tokens), device=target.device)
-    plan = plan_attention([Span(0, 0, len(tokens))], cache)
-    return token_probs(target.forward(tokens, plan, cache, rows).logits, sampling)
+    return token_probs(run_along(target, tokens, first).logits, sampling)
 
 
 def _ranks(probs: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dspark_bench.core.clock import Clock
-from dspark_bench.core.protocols import Acceptance, Drafter, Load, Scheduler
+from dspark_bench.core.protocols import Acceptance, Decision, Drafter, Load, Scheduler
 from dspark_bench.core.random_streams import CycleNoise, split_noise
 from dspark_bench.core.types import (
     CycleRecord,
@@ -26,11 +26,13 @@ from dspark_bench.core.types import (
     RunResult,
     SamplingParams,
 )
+from dspark_bench.engine.acceptance import NOTHING_EMITTED
 from dspark_bench.engine.batch import VerifyBatch, build_verify_batch
 from dspark_bench.engine.batcher import Batcher
 from dspark_bench.engine.commit import Commit, CycleFacts, commit_cycle
 from dspark_bench.engine.exploration import Exploration
 from dspark_bench.engine.plugin_checks import check_lengths, check_proposal
+from dspark_bench.engine.prompt_chunks import take_chunks
 from dspark_bench.engine.record import carry_record, recorded_tokens
 from dspark_bench.engine.row_order import order_rows
 from dspark_bench.engine.state import ActiveRequest
@@ -45,12 +47,14 @@ _LATEST_WAKE_S = 1.0
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """max_concurrency: cache rows; max_len: positions per row (prompt + output + drafts); limits:
-    when a run gives up on what waits.
+    when a run gives up on what waits; prefill_tokens: prompt tokens that one pass reads at most,
+    None: whole prompts.
     """
 
     max_concurrency: int
     max_len: int
     limits: RunLimits = RunLimits()
+    prefill_tokens: int | None = None
 
 
 class Engine:
@@ -141,11 +145,14 @@ class Engine:
         timer.engine()
         if self._unseen:
             self._scheduler.observe(self._unseen)
-        is_explored = self._explores(batcher.active)
-        states, draft_lens = self._plan_draft(batcher.active, is_explored)
+        num_active = len(batcher.active)
+        present = take_chunks(batcher.active, self._config.prefill_tokens)
+        is_explored = self._explores(present)
+        states, draft_lens = self._plan_draft(present, is_explored)
         timer.schedule()
-        noise = self._noise(states)
-        recorded = self._recorded(states)
+        emitting = [state for state in states if not state.reads_on]
+        noise = self._noise(emitting)
+        recorded = self._recorded(emitting)
         timer.engine()
 
         proposal = self._propose(states, draft_lens, noise, recorded)
@@ -169,9 +176,8 @@ class Engine:
         )
         timer.verify()
 
-        decision = self._acceptance.decide(
-            output.logits, proposal, verify_lens, noise, self._sampling, recorded
-        )
+        judged_lens = verify_lens[: len(emitting)]
+        decision = self._decide(output.logits, proposal, judged_lens, noise, recorded)
         eos_token_ids = self._target.config.eos_token_ids
         commit = commit_cycle(states, batch, proposal, verify_lens, decision.verdict, eos_token_ids)
         timer.accept()
@@ -191,6 +197,7 @@ class Engine:
         facts = CycleFacts(
             cycle=index,
             gamma=self._gamma,
+            num_active=num_active,
             draft_lens=draft_lens,
             has_blind_lens=is_explored or not self._scheduler.spec.is_selective,
             num_waiting=batcher.num_waiting,
@@ -214,12 +221,12 @@ class Engine:
     def _plan_draft(
         self, active: Sequence[ActiveRequest], is_explored: bool
     ) -> tuple[list[ActiveRequest], list[int]]:
-        """Requests with drafts first, and each one's draft length.
+        """Requests with drafts first, those that read on last, and each one's draft length.
 
         A scheduler is asked in explored cycles too: it keeps account of who is new.
         """
         if self._drafter is None:
-            return list(active), [0] * len(active)
+            return sorted(active, key=lambda state: state.reads_on), [0] * len(active)
         decoding = [state for state in active if not state.needs_prefill]
         lens = full = [self._gamma] * len(decoding)
         if decoding:
@@ -229,7 +236,8 @@ class Engine:
             lens = full
         drafted = [(s, n) for s, n in zip(decoding, lens, strict=True) if n > 0]
         plain = [s for s, n in zip(decoding, lens, strict=True) if n == 0]
-        plain += [state for state in active if state.needs_prefill]
+        reading = [state for state in active if state.needs_prefill]
+        plain += sorted(reading, key=lambda state: state.reads_on)
         return [s for s, _ in drafted] + plain, [n for _, n in drafted] + [0] * len(plain)
 
     def _context(
@@ -261,12 +269,28 @@ class Engine:
             return None
         num_drafted, num_slots = proposal.token_ids.shape
         lens = [num_slots] * num_drafted + [0] * (len(states) - num_drafted)
+        judged_lens = lens[: len(noise.emit)]
         batch = build_verify_batch(states, proposal, lens, self._cache)
         logits = self._target.forward(
             batch.token_ids, batch.plan, self._cache, batch.logit_rows
         ).logits
-        decision = self._acceptance.decide(logits, proposal, lens, noise, self._sampling, recorded)
+        decision = self._decide(logits, proposal, judged_lens, noise, recorded)
         return tuple(decision.verdict.num_accepted[:num_drafted])
+
+    def _decide(
+        self,
+        logits: Tensor,
+        proposal: Proposal | None,
+        verify_lens: Sequence[int],
+        noise: CycleNoise,
+        recorded: Recorded | None,
+    ) -> Decision:
+        """Judge the requests that emit; where all only read there is nothing to judge."""
+        if not verify_lens:
+            return NOTHING_EMITTED
+        return self._acceptance.decide(
+            logits, proposal, verify_lens, noise, self._sampling, recorded
+        )
 
     def _draft_again(
         self,
@@ -283,11 +307,11 @@ class Engine:
         self._propose([states[i] for i in chosen], [lens[i] for i in chosen], picked, recorded)
 
     def _noise(self, states: Sequence[ActiveRequest]) -> CycleNoise:
-        rows = np.stack([state.noise_row(self._gamma) for state in states])
-        return split_noise(rows, self._gamma)
+        rows = [state.noise_row(self._gamma) for state in states]
+        return split_noise(np.reshape(rows, (-1, 2 * self._gamma + 1)), self._gamma)
 
     def _recorded(self, states: Sequence[ActiveRequest]) -> Recorded | None:
-        if not self._is_recorded:
+        if not self._is_recorded or not states:
             return None
         return recorded_tokens(states, self._gamma + 1, self._target.device)
 

@@ -15,7 +15,7 @@ from dspark_bench.core.protocols import Drafter
 from dspark_bench.core.types import DraftBatch, Proposal, SamplingParams
 from dspark_bench.engine.exactness import CheckResult
 from dspark_bench.engine.plugin_checks import check_proposal
-from dspark_bench.engine.teacher_forcing import Sequences, context_update, record_text
+from dspark_bench.engine.teacher_forcing import Sequences, extend_to, record_text
 from dspark_bench.models.target import Target
 
 NAME = "contract: forced"
@@ -77,7 +77,7 @@ def _prepared(
     rows = tuple(range(len(recorded)))
     anchor = [item.num_prompt for item in recorded]
     drafter.allocate(len(rows), max(anchor) + gamma + 1)
-    drafter.extend(context_update(recorded, rows, [0] * len(rows), anchor))
+    extend_to(drafter, recorded, rows, [0] * len(rows), anchor)
     generator = torch.Generator().manual_seed(0)
     uniform = torch.rand(len(rows), gamma, generator=generator, dtype=torch.float64)
     anchors = torch.stack([item.tokens[item.num_prompt] for item in recorded])

@@ -25,7 +25,7 @@ class MeasuredCosts:
 
     step_s: a whole baseline decode step; verify_s[l]: the target's pass over 1 + l tokens;
     draft_s[g]: proposing g tokens and absorbing the committed ones; overhead_s[g]: the rest of such
-    a cycle; prefill_s: the cycle that reads a prompt and emits its first token; draft_prefill_s:
+    a cycle; prefill_s: the cycles that read a prompt, up to its first token; draft_prefill_s:
     the drafter's absorption of that prompt.
     """
 
@@ -47,20 +47,26 @@ def profile_costs(
     if not prompts:
         raise ValueError("profiling needs at least one prompt")
     widths = sorted({0, *gammas})
-    cycles: dict[int, list[CycleRecord]] = {width: [] for width in widths}
+    decode: dict[int, list[CycleRecord]] = {width: [] for width in widths}
+    prefill_s: list[float] = []
+    draft_prefill_s: list[float] = []
     for number, prompt in enumerate(prompts):
         short = replace(prompt, max_new_tokens=min(PROFILE_NEW_TOKENS, prompt.max_new_tokens))
         for width in widths if number % 2 == 0 else reversed(widths):
-            cycles[width].extend(serve(width, [short], seed).cycles)
-    decode = {width: [c for c in cycles[width] if not c.has_prefill] for width in widths}
-    speculative = [c for width in widths if width > 0 for c in cycles[width] if c.has_prefill]
+            cycles = serve(width, [short], seed).cycles
+            decode[width].extend(c for c in cycles if not c.has_prefill)
+            reading = [c for c in cycles if c.has_prefill]
+            if width == 0:
+                prefill_s.append(sum(c.duration_s for c in reading))
+            else:
+                draft_prefill_s.append(sum(c.t_draft_s for c in reading))
     return MeasuredCosts(
         step_s=_median([c.duration_s for c in decode[0]]),
         verify_s=_by_width(decode, lambda c: c.t_verify_s),
         draft_s=_by_width(decode, lambda c: c.t_draft_s),
         overhead_s=_by_width(decode, lambda c: c.t_schedule_s + c.t_accept_s + c.t_engine_s),
-        prefill_s=_median([c.duration_s for c in cycles[0] if c.has_prefill]),
-        draft_prefill_s=_median([c.t_draft_s for c in speculative]),
+        prefill_s=_median(prefill_s),
+        draft_prefill_s=_median(draft_prefill_s),
     )
 
 

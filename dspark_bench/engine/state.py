@@ -16,7 +16,9 @@ class ActiveRequest:
     stays; width: recent mean of what it verifies per cycle;
     context_len: tokens run through the target, which is also the anchor's position;
     anchor: last emitted token, not yet run through the target; -1 before the prompt has been read;
-    cycle: how many cycles it has had, the prompt's included; noise: drawn for a block of cycles.
+    cycle: in how many cycles it has emitted, so that its random numbers do not depend on how its
+    prompt is read; noise: drawn for a block of cycles; chunk: prompt tokens that it reads in this
+    cycle (`prompt_chunks`), of no meaning once its prompt has been read.
     """
 
     request: Request
@@ -31,14 +33,25 @@ class ActiveRequest:
     cycle: int = 0
     first_token_s: float = 0.0
     noise: Floats | None = None
+    chunk: int = 0
     output: list[int] = field(default_factory=list)
     margins: list[float] = field(default_factory=list)
     tie_limits: list[float] = field(default_factory=list)
 
     @property
     def needs_prefill(self) -> bool:
-        """Whether its prompt has not been read yet."""
-        return self.context_len == 0
+        """Whether its prompt has not been read to the end yet."""
+        return self.num_unread > 0
+
+    @property
+    def num_unread(self) -> int:
+        """Prompt tokens not yet run through the target; 0 or less once it decodes."""
+        return len(self.request.prompt_tokens) - self.context_len
+
+    @property
+    def reads_on(self) -> bool:
+        """Whether its prompt goes on behind this cycle's chunk, so that it emits nothing yet."""
+        return self.num_unread > self.chunk
 
     @property
     def num_remaining(self) -> int:

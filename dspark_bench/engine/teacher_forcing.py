@@ -14,7 +14,7 @@ from torch import Tensor
 from dspark_bench.core.protocols import Drafter
 from dspark_bench.core.sampling import token_probs
 from dspark_bench.core.types import ContextUpdate, DraftBatch, Request, SamplingParams
-from dspark_bench.models.attention import Span, plan_attention
+from dspark_bench.engine.long_pass import PIECE_TOKENS, run_along
 from dspark_bench.models.target import Target
 
 STRIDE = 4
@@ -83,11 +83,9 @@ def record_text(
     output: tuple[int, ...],
     sampling: SamplingParams,
 ) -> RecordedText:
-    """One pass of the target along prompt and output."""
+    """The target along prompt and output."""
     tokens = torch.tensor([*request.prompt_tokens, *output], device=target.device)
-    cache = target.new_cache(1, tokens.shape[0])
-    plan = plan_attention([Span(0, 0, tokens.shape[0])], cache)
-    seen = target.forward(tokens, plan, cache, None, drafter.spec.feature_layers)
+    seen = run_along(target, tokens, feature_layers=drafter.spec.feature_layers)
     features = seen.logits.new_empty(tokens.shape[0], 0) if seen.features is None else seen.features
     probs = token_probs(seen.logits, sampling)
     return RecordedText(tokens, len(request.prompt_tokens), probs, features)
@@ -106,12 +104,31 @@ def _walk(
     while rows := [
         row for row, item in enumerate(recorded) if anchor[row] + gamma < item.tokens.shape[0]
     ]:
-        drafter.extend(context_update(recorded, rows, known, anchor))
+        known = extend_to(drafter, recorded, rows, known, anchor)
         where = tuple(places[row] for row in rows)
         yield _score(drafter, recorded, rows, anchor, where, gamma, sampling)
         for row in rows:
-            known[row] = anchor[row]
             anchor[row] += stride
+
+
+def extend_to(
+    drafter: Drafter,
+    recorded: Sequence[RecordedText],
+    rows: Sequence[int],
+    known: Sequence[int],
+    anchor: Sequence[int],
+) -> list[int]:
+    """Tell the drafter what lies between `known` and `anchor`, a piece at a time.
+
+    Both are of every recorded text, whatever `rows`. Returns what is known then.
+    """
+    known = list(known)
+    while late := [row for row in rows if known[row] < anchor[row]]:
+        until = [min(a + PIECE_TOKENS, b) for a, b in zip(known, anchor, strict=True)]
+        drafter.extend(context_update(recorded, late, known, until))
+        for row in late:
+            known[row] = until[row]
+    return known
 
 
 def context_update(

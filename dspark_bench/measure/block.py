@@ -197,7 +197,8 @@ def take_turns(arms: Sequence[Arm], watcher: Watcher, log: RoundLog) -> Turns:
     config, requests = longest.planned.config, longest.objects.prompts.requests
     concurrency = longest.objects.load.max_concurrency
     plan = plan_rounds(config, requests, concurrency)
-    room = EngineConfig(concurrency, row_length(config, requests), config.limits)
+    length, most = row_length(config, requests), config.engine.prefill_tokens
+    room = EngineConfig(concurrency, length, config.limits, most)
     labels = (BASELINE, *(arm.planned.point_id for arm in arms))
     workers, unbuilt = _workers(arms, longest, room)
     rows = tuple(tuple(labels[place] for place in row) for row in orders(len(labels)))

@@ -114,7 +114,7 @@ def _record(
         ExactAcceptance(),
         point.sampling,
         0,
-        EngineConfig(_CONCURRENCY, longest + 1),
+        EngineConfig(_CONCURRENCY, longest + 1, prefill_tokens=point.engine.prefill_tokens),
         objects.clock,
     )
     result = engine.run(named, ClosedLoad(_CONCURRENCY), seed)

@@ -8,9 +8,9 @@ from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.clock import device_clock
 from dspark_bench.core.protocols import Acceptance, Drafter
 from dspark_bench.core.types import Request
-from dspark_bench.engine.engine import Engine, EngineConfig
+from dspark_bench.engine.engine import Engine
 from dspark_bench.loads.closed import ClosedLoad
-from dspark_bench.measure.predictions import row_length
+from dspark_bench.measure.predictions import engine_config
 from dspark_bench.measure.turns import Turn, TurnResult, cycle_frame, repeat_seed
 from dspark_bench.metrics.frames import SPECULATIVE, decode_cycles
 from dspark_bench.models.target import TargetModel
@@ -37,7 +37,7 @@ def decode_full_width(
         acceptance,
         point.sampling,
         point.gamma,
-        EngineConfig(concurrency, row_length(point, requests)),
+        engine_config(point, requests, concurrency),
         device_clock(target.device),
     )
     seed = repeat_seed(point.seed, repeat)

@@ -30,7 +30,7 @@ from dspark_bench.measure.build_scheduler import (
     build_scheduler,
 )
 from dspark_bench.measure.identity import Identity
-from dspark_bench.measure.predictions import row_length
+from dspark_bench.measure.predictions import engine_config
 from dspark_bench.measure.turns import TurnResult, repeat_seed
 from dspark_bench.measure.verdicts import (
     scheduler_verdict_path,
@@ -191,7 +191,7 @@ def serve_texts(
     sampling: SamplingParams | None = None,
 ) -> Sequences:
     """What speculation emits for `requests`, a few at a time, with noise that no turn used."""
-    room = EngineConfig(_BATCH, row_length(point, requests))
+    room = engine_config(point, requests, _BATCH)
     engine = Engine(
         objects.target,
         objects.drafter,

@@ -93,7 +93,8 @@ def _profile(
     prompts: Sequence[Request],
 ) -> CostProfile:
     longest = max(len(p.prompt_tokens) for p in prompts)
-    room = EngineConfig(1, longest + PROFILE_NEW_TOKENS + point.gamma + 1)
+    positions = longest + PROFILE_NEW_TOKENS + point.gamma + 1
+    room = EngineConfig(1, positions, prefill_tokens=point.engine.prefill_tokens)
     engines = {
         gamma: _engine(point, objects, gamma, room, is_speculative=gamma > 0)
         for gamma in (0, point.gamma)
@@ -123,7 +124,7 @@ def run_untimed(
     is_speculative: bool,
 ) -> RunResult:
     """One run at a batch size of its own, everything verified; its times mean nothing."""
-    room = EngineConfig(concurrency, row_length(point, requests))
+    room = engine_config(point, requests, concurrency)
     engine = _engine(point, objects, point.gamma, room, is_speculative)
     seed = repeat_seed(point.seed, 0)
     return engine.run(requests, ClosedLoad(concurrency), seed)
@@ -147,6 +148,14 @@ def _engine(
         room,
         objects.clock,
     )
+
+
+def engine_config(
+    point: PointConfig, requests: Sequence[Request], concurrency: int
+) -> EngineConfig:
+    """Room for `concurrency` of the requests, whose prompts are read as the point says."""
+    length, most = row_length(point, requests), point.engine.prefill_tokens
+    return EngineConfig(concurrency, length, prefill_tokens=most)
 
 
 def row_length(point: PointConfig, requests: Sequence[Request]) -> int:

@@ -32,7 +32,7 @@ def verdict_path(point: PointConfig, identity: Identity, environment: Environmen
         str(point.drafter.class_path),
         str(without_path(point.drafter)),
         f"{point.gamma} {point.sampling} {point.engine.dtype} {point.engine.device} "
-        f"{point.engine.kernels}",
+        f"{point.engine.kernels} {point.engine.prefill_tokens}",
         *_scheduling(point),
         f"{point.calibrator.class_path} {without_path(point.calibrator)}",
         str(identity.temperatures),

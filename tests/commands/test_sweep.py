@@ -65,6 +65,26 @@ def test_a_run_says_what_its_target_ran_on(tiny_zoo: TinyZoo, tmp_path: Path) ->
     assert seen[0].startswith("compiled: numba for ") and seen[1] == "torch: engine.kernels=torch"
 
 
+def test_prompts_are_read_as_the_point_says(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    """In chunks, both arms: the same tokens, more cycles that read and emit nothing."""
+    changes = ("engine.prefill_tokens=4,null", "load.concurrency=2", "max_new_tokens=8")
+    rows, _ = _sweep(tiny_overrides(tiny_zoo, tmp_path, *changes))
+    points, silent, texts = tmp_path / "results" / "tiny" / "points", [], []
+    for row in rows:
+        assert row["status"] == "finished"
+        folder = points / str(row["point_id"])
+        cycles = pd.read_parquet(folder / "cycles.parquet")
+        reading = cycles[cycles["is_prefill"]]
+        assert set(reading["num_emitted"]) <= {0, 1} and set(reading["num_drafted"]) == {0}
+        silent.append(reading[reading["num_emitted"] == 0].groupby("arm").size().to_dict())
+        requests = pd.read_parquet(folder / "requests.parquet")
+        key = ["arm", "repeat", "block", "request_id"]
+        texts.append(requests.set_index(key)["output_tokens"].map(tuple).to_dict())
+    assert set(silent[0]) == {"baseline", "speculative"} and silent[1] == {}
+    shared = set(texts[0]) & set(texts[1])
+    assert shared and all(texts[0][key] == texts[1][key] for key in shared)
+
+
 def test_writes_what_the_contract_lists_and_nothing_else(
     tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,18 @@ def test_a_prompts_cycle_is_priced_apart() -> None:
     assert found.draft_prefill_s == pytest.approx(70.0 * (3 + 5) / 2)
 
 
+def test_a_prompt_read_in_chunks_costs_their_sum() -> None:
+    def in_chunks(gamma: int, requests: Sequence[Request], seed: int) -> RunResult:
+        result = serve(gamma, requests, seed)
+        first, *others = result.cycles
+        return RunResult(result.requests, [replace(first, num_emitted=0)] * 2 + [first, *others])
+
+    found = profile_costs(in_chunks, PROMPTS, (2, 4), seed=0)
+    assert found.prefill_s == pytest.approx(3 * 900.875)
+    assert found.draft_prefill_s == pytest.approx(3 * 70.0 * (3 + 5) / 2)
+    assert found.step_s == pytest.approx(10.875)
+
+
 def test_lengths_take_turns_forwards_and_backwards() -> None:
     order: list[int] = []
 

@@ -65,3 +65,16 @@ def test_only_a_calibration_of_this_sampling_makes_another_point(
     other, another = (with_entry(SamplingParams(0.3), value) for value in (2.0, 3.0))
     assert len({warm, warmer, other}) == 3
     assert other == another
+
+
+def test_how_prompts_are_read_makes_another_point(
+    planned: tuple[PointConfig, Identity], tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    """The default, which is written out in every point, a chunk of another size, whole prompts."""
+    assert planned[0].values["engine"]["prefill_tokens"] == 512
+    found = {
+        more: plan(tiny_zoo, tmp_path, "gamma=2", f"engine.prefill_tokens={more}")
+        for more in ("512", "64", "null")
+    }
+    assert len({identity.point_id for _, identity in found.values()}) == 3
+    assert [point.engine.prefill_tokens for point, _ in found.values()] == [512, 64, None]

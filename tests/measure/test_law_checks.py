@@ -43,7 +43,7 @@ def of_point(name: str, value: object) -> Callable[[Parts], Parts]:
     return lambda parts: (replace(parts[0], **changed), *parts[1:])
 
 
-def of_engine(name: str, value: str) -> Callable[[Parts], Parts]:
+def of_engine(name: str, value: object) -> Callable[[Parts], Parts]:
     changed: dict[str, Any] = {name: value}
     return lambda parts: (
         replace(parts[0], engine=replace(parts[0].engine, **changed)),
@@ -86,6 +86,7 @@ MODELS = [
     of_engine("dtype", "bfloat16"),
     of_engine("device", "cuda"),
     of_engine("kernels", "torch"),
+    of_engine("prefill_tokens", None),
     of_point("sampling", SamplingParams(0.31)),
     of_point("sampling", SamplingParams(1.0, top_p=0.9)),
 ]
