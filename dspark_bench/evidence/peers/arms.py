@@ -87,16 +87,19 @@ def arms_for(batch: int, models: Models, has_vllm: bool) -> tuple[Arm, ...]:
     return tuple(arms)
 
 
-def vllm_variables(preload: str) -> dict[str, str]:
-    """How vLLM is kept at home, on as many threads as the others, with its caches in reason.
+def vllm_variables(work: Path, preload: str) -> dict[str, str]:
+    """How vLLM is kept to its own environment and folder, and to as many threads as the others.
 
-    preload: libraries that it wants loaded first. Its threads are bound to no core: they share the
-    machine like everybody else's.
+    preload: libraries that it wants loaded first, or nothing. Its threads are bound to no core:
+    they share the machine like everybody else's.
     """
+    first = {"LD_PRELOAD": preload} if preload else {}
     return {
+        **first,
+        "PYTHONPATH": "",
+        "VLLM_CACHE_ROOT": str(work / "cache"),
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_DO_NOT_TRACK": "1",
-        "LD_PRELOAD": preload,
     }

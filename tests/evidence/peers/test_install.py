@@ -35,6 +35,7 @@ def test_vllm_is_pinned_and_what_does_not_fit_a_cpu_is_taken_out_again(tmp_path:
     assert all(kind in line for kind, line in zip(kinds, steps.taken, strict=True))
     assert steps.taken[0].startswith(sys.executable)
     assert all(line.startswith(str(python)) for line in steps.taken[1:])
+    assert all(" -I -" in line for line in steps.taken)
     assert not any("://" in line or "index" in line for line in steps.taken)
 
 

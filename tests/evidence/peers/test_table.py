@@ -1,6 +1,15 @@
 """The section of given numbers."""
 
-from dspark_bench.evidence.peers.arms import OURS, RATIOS, Models, Setting, arms_for
+from pathlib import Path
+
+from dspark_bench.evidence.peers.arms import (
+    OURS,
+    RATIOS,
+    Models,
+    Setting,
+    arms_for,
+    vllm_variables,
+)
 from dspark_bench.evidence.peers.process import Answer
 from dspark_bench.evidence.peers.rounds import Block
 from dspark_bench.evidence.peers.table import section
@@ -70,7 +79,17 @@ def test_arms_of_a_batch() -> None:
     assert {name for pair in RATIOS for name in pair} == set(names[1, True])
 
 
-def test_an_arm_is_told_its_batch_and_started_offline_on_so_many_threads(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_vllm_sees_nothing_of_this_environment(tmp_path: Path) -> None:
+    variables = vllm_variables(tmp_path, "/lib/a.so")
+    assert variables["LD_PRELOAD"] == "/lib/a.so" and variables["PYTHONPATH"] == ""
+    assert variables["VLLM_NO_USAGE_STATS"] == variables["VLLM_DO_NOT_TRACK"] == "1"
+    assert variables["VLLM_CACHE_ROOT"].startswith(str(tmp_path))
+    assert "LD_PRELOAD" not in vllm_variables(tmp_path, "")  # the user's own stays
+
+
+def test_an_arm_is_told_its_batch_and_started_offline_on_so_many_threads(
+    tmp_path: Path,
+) -> None:
     *_, eagle3 = arms_for(8, Models(), True)
     told = eagle3.settings(SETTING, Models())
     assert (told["target"], told["drafter"], told["gamma"]) == ("target", "eagle3", 4)
