@@ -1,7 +1,7 @@
 """One batch size: its workers started, their rounds taken, and all of them ended."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from dspark_bench.evidence.peers.install import preloaded
 from dspark_bench.evidence.peers.process import Launch, PeerError, Worker
 from dspark_bench.evidence.peers.rounds import Block, take_turns
 from dspark_bench.machine.watch import MachineReader
+from dspark_bench.metrics.machine import Reading
 
 _START_S: Final = 900
 """Longest start that is waited for: vLLM's first one compiles for minutes."""
@@ -63,8 +64,7 @@ def measure_block(
                 continue
             workers[arm.name] = stack.enter_context(worker)
         facts = {name: worker.facts for name, worker in workers.items()}
-        reader = MachineReader()
-        before = reader.read()
+        before = _spent(workers)
         answers = take_turns(
             workers,
             prompts,
@@ -72,11 +72,29 @@ def measure_block(
             _TURN_S,
             lambda done, of: say(f"batch {setting.batch}: round {done} of {of}"),
         )
-        after = reader.read()
-    busy = None
-    if before.busy_s is not None and after.busy_s is not None:
-        busy = (after.busy_s - before.busy_s) / (after.time_s - before.time_s)
-    return Block(setting.batch, answers, facts, missing, busy)
+        others = others_cores(before, _spent(workers))
+    return Block(setting.batch, answers, facts, missing, others)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Until one moment. machine: its counters; workers_s: processor seconds of all workers."""
+
+    machine: Reading
+    workers_s: float
+
+
+def others_cores(before: Spent, after: Spent) -> float | None:
+    """Cores that neither workers nor bench kept busy in between; None if the machine hides it."""
+    if before.machine.busy_s is None or after.machine.busy_s is None:
+        return None
+    busy_s = after.machine.busy_s - before.machine.busy_s
+    own_s = after.machine.own_s - before.machine.own_s + after.workers_s - before.workers_s
+    return max(0.0, busy_s - own_s) / (after.machine.time_s - before.machine.time_s)
+
+
+def _spent(workers: Mapping[str, Worker]) -> Spent:
+    return Spent(MachineReader().read(), sum(worker.cpu_s() for worker in workers.values()))
 
 
 def _launch(arm: Arm, site: Site, setting: Setting) -> Launch:

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
+import psutil
+
 from dspark_bench.core.errors import BenchError
 
 _WORKER: Final = Path(__file__).with_name("worker.py")
@@ -24,10 +26,14 @@ class PeerError(BenchError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One turn: seconds of serving all prompts, and the new tokens of each."""
+    """One turn: seconds of serving all prompts, and the new tokens of each.
+
+    cpu_s: what the worker and its children spent meanwhile, on all cores together.
+    """
 
     seconds: float
     tokens: tuple[tuple[int, ...], ...]
+    cpu_s: float = 0.0
 
     @property
     def num_tokens(self) -> int:
@@ -81,10 +87,19 @@ class Worker:
 
     def serve(self, prompts: Sequence[Sequence[int]], limit_s: float) -> Answer:
         """One turn. Raises PeerError if there is no answer within `limit_s` seconds."""
+        before_s = self.cpu_s()
         self._wake()
         found = self._ask({"prompts": prompts}, limit_s)
         self._rest()
-        return Answer(found["seconds"], tuple(map(tuple, found["tokens"])))
+        tokens = tuple(map(tuple, found["tokens"]))
+        return Answer(found["seconds"], tokens, self.cpu_s() - before_s)
+
+    def cpu_s(self) -> float:
+        """Of the worker and its living children, since they began."""
+        family = [psutil.Process(self._process.pid)]
+        family += family[0].children(recursive=True)
+        times = [one.cpu_times() for one in family]
+        return float(sum(one.user + one.system for one in times))
 
     def close(self) -> None:
         """End the worker and its children: kindly, then not."""

@@ -25,15 +25,15 @@ class Serves(Protocol):
 class Block:
     """What one batch size gave: answers of each arm [rounds], and facts about its engine.
 
-    missing: arms that could not be measured, with the reason; cores_busy: mean over the turns, of
-    the whole machine, None if it does not say.
+    missing: arms that could not be measured, with the reason; others_cores: kept busy by other
+    processes, the mean over all turns, None if the machine does not say.
     """
 
     batch: int
     answers: Mapping[str, tuple[Answer, ...]]
     facts: Mapping[str, Mapping[str, str]]
     missing: Mapping[str, str]
-    cores_busy: float | None = None
+    others_cores: float | None = None
 
 
 def turns(num_arms: int, least_rounds: int) -> tuple[tuple[int, ...], ...]:
@@ -73,6 +73,11 @@ def take_turns(
 def speed(answers: Sequence[Answer]) -> float:
     """Tokens per second, pooled over the turns."""
     return sum(one.num_tokens for one in answers) / sum(one.seconds for one in answers)
+
+
+def cores_used(answers: Sequence[Answer]) -> float:
+    """Processor time over time, pooled over the turns."""
+    return sum(one.cpu_s for one in answers) / sum(one.seconds for one in answers)
 
 
 def ratio(ours: Sequence[Answer], theirs: Sequence[Answer]) -> Interval:

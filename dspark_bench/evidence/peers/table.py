@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from dspark_bench.evidence.peers.arms import OURS, RATIOS, Setting
-from dspark_bench.evidence.peers.rounds import Block, num_equal, ratio, speed
+from dspark_bench.evidence.peers.rounds import Block, cores_used, num_equal, ratio, speed
 from dspark_bench.machine.environment import Environment
 from dspark_bench.machine.processors import usable_cores
 
@@ -27,14 +27,14 @@ def section(
         "",
         _about(revision, num_prompts, setting, blocks, environment),
         "",
-        "| batch | engine | tokens/s | outputs equal to ours | rounds |",
-        "|---|---|---|---|---|",
+        "| batch | engine | tokens/s | cores used | outputs equal to ours | rounds |",
+        "|---|---|---|---|---|---|",
         *(row for block in blocks for row in _speeds(block, num_prompts)),
         "",
         f"| ratio of speeds | {' | '.join(f'batch {block.batch}' for block in blocks)} |",
         f"|---|{'---|' * len(blocks)}",
         *_ratios(blocks),
-        f"| cores busy, in all | {' | '.join(map(_busy, blocks))} |",
+        f"| cores that others kept busy | {' | '.join(map(_others, blocks))} |",
         *_missing(blocks),
     ]
     return "\n".join([*lines, ""])
@@ -58,7 +58,8 @@ def _about(
         "after one round of warm-up. Ratios are of pooled tokens/s, with Student's t of the "
         "logarithm over rounds (95 %). `ar`, `eagle3` and prompt lookup draft "
         f"{setting.gamma} tokens; `ar` and `eagle3` are the same weights. Equal: the same tokens "
-        f"as ours without speculation, in every round. transformers {transformers}, "
+        f"as ours without speculation, in every round. Cores used: processor time of an engine's "
+        f"processes over the time of its turns. transformers {transformers}, "
         f"{', '.join(sorted(versions))}."
     )
 
@@ -76,8 +77,8 @@ def _speeds(block: Block, num_prompts: int) -> Iterable[str]:
     for name, answers in block.answers.items():
         equal = num_equal(answers, block.answers.get(OURS, answers))
         yield (
-            f"| {block.batch} | {name} | {speed(answers):.0f} | {equal} of {num_prompts} "
-            f"| {len(answers)} |"
+            f"| {block.batch} | {name} | {speed(answers):.0f} | {cores_used(answers):.2f} "
+            f"| {equal} of {num_prompts} | {len(answers)} |"
         )
 
 
@@ -93,8 +94,8 @@ def _ratios(blocks: Sequence[Block]) -> Iterable[str]:
             yield f"| {ours} / {theirs} | {' | '.join(cells)} |"
 
 
-def _busy(block: Block) -> str:
-    return "not known" if block.cores_busy is None else f"{block.cores_busy:.1f}"
+def _others(block: Block) -> str:
+    return "not known" if block.others_cores is None else f"{block.others_cores:.2f}"
 
 
 def _missing(blocks: Sequence[Block]) -> Iterable[str]:

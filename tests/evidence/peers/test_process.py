@@ -37,6 +37,14 @@ def test_a_worker_serves_turn_after_turn_and_its_own_words_go_to_its_log(tmp_pat
     assert "words on the way in" in log and log.count("words in a turn") == 2
 
 
+def test_processor_time_is_that_of_the_turn_with_children(tmp_path: Path) -> None:
+    with open_worker(tmp_path) as tiny:
+        started_s = tiny.cpu_s()
+        answer = tiny.serve([[3]], LIMIT_S)
+        assert answer.cpu_s >= 0.19  # its child works for 0.2 s, and lives on
+        assert tiny.cpu_s() == pytest.approx(started_s + answer.cpu_s)
+
+
 def test_a_worker_sleeps_while_it_is_not_asked_and_ends_with_its_children(tmp_path: Path) -> None:
     with open_worker(tmp_path, has_child=True) as tiny:
         process = psutil.Process(int(tiny.facts["pid"]))

