@@ -87,19 +87,18 @@ def arms_for(batch: int, models: Models, has_vllm: bool) -> tuple[Arm, ...]:
     return tuple(arms)
 
 
-def vllm_variables(work: Path, preload: str) -> dict[str, str]:
+def vllm_variables(work: Path) -> dict[str, str]:
     """How vLLM is kept to its own environment and folder, and to as many threads as the others.
 
-    preload: libraries that it wants loaded first, or nothing. Its threads are bound to no core:
-    they share the machine like everybody else's.
+    It works in one process: its own engine process polls, and so takes a second core, without
+    being faster. Its threads are bound to no core: they share the machine like everybody else's.
     """
-    first = {"LD_PRELOAD": preload} if preload else {}
     return {
-        **first,
         "PYTHONPATH": "",
         "VLLM_CACHE_ROOT": str(work / "cache"),
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "VLLM_NO_USAGE_STATS": "1",
         "VLLM_DO_NOT_TRACK": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "VLLM_NO_USAGE_STATS": "1",
     }

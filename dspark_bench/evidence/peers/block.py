@@ -16,7 +16,6 @@ from dspark_bench.evidence.peers.arms import (
     arms_for,
     vllm_variables,
 )
-from dspark_bench.evidence.peers.install import preloaded
 from dspark_bench.evidence.peers.process import Launch, PeerError, Worker
 from dspark_bench.evidence.peers.rounds import Block, take_turns
 from dspark_bench.machine.watch import MachineReader
@@ -99,6 +98,6 @@ def _spent(workers: Mapping[str, Worker]) -> Spent:
 
 def _launch(arm: Arm, site: Site, setting: Setting) -> Launch:
     if arm.engine == "vllm" and site.vllm is not None:
-        variables = vllm_variables(site.work, preloaded(site.vllm))
+        variables = vllm_variables(site.work)
         return arm.launch(site.vllm, site.work, setting.threads, variables)
     return arm.launch(Path(sys.executable), site.work, setting.threads, {})

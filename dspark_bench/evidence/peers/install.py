@@ -69,11 +69,3 @@ def _install_torch(python: str, pip: tuple[str, ...], run: Run) -> None:
         run((python, "-I", "-m", "uv", "pip", "install", "--python", python, *_CPU_BUILD))
     except InstallError:
         return
-
-
-def preloaded(python: Path) -> str:
-    """Libraries that vLLM's manual wants loaded first, as far as the environment has them.
-
-    Intel's OpenMP, without which it warns of slow speculation; separated by colons, as LD_PRELOAD.
-    """
-    return ":".join(str(path) for path in sorted(python.parents[1].glob("lib/libiomp5.so")))

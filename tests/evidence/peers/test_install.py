@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dspark_bench.evidence.peers.install import InstallError, install_vllm, preloaded, run
+from dspark_bench.evidence.peers.install import InstallError, install_vllm, run
 
 
 class Steps:
@@ -63,11 +63,3 @@ def test_a_step_that_fails_is_one_line() -> None:
     with pytest.raises(InstallError, match="No such file"):
         run(["/nowhere/python", "-m", "pip"])
     run([sys.executable, "-c", ""])
-
-
-def test_intels_openmp_is_loaded_first_where_it_is(tmp_path: Path) -> None:
-    python = tmp_path / "bin/python"
-    assert preloaded(python) == ""
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib/libiomp5.so").touch()
-    assert preloaded(python) == str(tmp_path / "lib/libiomp5.so")

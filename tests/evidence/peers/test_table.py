@@ -83,11 +83,10 @@ def test_arms_of_a_batch() -> None:
 
 
 def test_vllm_sees_nothing_of_this_environment(tmp_path: Path) -> None:
-    variables = vllm_variables(tmp_path, "/lib/a.so")
-    assert variables["LD_PRELOAD"] == "/lib/a.so" and variables["PYTHONPATH"] == ""
+    variables = vllm_variables(tmp_path)
+    assert variables["PYTHONPATH"] == "" and variables["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
     assert variables["VLLM_NO_USAGE_STATS"] == variables["VLLM_DO_NOT_TRACK"] == "1"
     assert variables["VLLM_CACHE_ROOT"].startswith(str(tmp_path))
-    assert "LD_PRELOAD" not in vllm_variables(tmp_path, "")  # the user's own stays
 
 
 def test_an_arm_is_told_its_batch_and_started_offline_on_so_many_threads(
