@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
@@ -49,7 +49,10 @@ def main(
     compile_vllm: Annotated[bool, typer.Option(help="Let vLLM compile: minutes a start.")] = False,
     out: Annotated[Path, typer.Option(help="File whose section is replaced.")] = PEERS,
 ) -> None:
-    """Measure, print, and write the section of this machine. Exits 0 whatever it shows."""
+    """Measure, print, and write the section of this machine, after every batch.
+
+    Exits 0 whatever it shows.
+    """
     console = Console(width=160)
     try:
         sizes = batch_sizes(batches)
@@ -59,11 +62,12 @@ def main(
         setting = Setting(1, tokens, gamma, threads, longest, compile_vllm)
         folder = work_folder(work)
         site = find_vllm(folder, console) if vllm else Site(folder, None, "--no-vllm")
-        text = _measure(rows, setting, sizes, rounds, site, console)
+        text = ""
+        for text in _measure(rows, setting, sizes, rounds, site, console):
+            replace_section(out, text, TITLE)
     except BenchError as error:
         print(f"bench-peers: {error}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from error
-    replace_section(out, text, TITLE)
     console.print(text, markup=False, soft_wrap=True)
 
 
@@ -123,14 +127,14 @@ def _measure(
     rounds: int,
     site: Site,
     console: Console,
-) -> str:
-    measured = revision()
+) -> Iterator[str]:
+    """The section as far as it is known, after every batch."""
+    measured, blocks = revision(), []
     with timing_lock():
-        blocks = [
-            measure_block(site, replace(setting, batch=batch), rows, rounds, console.print)
-            for batch in sizes
-        ]
-    return section(measured, len(rows), setting, blocks, read_environment())
+        for batch in sizes:
+            found = replace(setting, batch=batch)
+            blocks.append(measure_block(site, found, rows, rounds, console.print))
+            yield section(measured, len(rows), setting, blocks, read_environment())
 
 
 if __name__ == "__main__":
