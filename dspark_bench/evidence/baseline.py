@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.reference import KEPT_COLUMNS
 from dspark_bench.gate.check import CheckRequest, run_update
 
@@ -63,4 +64,4 @@ def thin(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "baseline")

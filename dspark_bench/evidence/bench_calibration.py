@@ -23,6 +23,7 @@ from dspark_bench.commands.calibrate import (
 from dspark_bench.commands.calibration_table import calibration_table
 from dspark_bench.config.compose import compose_point, hydra_session
 from dspark_bench.config.point_config import PointConfig, to_point_config
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.measure.build import build_acceptance, choose_threads
 from dspark_bench.measure.build_prompts import build_prompts
 from dspark_bench.measure.calibration_file import find_calibration
@@ -113,4 +114,4 @@ def _decode_test(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-calibration")

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from dspark_bench.commands.sweep import SweepRequest, run_sweep
 from dspark_bench.core.errors import RegressionError, ResultsError
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.robustness_file import ROBUSTNESS, replace_section, revision
 from dspark_bench.machine.environment import Environment, read_environment
 from dspark_bench.machine.processors import usable_cores
@@ -143,4 +144,4 @@ def section(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-copies")

@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import median
 
 import torch
-import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +20,7 @@ from dspark_bench.core.types import Request, RunResult, SamplingParams
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.engine import Engine, EngineConfig
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.target import TargetModel
@@ -149,4 +149,4 @@ def _step_ms(run: Callable[[], int]) -> float:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-engine")

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from dspark_bench.core.errors import RegressionError
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.faults.contention import killed_worker, two_at_once
 from dspark_bench.evidence.faults.limits import out_of_memory, over_time
 from dspark_bench.evidence.faults.reference import Reference
@@ -87,4 +88,4 @@ def about(reference: Reference, seed: int) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-faults")

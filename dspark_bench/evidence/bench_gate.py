@@ -20,6 +20,7 @@ from rich.console import Console
 
 from dspark_bench.core.protocols import Drafter
 from dspark_bench.evidence.bench_gate_text import HEADING, Tally, section, tally
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.gate_runs import ReplayBench, loss, noise_for
 from dspark_bench.evidence.gate_tables import ReplayTables, score_replay, walk
 from dspark_bench.evidence.robustness_file import (
@@ -219,4 +220,4 @@ def _probe(bench: ReplayBench, largest: float, folder: Path) -> list[tuple[float
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-gate")

@@ -11,10 +11,10 @@ from statistics import median
 
 import numpy as np
 import torch
-import typer
 from rich.console import Console
 from rich.table import Table
 
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.kernel_parts import measure_parts, rounds_in_turn
 from dspark_bench.metrics.log_ratio import ratio_interval
 from dspark_bench.models.attention import Span, plan_attention
@@ -97,4 +97,4 @@ def _uneven_row(target: TargetModel, requests: int, rounds: int) -> tuple[str, s
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-kernels")

@@ -15,6 +15,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.recorded_arms import RecordedPrompts, read_recorded
 from dspark_bench.evidence.robustness_file import ROBUSTNESS, replace_section, revision
 from dspark_bench.metrics.leads import PAIR_SIGNS, ArmSums, Leads, find_leads
@@ -177,4 +178,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-leads")

@@ -22,6 +22,7 @@ import typer
 from rich.console import Console
 
 from dspark_bench.core.errors import RegressionError
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.mutants.edits import Edit, read_edits
 from dspark_bench.evidence.mutants.record import Record
 from dspark_bench.evidence.mutants.report import noticed, progress, rooms_of, section
@@ -140,4 +141,4 @@ class _Bench:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-mutants")

@@ -25,6 +25,7 @@ from rich.table import Table
 from dspark_bench.commands.sweep import SweepRequest, single_point
 from dspark_bench.core.types import RunResult
 from dspark_bench.engine.engine import Engine
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.stretches import (
     GAMMA,
     NEW_TOKENS,
@@ -168,4 +169,4 @@ def _per_cycle(turns: Sequence[Served], field: str) -> float:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-neighbour")

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from dspark_bench.commands.sweep import SweepRequest, run_sweep
 from dspark_bench.config.point_config import NO_DRAFTER
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.robustness_file import ROBUSTNESS, replace_section, revision
 from dspark_bench.machine.environment import Environment, read_environment
 from dspark_bench.machine.processors import usable_cores
@@ -104,4 +105,4 @@ def _verdict(speedup: Interval, floor: float | None) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-noise")

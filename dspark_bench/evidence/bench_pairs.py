@@ -23,6 +23,7 @@ from dspark_bench.commands.sweep import SweepRequest
 from dspark_bench.commands.sweep_list import run_sweep_list
 from dspark_bench.config.sweep_lists import Exhibit, SweepList
 from dspark_bench.core.errors import RegressionError, ResultsError
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.robustness_file import ROBUSTNESS, replace_section, revision
 from dspark_bench.machine.environment import Environment, read_environment
 from dspark_bench.machine.processors import usable_cores
@@ -100,9 +101,14 @@ def read_arms(folder: Path) -> dict[str, Speeds]:
     """The usable points of a sweep's folder by name. Raises ResultsError unless they are two or
     more of one block.
     """
-    points = [point for point in gather(folder).points if point.obstacle is None]
+    found = gather(folder).points
+    points = [point for point in found if point.obstacle is None]
     if len(points) < 2 or len({point.text("block_id") for point in points}) > 1:
-        raise ResultsError(f"{folder} holds {len(points)} points; valid: two or more of one block")
+        reasons = sorted({point.obstacle for point in found if point.obstacle is not None})
+        why = f" ({'; '.join(reasons)})" if reasons else ""
+        raise ResultsError(
+            f"{folder} holds {len(points)} usable points{why}; valid: two or more of one block"
+        )
     chosen = [configuration_of(point) for point in points]
     differing = varying(chosen)
     names = [short_label(values, differing) for values in chosen]
@@ -156,4 +162,4 @@ def section(pairs: Sequence[Pair], environment: Environment, measured: str, name
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-pairs")

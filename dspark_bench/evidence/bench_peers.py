@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 
 from dspark_bench.core.errors import BenchError, UsageError
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.peers.arms import Models, Setting
 from dspark_bench.evidence.peers.block import Site, measure_block
 from dspark_bench.evidence.peers.convert import write_eagle3
@@ -138,4 +139,4 @@ def _measure(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-peers")

@@ -18,6 +18,7 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.record_turns import AT_ONCE, TURNS
 from dspark_bench.evidence.recorded_block import (
     COPY,
@@ -252,4 +253,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-precision")

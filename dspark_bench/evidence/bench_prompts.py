@@ -19,7 +19,6 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import torch
-import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +26,7 @@ from dspark_bench.core.clock import device_clock
 from dspark_bench.core.types import Request, RunResult, SamplingParams
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.engine import Engine, EngineConfig
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.models.kernels.choice import Wanted
 from dspark_bench.models.target import TargetModel
 from dspark_bench.schedulers.fixed import FixedScheduler
@@ -195,4 +195,4 @@ def _row(case: Case, seen: Sequence[Seen]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-prompts")

@@ -10,13 +10,13 @@ from itertools import product
 from statistics import median
 
 import torch
-import typer
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from dspark_bench.core.sampling import token_probs
 from dspark_bench.core.types import SamplingParams
+from dspark_bench.evidence.entry import run_bench
 
 SHAPES = ((2_048, 64), (151_936, 1), (151_936, 8))
 """Vocabulary, and rows."""
@@ -85,4 +85,4 @@ def _milliseconds(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-sampling")

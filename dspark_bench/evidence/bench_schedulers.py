@@ -25,6 +25,7 @@ from dspark_bench.commands.sweep_list import plan_sweep_list, run_sweep_list
 from dspark_bench.config.sizes import round_size
 from dspark_bench.config.sweep_lists import Exhibit, SweepList
 from dspark_bench.core.errors import PointsFailedError
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.metrics.frontier import throughput_at
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.log_ratio import MIN_UNITS, log_ratio_interval
@@ -225,4 +226,4 @@ def ratio(ours: Arm, theirs: Arm) -> Interval:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "bench-schedulers")

@@ -17,6 +17,7 @@ import torch
 import typer
 from rich.console import Console
 
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.machine.processors import usable_cores
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.jackknife import share_intervals
@@ -144,4 +145,4 @@ def markdown(found: Table, steps: int) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "block-inputs")

@@ -26,6 +26,7 @@ from dspark_bench.engine.predictability import (
     entropy_bins,
 )
 from dspark_bench.engine.teacher_forcing import ScoredBlocks, Sequences
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.stretches import NEW_TOKENS, build_engine
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.measure.build import ModelCache, PointObjects, build_point, choose_threads
@@ -153,4 +154,4 @@ def rows(found: Table, kinds: Sequence[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "predictability")

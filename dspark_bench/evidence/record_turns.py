@@ -22,6 +22,7 @@ from dspark_bench.config.compose import compose_point, hydra_session
 from dspark_bench.config.point_config import to_point_config
 from dspark_bench.core.types import Request, RunResult
 from dspark_bench.engine.engine import Engine, EngineConfig
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.measure.build import ModelCache, build_drafter, build_point, choose_threads
 from dspark_bench.measure.timing_lock import timing_lock
@@ -143,4 +144,4 @@ def _sums(result: RunResult, at_once: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "record-turns")

@@ -25,6 +25,7 @@ from rich.console import Console
 from dspark_bench.commands.sweep import SweepRequest, run_sweep
 from dspark_bench.commands.sweep_list import run_sweep_list
 from dspark_bench.config.sweep_lists import read_sweep_list
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.reference_grid import keep_grid
 from dspark_bench.evidence.reference_origin import measured_on
 from dspark_bench.evidence.reference_speed import SWEEPS, keep_speeds, speed_overrides
@@ -281,4 +282,4 @@ def _curve(values: Sequence[float | None], counts: Sequence[int] | None = None) 
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "reference")

@@ -15,6 +15,7 @@ import torch
 import typer
 from rich.console import Console
 
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.machine.processors import usable_cores
 from dspark_bench.training.prepared import PreparedData
 from dspark_bench.training.prompts import write_prompts
@@ -82,4 +83,4 @@ def _checked(names: list[str]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "train-zoo")

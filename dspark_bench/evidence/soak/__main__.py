@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from dspark_bench.core.errors import RegressionError
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.robustness_file import ROBUSTNESS, replace_section, revision
 from dspark_bench.evidence.soak.rounds import ZOO_ARMS
 from dspark_bench.evidence.soak.soak import SoakPlan, run_soak, section
@@ -37,4 +38,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_bench(main, "soak")
