@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dspark_bench.core import nucleus
 from dspark_bench.core.sampling import token_probs
 from dspark_bench.core.types import SamplingParams
 from dspark_bench.evidence.bench_sampling import sorted_probs
@@ -135,3 +136,10 @@ def test_a_row_gets_the_same_bits_alone_and_among_others(top_k: int) -> None:
     for place, row in enumerate(table):
         assert torch.equal(token_probs(row.unsqueeze(0), params)[0], together[place])
         assert torch.equal(token_probs(row, params), together[place])
+
+
+def test_a_threshold_that_lets_in_too_little_costs_time_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nucleus, "_thresholds", lambda rows, highest, top_p: highest)
+    agree(logits(3, 4, 2_048, 0.3), SamplingParams(1.0, top_p=0.9))

@@ -140,6 +140,23 @@ def test_schedulers_are_asked_in_explored_cycles_too() -> None:
     assert scheduler.asked == [((turn,), (cycle,)) for turn in range(2) for cycle in (1, 2, 3)]
 
 
+class Shy(Watched):
+    """Would verify nothing."""
+
+    def plan_verify(
+        self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
+    ) -> list[int]:
+        return [0] * len(draft_lens)
+
+
+def test_explored_cycles_verify_what_a_scheduler_would_not() -> None:
+    cycles = one_by_one(engine(Shy(15)), HARD, 6, length=11)
+    explored = [cycle for cycle in cycles if cycle.num_drafted == GAMMA]
+    assert len(explored) == 4
+    assert all(cycle.full_width and cycle.verify_len == GAMMA for cycle in explored)
+    assert {cycle.verify_len for cycle in cycles if cycle.num_drafted == 1} == {0}
+
+
 @pytest.mark.parametrize("kind", ["hardware_aware", "goodput"])
 def test_a_forecast_that_was_wrong_is_corrected(kind: str) -> None:
     """Hard texts teach a scheduler to draft nothing. Drafting nothing it sees nothing of the easy

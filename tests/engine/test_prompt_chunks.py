@@ -287,3 +287,46 @@ def test_a_scheduler_with_hindsight_sees_through_chunks() -> None:
         for most in (None, 6)
     )
     assert tiny.outputs(chunked) == tiny.outputs(whole)
+
+
+def test_a_request_that_waits_for_a_place_in_the_pass_is_in_the_batch() -> None:
+    """It holds a row: a batch that only grows while prompts wait would seem to be a smaller one."""
+    served = [replace(LONG, request_id=number) for number in (1, 2)]
+    result = tiny.serve(served, None, concurrency=2, temperature=0.0, prefill_tokens=20)
+    alone = [records for records in by_cycle(result).values() if len(records) == 1]
+    assert [list(records) for records in alone[:3]] == [[1], [1], [1]]
+    assert all(c.batch_size == 2 for records in alone[:3] for c in records.values())
+
+
+class Explorer(FixedScheduler):
+    """Drafts nothing but in explored cycles, and writes down how large a batch it was told of."""
+
+    def __init__(self) -> None:
+        self.spec = SchedulerSpec("explorer", exploration_period=3)
+        self.sizes: list[tuple[int, int]] = []
+
+    def plan_draft(self, context: PlanContext) -> list[int]:
+        self.sizes.append((len(context.request_ids), context.num_requests))
+        return [0] * len(context.request_ids)
+
+
+def test_cycles_that_only_read_are_not_explored() -> None:
+    """Which decode cycles of a request draft does not depend on how its prompt is read."""
+    drafted = []
+    for most in (None, 1, 7, 60):
+        result = tiny.serve(
+            [replace(LONG, max_new_tokens=20)],
+            tiny.drafter("ar"),
+            scheduler=Explorer(),
+            prefill_tokens=most,
+        )
+        drafted.append([c.num_drafted for c in result.cycles if not c.is_prefill])
+    assert 0 < sum(map(bool, drafted[0])) < len(drafted[0])
+    assert all(found == drafted[0] for found in drafted)
+
+
+def test_a_scheduler_is_told_of_prompts_that_are_read_beside_it() -> None:
+    scheduler = Explorer()
+    served = [SHORT[0], LONG]
+    tiny.serve(served, tiny.drafter("ar"), 4, 2, scheduler=scheduler, prefill_tokens=7)
+    assert scheduler.sizes[:8] == [(1, 2)] * 8

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from dspark_bench.config.point_config import Component, PointConfig
-from dspark_bench.core.types import SamplingParams
+from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.measure.identity import HashCache, Identity, identify
+from dspark_bench.measure.predictions import engine_config
 from tests.measure.points import plan
 from tests.tiny_models import TinyZoo
 
@@ -78,3 +79,6 @@ def test_how_prompts_are_read_makes_another_point(
     }
     assert len({identity.point_id for _, identity in found.values()}) == 3
     assert [point.engine.prefill_tokens for point, _ in found.values()] == [512, 64, None]
+    request = Request(0, "p", "", (1, 2), 4)
+    rooms = [engine_config(point, [request], 3) for point, _ in found.values()]
+    assert [room.prefill_tokens for room in rooms] == [512, 64, None]

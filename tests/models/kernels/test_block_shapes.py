@@ -38,7 +38,8 @@ def test_fewer_rows_take_as_many_panels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "is_wide"), [("+fma,+avx2", False), ("+fma,-avx512f", False), ("+avx512f", True)]
+    ("wanted", "is_wide"),
+    [("+fma,+avx2", False), ("+fma,-avx512f", False), ("+avx512f", True), ("+avx512fp16", False)],
 )
 def test_the_users_features_are_believed(
     monkeypatch: pytest.MonkeyPatch, wanted: str, is_wide: bool
