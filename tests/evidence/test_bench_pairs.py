@@ -91,7 +91,9 @@ def test_arms_are_read_from_the_records_of_one_block(tmp_path: Path) -> None:
     content = json.loads(file.read_text())
     content["facts"]["block_id"] = "another"
     file.write_text(json.dumps(content))
-    with pytest.raises(ResultsError, match="holds 2 usable points; valid: two or more of one block"):
+    with pytest.raises(
+        ResultsError, match="holds 2 usable points; valid: two or more of one block"
+    ):
         read_arms(folder)
 
 

@@ -98,8 +98,7 @@ class Worker:
         """Of the worker and its living children, since they began."""
         family = [psutil.Process(self._process.pid)]
         family += family[0].children(recursive=True)
-        times = [one.cpu_times() for one in family]
-        return float(sum(one.user + one.system for one in times))
+        return sum(map(_cpu_s, family))
 
     def close(self) -> None:
         """End the worker and its children: kindly, then not."""
@@ -136,7 +135,7 @@ class Worker:
             if not selector.select(limit_s):
                 raise self._failed(f"no answer within {limit_s:g} s")
         line = answers.readline()
-        if not line:
+        if not line.endswith("\n"):
             raise self._failed("it ended without an answer")
         found: dict[str, Any] = json.loads(line)
         if "failed" in found:
@@ -166,3 +165,12 @@ def _pipe(found: IO[str] | None) -> IO[str]:
     if found is None:
         raise ValueError("the worker was started without this pipe")
     return found
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """Of one process; 0 if it has just ended."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)

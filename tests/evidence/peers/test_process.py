@@ -60,6 +60,7 @@ def test_a_worker_sleeps_while_it_is_not_asked_and_ends_with_its_children(tmp_pa
     ("prompt", "limit_s", "why"),
     [
         (0, LIMIT_S, "it ended without an answer"),
+        (4, LIMIT_S, "it ended without an answer"),
         (1, LIMIT_S, "ValueError: prompt too short"),
         (2, 0.5, "no answer within 0.5 s"),
     ],

@@ -1,11 +1,19 @@
 """An engine that answers each prompt with its own tokens, reversed; and misbehaves when told to."""
 
 import os
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+
+def _is_pipe(descriptor: int) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
 
 
 def start(
@@ -21,6 +29,10 @@ def start(
     def serve(prompts: list[list[int]]) -> list[list[int]]:
         print("words in a turn")
         if prompts == [[0]]:
+            os._exit(3)
+        if prompts == [[4]]:
+            answers = (fd for fd in range(3, 32) if _is_pipe(fd))
+            os.write(next(answers), b'{"seconds": 1.')
             os._exit(3)
         if prompts == [[3]]:
             work = "import time\nwhile time.process_time() < 0.2: pass\nprint(1, flush=True)"
