@@ -16,9 +16,16 @@ from torch import Tensor
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.attention import AttentionPlan, attend
 from dspark_bench.models.config import ModelConfig
-from dspark_bench.models.kernels.interface import Kernels, LayerWeights, SpanTable, Stored
+from dspark_bench.models.kernels.interface import (
+    NO_WINDOW,
+    Kernels,
+    LayerWeights,
+    SpanTable,
+    Stored,
+)
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.rope import rotations
 
 Tensors = Mapping[str, Tensor]
 _WANTED = {
@@ -93,11 +100,7 @@ class Rotary:
     """Rotary position table: complex64 [max_positions, 1, head_dim / 2]."""
 
     def __init__(self, config: ModelConfig, max_positions: int, device: torch.device) -> None:
-        half = torch.arange(0, config.head_dim, 2, dtype=torch.float64) / config.head_dim
-        angle = torch.outer(
-            torch.arange(max_positions, dtype=torch.float64), config.rope_theta**-half
-        )
-        table = torch.polar(torch.ones_like(angle), angle).to(torch.complex64)
+        table = rotations(config.rope, config.head_dim, max_positions)
         self._table = table.unsqueeze(1).to(device)
 
     def at(self, positions: Tensor) -> Tensor:
@@ -119,15 +122,17 @@ def pair_neighbours(weight: Tensor, head_dim: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Grouped-query attention with normalised queries and keys.
+    """Grouped-query attention.
 
-    qkv: [(Hq + 2 Hkv) * hd, in]; qk_norm over [Hq + Hkv, hd]; out [D, Hq * hd].
+    qkv: [(Hq + 2 Hkv) * hd, in]; qk_norm over [Hq + Hkv, hd], None where queries and keys are not
+    normalised; out [D, Hq * hd]; window: positions that a query sees, None for all before.
     """
 
     config: ModelConfig
     qkv: Linear
-    qk_norm: RmsNorm
+    qk_norm: RmsNorm | None
     out: Linear
+    window: int | None
 
     @classmethod
     def load(
@@ -137,20 +142,19 @@ class Attention:
         config: ModelConfig,
         input_size: int,
         kernels: Kernels | None,
+        window: int | None = None,
     ) -> "Attention":
         """Read `{prefix}q_proj.weight` and siblings; `input_size` is the projections' input."""
         hd, hidden = config.head_dim, config.hidden_size
-        heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
-        query = take(tensors, f"{prefix}q_proj.weight", heads * hd, input_size)
-        key = take(tensors, f"{prefix}k_proj.weight", kv_heads * hd, input_size)
-        value = take(tensors, f"{prefix}v_proj.weight", kv_heads * hd, input_size)
-        out = take(tensors, f"{prefix}o_proj.weight", hidden, heads * hd)
-        query_norm = pair_neighbours(take(tensors, f"{prefix}q_norm.weight", hd), hd)
-        key_norm = pair_neighbours(take(tensors, f"{prefix}k_norm.weight", hd), hd)
-        norms = torch.cat([query_norm.expand(heads, hd), key_norm.expand(kv_heads, hd)])
-        fused = torch.cat([pair_neighbours(query, hd), pair_neighbours(key, hd), value])
-        norm = RmsNorm(norms.contiguous(), config.rms_norm_eps, None)
-        return cls(config, Linear(fused, None, kernels), norm, Linear(out, None, kernels))
+        width = config.num_attention_heads * hd
+        fused = _fused(tensors, prefix, "weight", config, input_size)
+        bias = _fused(tensors, prefix, "bias", config) if config.has_qkv_bias else None
+        out = take(tensors, f"{prefix}o_proj.weight", hidden, width)
+        out_bias = take(tensors, f"{prefix}o_proj.bias", hidden) if config.has_out_bias else None
+        norm = _head_norms(tensors, prefix, config) if config.has_query_key_norm else None
+        return cls(
+            config, Linear(fused, bias, kernels), norm, Linear(out, out_bias, kernels), window
+        )
 
     def forward(
         self, x: Tensor, rotation: Tensor, cache: KVCache, layer: int, plan: AttentionPlan
@@ -164,8 +168,29 @@ class Attention:
         config = self.config
         heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
         fused = self.qkv(x).view(x.shape[0], heads + 2 * kv_heads, config.head_dim)
-        rotated = rotate(self.qk_norm(fused[:, : heads + kv_heads]), rotation)
+        turned = fused[:, : heads + kv_heads]
+        rotated = rotate(turned if self.qk_norm is None else self.qk_norm(turned), rotation)
         return rotated[:, :heads], rotated[:, heads:], fused[:, heads + kv_heads :]
+
+
+def _fused(tensors: Tensors, prefix: str, part: str, config: ModelConfig, *inputs: int) -> Tensor:
+    """Weights or biases of query, key and value as one, with rotary pairs as neighbours."""
+    hd = config.head_dim
+    width, kv_width = config.num_attention_heads * hd, config.num_key_value_heads * hd
+    query = take(tensors, f"{prefix}q_proj.{part}", width, *inputs)
+    key = take(tensors, f"{prefix}k_proj.{part}", kv_width, *inputs)
+    value = take(tensors, f"{prefix}v_proj.{part}", kv_width, *inputs)
+    return torch.cat([pair_neighbours(query, hd), pair_neighbours(key, hd), value])
+
+
+def _head_norms(tensors: Tensors, prefix: str, config: ModelConfig) -> RmsNorm:
+    """Of query and key heads, [Hq + Hkv, hd]."""
+    hd = config.head_dim
+    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+    query_norm = pair_neighbours(take(tensors, f"{prefix}q_norm.weight", hd), hd)
+    key_norm = pair_neighbours(take(tensors, f"{prefix}k_norm.weight", hd), hd)
+    norms = torch.cat([query_norm.expand(heads, hd), key_norm.expand(kv_heads, hd)])
+    return RmsNorm(norms.contiguous(), config.rms_norm_eps, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +262,11 @@ class DecoderLayer:
         config: ModelConfig,
         kernels: Kernels | None,
         input_size: int | None = None,
+        window: int | None = None,
     ) -> "DecoderLayer":
         """Read one layer under `prefix` (ending in a dot). `input_size` widens q, k and v."""
         width = input_size or config.hidden_size
-        attention = Attention.load(tensors, f"{prefix}self_attn.", config, width, kernels)
+        attention = Attention.load(tensors, f"{prefix}self_attn.", config, width, kernels, window)
         mlp = Mlp.load(tensors, f"{prefix}mlp.", config, kernels)
         before = load_norm(tensors, f"{prefix}input_layernorm.weight", config, kernels)
         after = load_norm(tensors, f"{prefix}post_attention_layernorm.weight", config, kernels)
@@ -284,10 +310,24 @@ def _layer_weights(attention: Attention, mlp: Mlp, before: RmsNorm, after: RmsNo
     config = attention.config
     inner, heads = config.intermediate_size, config.num_attention_heads
     width, kv_width = heads * config.head_dim, config.num_key_value_heads * config.head_dim
+    norm = attention.qk_norm
+    window = NO_WINDOW if attention.window is None else attention.window
     return LayerWeights(
         before.array,
-        (attention.qkv.panels, attention.out.panels, attention.qk_norm.weight.numpy()),
+        (
+            attention.qkv.panels,
+            attention.out.panels,
+            np.empty((0, config.head_dim), np.float32) if norm is None else norm.weight.numpy(),
+            _array(attention.qkv.bias),
+            _array(attention.out.bias),
+            np.array([window], np.int64),
+        ),
         (after.array, mlp.gate_up.panels, mlp.down.panels),
         np.float32(before.eps),
         (width + 2 * kv_width, width, 2 * inner, inner),
     )
+
+
+def _array(bias: Tensor | None) -> np.ndarray:
+    """Empty for none."""
+    return np.empty(0, np.float32) if bias is None else bias.numpy()
