@@ -60,7 +60,7 @@ def test_a_sweep_runs_and_is_exact(zoo: TinyZoo, tmp_path: Path) -> None:
     overrides = tiny_overrides(zoo, tmp_path, "gamma=2,4", "temperature=0")
     assert cli.execute(["sweep", *overrides]) == 0
     rows = read_summary(tmp_path / "results" / "tiny")
-    assert [row["gamma"] for row in rows] == ["2", "4"]
+    assert sorted(row["gamma"] for row in rows) == ["2", "4"]
     assert [row["kernels"] for row in rows] == ["compiled"] * 2
     assert [row["lossless"] for row in rows] == ["true"] * 2
     assert all(float(row["accepted_length"]) > 1 for row in rows)
@@ -85,7 +85,7 @@ def test_a_drafter_of_another_family_s_shape_is_refused(
     kept = path.read_text()
     path.write_text(json.dumps(json.loads(kept) | {"model_type": "llama"}))
     try:
-        assert cli.execute(["sweep", *tiny_overrides(zoo, tmp_path, "gamma=2")]) == 3
+        assert cli.execute(["sweep", *tiny_overrides(zoo, tmp_path, "gamma=2")]) == 2
     finally:
         path.write_text(kept)
     assert "model_type is 'llama'; valid: 'qwen3'" in " ".join(capsys.readouterr().err.split())

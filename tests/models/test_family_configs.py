@@ -138,6 +138,7 @@ def test_an_absent_key_is_what_transformers_takes_for_it() -> None:
     assert parsed(LLAMA32, eos_token_id=None).eos_token_ids == ()
     assert parsed(without(LLAMA32, "head_dim")).head_dim == 64
     assert parsed(without(QWEN25, "eos_token_id")).eos_token_ids == ()
+    assert parsed(without(QWEN25, "use_sliding_window")).windows == ()
 
 
 def test_qwen_s_windows_are_switched_on() -> None:
