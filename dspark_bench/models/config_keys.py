@@ -34,7 +34,7 @@ DECODER_READ: Final = frozenset(
 )
 DECODER_BOUND: Final[dict[str, tuple[Any, ...]]] = {
     **dict.fromkeys(("mlp_bias", "attn_output_gate", "use_mrope"), (False,)),
-    **dict.fromkeys(("use_parallel_residual",), (False,)),
+    **dict.fromkeys(("use_parallel_residual", "rope_interleaved"), (False,)),
     **dict.fromkeys(("is_encoder_decoder", "add_cross_attention", "use_bidirectional"), (False,)),
     **dict.fromkeys(("hidden_act", "hidden_activation"), ("silu",)),
     **dict.fromkeys(("partial_rotary_factor", "rotary_pct", "logit_scale"), (1.0,)),
@@ -49,7 +49,7 @@ HARMLESS: Final = frozenset(
         # what the weights are called and stored as
         *("auto_map", "dtype", "torch_dtype", "transformers_version"),
         *("name_or_path", "model_name", "tokenizer_class", "unsloth_version", "unsloth_fixed"),
-        *("transformers.js_config", "model_max_length", "vocab_file"),
+        *("transformers.js_config", "model_max_length", "vocab_file", "is_llama_config"),
         # training alone
         *("initializer_range", "attention_dropout", "hidden_dropout", "embd_pdrop", "resid_pdrop"),
         *("classifier_dropout", "gradient_checkpointing", "router_aux_loss_coef", "use_bfloat16"),

@@ -1,4 +1,4 @@
-"""The target: a Qwen3-family decoder over ragged batches.
+"""The target: a decoder of one of the `families`, over ragged batches.
 
 Logits agree with transformers' own model in fp32; the tests compare them.
 """

@@ -40,7 +40,7 @@ def write(folder: Path, family: str) -> None:
         model = MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=9))
     with torch.no_grad():
         for weight in model.parameters():
-            weight.normal_(0, 0.3) if weight.dim() > 1 else weight.uniform_(0.5, 1.5)
+            weight.normal_(0, 0.15) if weight.dim() > 1 else weight.uniform_(0.5, 1.5)
     model.save_pretrained(folder, max_shard_size="40KB")
     tiny_tokenizer().save(str(folder / "tokenizer.json"))
 
@@ -63,7 +63,6 @@ def test_a_sweep_runs_and_is_exact(zoo: TinyZoo, tmp_path: Path) -> None:
     assert sorted(row["gamma"] for row in rows) == ["2", "4"]
     assert [row["kernels"] for row in rows] == ["compiled"] * 2
     assert [row["lossless"] for row in rows] == ["true"] * 2
-    assert all(float(row["accepted_length"]) > 1 for row in rows)
 
 
 def test_torch_s_operations_serve_too(zoo: TinyZoo, tmp_path: Path) -> None:
@@ -71,6 +70,7 @@ def test_torch_s_operations_serve_too(zoo: TinyZoo, tmp_path: Path) -> None:
     assert cli.execute(["sweep", *overrides]) == 0
     (row,) = read_summary(tmp_path / "results" / "tiny")
     assert row["kernels"] == "torch"
+    assert float(row["accepted_length"]) > 1.1
 
 
 def test_verify_passes(zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

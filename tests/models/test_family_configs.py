@@ -120,6 +120,7 @@ def test_llama_has_neither_and_its_own_positions() -> None:
     assert (config.rope.kind, config.rope.factor) == (RopeKind.LLAMA3, 32)
     assert config.eos_token_ids == (128001, 128008, 128009)
     assert parsed(LLAMA32, attention_bias=True).has_out_bias
+    assert parsed(LLAMA32, rope_interleaved=False, is_llama_config=True) == config
 
 
 def test_mistral_sees_a_window_on_every_layer() -> None:
@@ -167,6 +168,7 @@ def test_qwen_s_windows_are_switched_on() -> None:
             "'chunked_attention'; valid: 'full_attention' or 'sliding_attention'",
         ),
         (LLAMA32, {"mlp_bias": True}, "mlp_bias is True"),
+        (LLAMA32, {"rope_interleaved": True}, "rope_interleaved is True"),
         (LLAMA32, {"use_sliding_window": True}, "use_sliding_window is True"),
         (LLAMA32, {"layer_types": ["sliding_attention"]}, "'sliding_attention'"),
         (LLAMA32, {"no_rope_layers": [1, 1, 0]}, "the key 'no_rope_layers'"),
