@@ -1,9 +1,4 @@
-"""The decoder layer that target and drafters share, with fused projections.
-
-Rotary embedding multiplies neighbouring pairs as complex numbers. Checkpoints pair dimension i with
-i + head_dim/2, so query and key rows (and their norms) are reordered once, at load; attention
-scores do not change under a reordering that both sides share.
-"""
+"""The decoder layer that target and drafters share, with fused projections."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +20,7 @@ from dspark_bench.models.kernels.interface import (
 )
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.linear import Linear
-from dspark_bench.models.rope import rotations
+from dspark_bench.models.rotary import pair_neighbours, rotate
 
 Tensors = Mapping[str, Tensor]
 _WANTED = {
@@ -96,43 +91,18 @@ def load_norm(tensors: Tensors, name: str, config: ModelConfig, kernels: Kernels
     return RmsNorm(take(tensors, name, config.hidden_size), config.rms_norm_eps, kernels)
 
 
-class Rotary:
-    """Rotary position table: complex64 [max_positions, 1, head_dim / 2]."""
-
-    def __init__(self, config: ModelConfig, max_positions: int, device: torch.device) -> None:
-        table = rotations(config.rope, config.head_dim, max_positions)
-        self._table = table.unsqueeze(1).to(device)
-
-    def at(self, positions: Tensor) -> Tensor:
-        """Rotations [T, 1, head_dim / 2] for positions [T]."""
-        return self._table[positions]
-
-
-def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Rotate neighbouring pairs of x [T, H, hd] by rotation [T, 1, hd/2]; keeps the dtype."""
-    paired = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))
-    return torch.view_as_real(paired * rotation).flatten(-2).to(x.dtype)
-
-
-def pair_neighbours(weight: Tensor, head_dim: int) -> Tensor:
-    """Reorder rows [H*hd, ...] (or a norm [hd]) so that rotary pairs become neighbours."""
-    split = weight.view(-1, 2, head_dim // 2, *weight.shape[1:])
-    return split.transpose(1, 2).flatten(0, 2).contiguous()
-
-
 @dataclass(frozen=True, slots=True)
 class Attention:
     """Grouped-query attention.
 
     qkv: [(Hq + 2 Hkv) * hd, in]; qk_norm over [Hq + Hkv, hd], None where queries and keys are not
-    normalised; out [D, Hq * hd]; window: positions that a query sees, None for all before.
+    normalised; out [D, Hq * hd].
     """
 
     config: ModelConfig
     qkv: Linear
     qk_norm: RmsNorm | None
     out: Linear
-    window: int | None
 
     @classmethod
     def load(
@@ -142,7 +112,6 @@ class Attention:
         config: ModelConfig,
         input_size: int,
         kernels: Kernels | None,
-        window: int | None = None,
     ) -> "Attention":
         """Read `{prefix}q_proj.weight` and siblings; `input_size` is the projections' input."""
         hd, hidden = config.head_dim, config.hidden_size
@@ -152,9 +121,7 @@ class Attention:
         out = take(tensors, f"{prefix}o_proj.weight", hidden, width)
         out_bias = take(tensors, f"{prefix}o_proj.bias", hidden) if config.has_out_bias else None
         norm = _head_norms(tensors, prefix, config) if config.has_query_key_norm else None
-        return cls(
-            config, Linear(fused, bias, kernels), norm, Linear(out, out_bias, kernels), window
-        )
+        return cls(config, Linear(fused, bias, kernels), norm, Linear(out, out_bias, kernels))
 
     def forward(
         self, x: Tensor, rotation: Tensor, cache: KVCache, layer: int, plan: AttentionPlan
@@ -264,15 +231,19 @@ class DecoderLayer:
         input_size: int | None = None,
         window: int | None = None,
     ) -> "DecoderLayer":
-        """Read one layer under `prefix` (ending in a dot). `input_size` widens q, k and v."""
+        """Read one layer under `prefix` (ending in a dot). `input_size` widens q, k and v.
+
+        window: how many positions a query sees, for the compiled kernels; torch's masks hold it.
+        """
         width = input_size or config.hidden_size
-        attention = Attention.load(tensors, f"{prefix}self_attn.", config, width, kernels, window)
+        attention = Attention.load(tensors, f"{prefix}self_attn.", config, width, kernels)
         mlp = Mlp.load(tensors, f"{prefix}mlp.", config, kernels)
         before = load_norm(tensors, f"{prefix}input_layernorm.weight", config, kernels)
         after = load_norm(tensors, f"{prefix}post_attention_layernorm.weight", config, kernels)
         compiled = None
         if kernels is not None:
-            compiled = CompiledLayer(kernels, _layer_weights(attention, mlp, before, after))
+            weights = _layer_weights(attention, mlp, before, after, window or NO_WINDOW)
+            compiled = CompiledLayer(kernels, weights)
         return cls(attention, mlp, before, after, compiled)
 
     @property
@@ -306,22 +277,18 @@ class DecoderLayer:
         return x + self.mlp.forward(self.post_norm(x))
 
 
-def _layer_weights(attention: Attention, mlp: Mlp, before: RmsNorm, after: RmsNorm) -> LayerWeights:
+def _layer_weights(
+    attention: Attention, mlp: Mlp, before: RmsNorm, after: RmsNorm, window: int
+) -> LayerWeights:
     config = attention.config
     inner, heads = config.intermediate_size, config.num_attention_heads
     width, kv_width = heads * config.head_dim, config.num_key_value_heads * config.head_dim
     norm = attention.qk_norm
-    window = NO_WINDOW if attention.window is None else attention.window
+    norms = np.empty((0, config.head_dim), np.float32) if norm is None else norm.weight.numpy()
+    biases = (_array(attention.qkv.bias), _array(attention.out.bias))
     return LayerWeights(
         before.array,
-        (
-            attention.qkv.panels,
-            attention.out.panels,
-            np.empty((0, config.head_dim), np.float32) if norm is None else norm.weight.numpy(),
-            _array(attention.qkv.bias),
-            _array(attention.out.bias),
-            np.array([window], np.int64),
-        ),
+        (attention.qkv.panels, attention.out.panels, norms, *biases, np.array([window])),
         (after.array, mlp.gate_up.panels, mlp.down.panels),
         np.float32(before.eps),
         (width + 2 * kv_width, width, 2 * inner, inner),
