@@ -114,8 +114,7 @@ class Attention:
         kernels: Kernels | None,
     ) -> "Attention":
         """Read `{prefix}q_proj.weight` and siblings; `input_size` is the projections' input."""
-        hd, hidden = config.head_dim, config.hidden_size
-        width = config.num_attention_heads * hd
+        hidden, width = config.hidden_size, config.num_attention_heads * config.head_dim
         fused = _fused(tensors, prefix, "weight", config, input_size)
         bias = _fused(tensors, prefix, "bias", config) if config.has_qkv_bias else None
         out = take(tensors, f"{prefix}o_proj.weight", hidden, width)
