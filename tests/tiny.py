@@ -75,15 +75,16 @@ def frozen() -> FrozenTarget:
     return FrozenTarget(target_dir(), CPU)
 
 
-def trainable(name: str) -> TrainableDrafter:
+def trainable(name: str, teacher: FrozenTarget | None = None) -> TrainableDrafter:
     """A module with weights large enough for its drafts to be accepted now and then."""
     model: BlockModel | EagleModel
+    teacher = teacher or frozen()
     if name == "ar":
-        model = EagleModel(frozen(), EagleRecipe(LAYERS, 16))
+        model = EagleModel(teacher, EagleRecipe(LAYERS, 16))
     else:
         head = name.removeprefix("semi_ar_") if name != "parallel" else "vanilla"
         rank = 0 if name == "parallel" else 8
-        model = BlockModel(frozen(), BlockRecipe(LAYERS, 1, 2, 16, rank, head))
+        model = BlockModel(teacher, BlockRecipe(LAYERS, 1, 2, 16, rank, head))
     with torch.no_grad():
         for weight in model.parameters():
             weight.normal_(0, 0.2) if weight.dim() > 1 else weight.uniform_(0.5, 1.5)

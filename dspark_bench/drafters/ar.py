@@ -23,8 +23,9 @@ from dspark_bench.models.draft_config import (
     read_draft_config,
 )
 from dspark_bench.models.kv_cache import KVCache
-from dspark_bench.models.layers import DecoderLayer, Rotary, load_norm, take
+from dspark_bench.models.layers import DecoderLayer, load_norm, take
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.target import TargetModel
 from dspark_bench.models.vocabulary import read_vocabulary
 from dspark_bench.training.eagle_model import EagleModel, EagleRecipe

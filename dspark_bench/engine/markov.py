@@ -16,6 +16,7 @@ from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Prop
 from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.config import ModelConfig
 from dspark_bench.models.kv_cache import KVCache
+from dspark_bench.models.rope import Rope
 from dspark_bench.models.target import TargetOutput
 
 
@@ -26,7 +27,7 @@ class MarkovTarget:
         self.law = law
         self.device: torch.device = law.device
         self.config: ModelConfig = ModelConfig(
-            law.shape[0], 2, 2, 1, 1, 1, 2, 1e-6, 1e4, 1 << 20, True, ()
+            law.shape[0], 2, 2, 1, 1, 1, 2, 1e-6, Rope(1e4), 1 << 20, True, ()
         )
 
     @property

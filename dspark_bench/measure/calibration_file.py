@@ -15,7 +15,7 @@ from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.calibration import StoredCalibration
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.core.types import SamplingParams
-from dspark_bench.models.config import read_json
+from dspark_bench.models.config_values import read_json
 
 FILE_NAME: Final = "calibration.json"
 FILE_SCHEMA_VERSION: Final = 1

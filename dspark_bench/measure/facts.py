@@ -9,7 +9,7 @@ import torch
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.measure.build import PointObjects
 from dspark_bench.measure.identity import Identity
-from dspark_bench.models.config import read_json
+from dspark_bench.models.config_values import read_json
 
 
 def point_facts(

@@ -8,7 +8,6 @@ rotated by its depth while its cache slot follows its index.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from itertools import accumulate
 
 import numpy as np
@@ -18,33 +17,14 @@ from torch import Tensor
 
 from dspark_bench.models.kernels.interface import SpanTable
 from dspark_bench.models.kv_cache import KVCache
+from dspark_bench.models.masks import additive_mask
 from dspark_bench.models.partition import partition
+from dspark_bench.models.spans import Span as Span
+from dspark_bench.models.spans import Visibility as Visibility
+from dspark_bench.models.spans import depths
 
 MAX_SPREAD = 3
 """Cache rows per request up to which a group reads the rows between its own rather than copy."""
-
-
-class Visibility(Enum):
-    """What a query sees of its own request's new tokens: those before it, or the whole block."""
-
-    CAUSAL = "causal"
-    BLOCK = "block"
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """New tokens of one request.
-
-    row: cache row; context_len: tokens already cached; query_len: new tokens;
-    visible_len: how many of the new tokens may be seen under BLOCK (default all);
-    parents: index of each new token's parent among the new ones, -1 for the context (a tree).
-    """
-
-    row: int
-    context_len: int
-    query_len: int
-    visible_len: int | None = None
-    parents: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +34,9 @@ class _Group:
     G counts rows of the cache between the group's own too, whose queries are discarded.
     folding: where padded queries come from and real outputs go to; None: the flat batch itself, in
     order and unpadded; rows [G] where keys must be gathered; views: every layer's keys and values
-    [G, Hkv, L, head_dim] where the rows are neighbours and no copy is needed; mask
-    [G, 1, share * Q, L] additive, repeated for the query heads that share a key head; None when
-    everything is visible.
+    [G, Hkv, L, head_dim] where the rows are neighbours and no copy is needed; masks: for each of
+    the cache's windows [G, 1, share * Q, L], additive, repeated for the query heads that share a
+    key head; None when everything is visible.
     """
 
     num_requests: int
@@ -64,7 +44,7 @@ class _Group:
     num_keys: int
     rows: Tensor | None
     views: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None
-    mask: Tensor | None
+    masks: tuple[Tensor | None, ...]
     folding: "_Folding | None"
 
 
@@ -142,7 +122,7 @@ def _places(spans: Sequence[Span], cache: KVCache) -> tuple[Tensor, Tensor]:
     for span in spans:
         base = span.row * cache.max_len + span.context_len
         slots.extend(range(base, base + span.query_len))
-        places.extend(span.context_len + depth for depth in _depths(span))
+        places.extend(span.context_len + depth for depth in depths(span))
     table = torch.tensor([places, slots], dtype=torch.int64, device=cache.index.device)
     return table[0], table[1]
 
@@ -187,7 +167,8 @@ def _attend_group(query: Tensor, cache: KVCache, layer: int, group: _Group) -> T
     else:
         flat = query.reshape(-1, head_dim).index_select(0, folding.queries)
         folded = flat.view(size, num_kv, share * width, head_dim)
-    out = F.scaled_dot_product_attention(folded, keys, values, attn_mask=group.mask)
+    mask = group.masks[cache.window_places[layer]]
+    out = F.scaled_dot_product_attention(folded, keys, values, attn_mask=mask)
     if folding is None:
         out = out.view(size, num_kv, share, width, head_dim).permute(0, 3, 1, 2, 4)
         return out.reshape(size * width, num_heads * head_dim)
@@ -230,7 +211,10 @@ def _pack_group(
         num_keys=num_keys,
         rows=None if is_dense else torch.tensor([s.row for s in chosen], device=device),
         views=_views(first, num_rows, num_keys, cache) if is_dense else None,
-        mask=_mask(present, visibility, own.view(-1, 1, width, 1), num_keys, cache),
+        masks=tuple(
+            additive_mask(present, visibility, own.view(-1, 1, width, 1), num_keys, cache, window)
+            for window in cache.windows
+        ),
         folding=folding,
     )
 
@@ -292,59 +276,3 @@ def _fold(
         return _Folding(queries, outputs, None)
     wanted = [starts[i] + slot for i, _ in ordered for slot in range(spans[i].query_len)]
     return _Folding(queries, outputs, torch.tensor(wanted, device=device))
-
-
-def _mask(
-    present: Sequence[Span | None],
-    visibility: Visibility,
-    positions: Tensor,
-    num_keys: int,
-    cache: KVCache,
-) -> Tensor | None:
-    """Additive mask [G, 1, share * Q, L], or None when every query sees every key.
-
-    positions [G, 1, Q, 1]: of the padded queries. A row of no request (None) sees something, so
-    that its discarded output is a number.
-    """
-    device, width = cache.index.device, positions.shape[2]
-    share = cache.num_shared_heads
-    real = [span for span in present if span is not None]
-    if any(span.parents is not None for span in real):
-        trees = torch.stack([_tree_visible(span or real[0], width, num_keys) for span in present])
-        return cache.additive(trees.to(device).unsqueeze(1).repeat(1, 1, share, 1))
-    if visibility is Visibility.CAUSAL:
-        if width == 1 and all(span.context_len + 1 == num_keys for span in real):
-            return None
-        return cache.additive(cache.index[:num_keys] <= positions.repeat(1, 1, share, 1))
-    limits = [num_keys if span is None else _limit(span) for span in present]
-    if all(limit == num_keys for limit in limits):
-        return None
-    ends = torch.tensor(limits, device=device).view(-1, 1, 1, 1)
-    return cache.additive((cache.index[:num_keys] < ends).expand(-1, 1, share * width, -1))
-
-
-def _limit(span: Span) -> int:
-    """First position that a block's queries do not see."""
-    visible = span.query_len if span.visible_len is None else span.visible_len
-    return span.context_len + visible
-
-
-def _depths(span: Span) -> Sequence[int]:
-    if span.parents is None:
-        return range(span.query_len)
-    depths: list[int] = []
-    for parent in span.parents:
-        depths.append(0 if parent < 0 else depths[parent] + 1)
-    return depths
-
-
-def _tree_visible(span: Span, width: int, num_keys: int) -> Tensor:
-    """[Q, L] bool: the context and each token's ancestors (a chain when it has no parents)."""
-    parents = span.parents or tuple(range(-1, span.query_len - 1))
-    visible = torch.zeros(width, num_keys, dtype=torch.bool)
-    visible[:, : span.context_len] = True
-    for index, parent in enumerate(parents):
-        if parent >= 0:
-            visible[index, span.context_len :] = visible[parent, span.context_len :]
-        visible[index, span.context_len + index] = True
-    return visible

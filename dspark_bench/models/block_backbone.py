@@ -29,14 +29,12 @@ from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import (
     RmsNorm,
-    Rotary,
     Tensors,
     load_norm,
-    pair_neighbours,
-    rotate,
     take,
 )
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.rotary import Rotary, pair_neighbours, rotate
 from dspark_bench.models.stack import DecoderStack
 from dspark_bench.models.target import TargetModel
 from dspark_bench.models.vocabulary import read_vocabulary

@@ -15,7 +15,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from dspark_bench.core.errors import CheckpointError
-from dspark_bench.models.config import further_ends, read_json
+from dspark_bench.models.config import further_ends
+from dspark_bench.models.config_values import read_json
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -1,24 +1,26 @@
-"""Shape of a Qwen3-family decoder, read from a Hugging Face `config.json`."""
+"""Shape of a decoder of a known family, read from a Hugging Face `config.json`."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from dspark_bench.core.errors import CheckpointError
-from dspark_bench.core.json_text import load_json
-from dspark_bench.models.config_keys import TARGET_KEYS, KnownKeys, check_keys, shown
+from dspark_bench.models.config_keys import DRAFT_KEYS, KnownKeys, check_bound, check_keys, shown
+from dspark_bench.models.config_values import MAX_COUNT, ValueReader, read_json
+from dspark_bench.models.families import QWEN3, Family, family_of, read_biases, read_windows
+from dspark_bench.models.rope import Rope
+from dspark_bench.models.rope_config import read_rope
 
-MAX_COUNT: Final = 2**24
-"""Above every layer, head, hidden size, vocabulary or context that a decoder has had."""
 GENERATION_CONFIG: Final = "generation_config.json"
-FULL_ATTENTION: Final = "full_attention"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
     """What the decoder needs to know; names follow `config.json`.
 
-    eos_token_ids: every token that ends an output, the one of `config.json` first.
+    eos_token_ids: every token that ends an output, the one of `config.json` first;
+    windows: positions that the queries of each layer see, themselves included, None for all before;
+    empty where no layer has a window.
     """
 
     vocab_size: int
@@ -29,23 +31,14 @@ class ModelConfig:
     num_key_value_heads: int
     head_dim: int
     rms_norm_eps: float
-    rope_theta: float
+    rope: Rope
     max_position_embeddings: int
     tie_word_embeddings: bool
     eos_token_ids: tuple[int, ...]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Parse a JSON object. Raises CheckpointError naming the file."""
-    try:
-        data = load_json(path)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise CheckpointError(f"{path} must hold a JSON object, found {type(data).__name__}")
-    return data
+    has_query_key_norm: bool = True
+    has_qkv_bias: bool = False
+    has_out_bias: bool = False
+    windows: tuple[int | None, ...] = ()
 
 
 def read_model_config(directory: Path) -> ModelConfig:
@@ -74,20 +67,31 @@ def _generation_ends(directory: Path, vocab_size: int) -> tuple[int, ...]:
     return _token_ids(read_json(path).get("eos_token_id"), vocab_size, str(path))
 
 
-def parse_model_config(
-    data: dict[str, Any], source: str, known: KnownKeys = TARGET_KEYS
-) -> ModelConfig:
-    """Read the decoder's shape. Raises CheckpointError for what this decoder does not implement.
+def parse_model_config(data: dict[str, Any], source: str) -> ModelConfig:
+    """Read a target's shape. Raises CheckpointError for what this decoder does not implement."""
+    family = family_of(data, source)
+    return _parse(data, source, family, family.keys)
 
-    known: the keys that the file may hold.
-    """
-    _refuse_unsupported(data, source, known)
+
+def parse_draft_shape(data: dict[str, Any], source: str) -> ModelConfig:
+    """Read a drafter's shape: a Qwen3 decoder's, whatever its target is. Raises CheckpointError."""
+    check_bound("model_type", data.get("model_type"), (QWEN3.model_type,), source)
+    return _parse(data, source, QWEN3, DRAFT_KEYS)
+
+
+def _parse(data: dict[str, Any], source: str, family: Family, known: KnownKeys) -> ModelConfig:
+    _refuse_quantised(data, source)
+    check_keys(data, source, known)
     read = ValueReader(data, source)
     heads = read.count("num_attention_heads")
-    kv_heads = read.count("num_key_value_heads", default=heads)
+    kv_heads = read.count("num_key_value_heads", default=_default_kv_heads(data, family, heads))
     hidden = read.count("hidden_size")
     vocab = read.count("vocab_size")
     head_dim = read.count("head_dim", default=max(1, hidden // heads))
+    depth = read.count("num_hidden_layers")
+    positions = read.count(
+        "max_position_embeddings", default=family.defaults["max_position_embeddings"]
+    )
     if heads % kv_heads:
         raise CheckpointError(
             f"{source}: num_key_value_heads is {kv_heads}; valid: a divisor of {heads}, the "
@@ -95,73 +99,36 @@ def parse_model_config(
         )
     if head_dim % 2:
         raise CheckpointError(f"{source}: head_dim is {head_dim}; valid: an even number")
+    has_qkv_bias, has_out_bias = read_biases(family, read)
     return ModelConfig(
         vocab_size=vocab,
         hidden_size=hidden,
         intermediate_size=read.count("intermediate_size"),
-        num_hidden_layers=read.count("num_hidden_layers"),
+        num_hidden_layers=depth,
         num_attention_heads=heads,
         num_key_value_heads=kv_heads,
         head_dim=head_dim,
         rms_norm_eps=read.positive("rms_norm_eps", 1e-6),
-        rope_theta=_rope_theta(data, source),
-        max_position_embeddings=read.count("max_position_embeddings", default=32768),
+        rope=read_rope(data, source, positions),
+        max_position_embeddings=positions,
         tie_word_embeddings=read.flag("tie_word_embeddings", default=False),
-        eos_token_ids=_token_ids(data.get("eos_token_id"), vocab, source),
+        eos_token_ids=_token_ids(
+            data.get("eos_token_id", family.defaults.get("eos_token_id")), vocab, source
+        ),
+        has_query_key_norm=family.has_query_key_norm,
+        has_qkv_bias=has_qkv_bias,
+        has_out_bias=has_out_bias,
+        windows=read_windows(family, read, depth),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ValueReader:
-    """Values of a `config.json`. Each raises CheckpointError with the key, the value and what is
-    valid; a key that is absent or null takes the default, if there is one.
-    """
-
-    data: dict[str, Any]
-    source: str
-
-    def count(
-        self, key: str, least: int = 1, most: int = MAX_COUNT, default: int | None = None
-    ) -> int:
-        """A whole number from `least` to `most`."""
-        value = self._get(key, default)
-        is_whole = isinstance(value, int) and not isinstance(value, bool)
-        if not (is_whole and least <= value <= most):
-            raise CheckpointError(
-                f"{self.source}: {key} is {shown(value)}; valid: a whole number, {least} to {most}"
-            )
-        return int(value)
-
-    def positive(self, key: str, default: float) -> float:
-        """A finite number above 0."""
-        return check_positive(self._get(key, default), key, self.source)
-
-    def flag(self, key: str, default: bool) -> bool:
-        """true or false."""
-        value = self._get(key, default)
-        if not isinstance(value, bool):
-            raise CheckpointError(f"{self.source}: {key} is {shown(value)}; valid: true or false")
-        return value
-
-    def _get(self, key: str, default: object) -> Any:
-        value = self.data.get(key)
-        if value is None and default is None:
-            raise CheckpointError(f"{self.source} lacks the key {key!r}")
-        return default if value is None else value
+def _default_kv_heads(data: dict[str, Any], family: Family, heads: int) -> int:
+    """null stands for as many as query heads; a key that is absent for the family's own number."""
+    is_null = "num_key_value_heads" in data
+    return heads if is_null else family.defaults.get("num_key_value_heads", heads)
 
 
-def check_positive(value: Any, key: str, source: str) -> float:
-    """A finite number above 0. Raises CheckpointError."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and 0 < value < float("inf")):
-        raise CheckpointError(f"{source}: {key} is {shown(value)}; valid: a number above 0")
-    return float(value)
-
-
-def _refuse_unsupported(data: dict[str, Any], source: str, known: KnownKeys) -> None:
-    kind = data.get("model_type")
-    if kind != "qwen3":
-        raise CheckpointError(f"{source}: model_type is {kind!r}; supported: 'qwen3'")
+def _refuse_quantised(data: dict[str, Any], source: str) -> None:
     for key in ("quantization_config", "compression_config"):
         settings = data.get(key)
         if settings is not None:
@@ -170,45 +137,6 @@ def _refuse_unsupported(data: dict[str, Any], source: str, known: KnownKeys) -> 
                 f"{source}: {key} names quantised weights (quant_method {method!r}), which are not "
                 "read; valid: weights in bfloat16, float16 or float32, without that key"
             )
-    check_keys(data, source, known)
-    kinds = data.get("layer_types") or []
-    if not isinstance(kinds, list):
-        raise CheckpointError(f"{source}: layer_types is {shown(kinds)}; valid: a list")
-    other = [kind for kind in kinds if kind != FULL_ATTENTION]
-    if other:
-        raise CheckpointError(
-            f"{source}: layer_types holds {shown(other[0])}; valid: {FULL_ATTENTION!r} for every "
-            "layer"
-        )
-
-
-_ROPE_KEYS: Final = KnownKeys(
-    frozenset({"rope_theta", "rope_type", "type"}), {"partial_rotary_factor": (1.0,)}, frozenset()
-)
-
-
-def _rope_theta(data: dict[str, Any], source: str) -> float:
-    """The one rotary base. Raises CheckpointError for scaled positions, and where keys differ."""
-    bases = {"rope_theta": data.get("rope_theta")}
-    for key in ("rope_parameters", "rope_scaling"):
-        rope = data.get(key)
-        if rope is None:
-            continue
-        if not isinstance(rope, dict):
-            raise CheckpointError(f"{source}: {key} is {shown(rope)}; valid: an object")
-        for name in ("rope_type", "type"):
-            kind = rope.get(name)
-            if kind not in (None, "default"):
-                raise CheckpointError(f"{source}: {name} is {shown(kind)}; supported: 'default'")
-        check_keys(rope, f"{source}: {key}", _ROPE_KEYS)
-        bases[f"{key}.rope_theta"] = rope.get("rope_theta")
-    found = {
-        key: check_positive(value, key, source) for key, value in bases.items() if value is not None
-    }
-    if len(set(found.values())) > 1:
-        listed = ", ".join(f"{key} is {value:g}" for key, value in found.items())
-        raise CheckpointError(f"{source}: {listed}; they must be equal")
-    return next(iter(found.values()), 10000.0)
 
 
 def _token_ids(value: Any, vocab_size: int, source: str) -> tuple[int, ...]:

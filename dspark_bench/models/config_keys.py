@@ -3,7 +3,7 @@
 A key that changes what a model computes and is passed over gives wrong figures without a word. So
 every key is one of three: read by the parser, bound to the values that this decoder computes, or
 known to change nothing at inference; any other is refused by name. null counts as absent, and a key
-that begins with an underscore is the writing library's own.
+that begins with an underscore is the writing library's own. `families` makes a target's of these.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class KnownKeys:
     harmless: frozenset[str]
 
 
-_DECODER_READ: Final = frozenset(
+DECODER_READ: Final = frozenset(
     {
         *("model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"),
         *("num_attention_heads", "num_key_value_heads", "head_dim", "rms_norm_eps", "layer_types"),
@@ -32,29 +32,28 @@ _DECODER_READ: Final = frozenset(
         *("tie_word_embeddings", "eos_token_id", "quantization_config", "compression_config"),
     }
 )
-_DECODER_BOUND: Final[dict[str, tuple[Any, ...]]] = {
-    **dict.fromkeys(("attention_bias", "mlp_bias", "qkv_bias", "use_sliding_window"), (False,)),
-    **dict.fromkeys(("attn_output_gate", "use_mrope", "use_parallel_residual"), (False,)),
+DECODER_BOUND: Final[dict[str, tuple[Any, ...]]] = {
+    **dict.fromkeys(("mlp_bias", "attn_output_gate", "use_mrope"), (False,)),
+    **dict.fromkeys(("use_parallel_residual", "rope_interleaved"), (False,)),
     **dict.fromkeys(("is_encoder_decoder", "add_cross_attention", "use_bidirectional"), (False,)),
     **dict.fromkeys(("hidden_act", "hidden_activation"), ("silu",)),
     **dict.fromkeys(("partial_rotary_factor", "rotary_pct", "logit_scale"), (1.0,)),
     **dict.fromkeys(("logits_scaling", "embedding_multiplier", "residual_multiplier"), (1.0,)),
     **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), (0,)),
     **dict.fromkeys(("num_nextn_predict_layers", "mtp_num_hidden_layers"), (0,)),
-    "use_qk_norm": (True,),
     "mlp_only_layers": ([],),
     "pruned_heads": ({},),
 }
-_HARMLESS: Final = frozenset(
+HARMLESS: Final = frozenset(
     {
         # what the weights are called and stored as
         *("auto_map", "dtype", "torch_dtype", "transformers_version"),
         *("name_or_path", "model_name", "tokenizer_class", "unsloth_version", "unsloth_fixed"),
-        *("transformers.js_config", "model_max_length", "vocab_file"),
+        *("transformers.js_config", "model_max_length", "vocab_file", "is_llama_config"),
         # training alone
         *("initializer_range", "attention_dropout", "hidden_dropout", "embd_pdrop", "resid_pdrop"),
         *("classifier_dropout", "gradient_checkpointing", "router_aux_loss_coef", "use_bfloat16"),
-        # without effect while use_sliding_window is false and every layer sees everything
+        # without effect where no layer has a sliding window
         *("sliding_window", "max_window_layers", "sliding_window_non_causal"),
         # how a library runs the same sums, and what it returns beside them
         *("use_cache", "return_dict", "output_attentions", "output_hidden_states", "torchscript"),
@@ -75,11 +74,8 @@ _HARMLESS: Final = frozenset(
     }
 )
 
-TARGET_KEYS: Final = KnownKeys(
-    _DECODER_READ, {**_DECODER_BOUND, "architectures": (["Qwen3ForCausalLM"], [])}, _HARMLESS
-)
 DRAFT_KEYS: Final = KnownKeys(
-    _DECODER_READ
+    DECODER_READ
     | {
         *("block_size", "ttt_length", "draft_num_hidden_layers", "num_target_layers"),
         *("target_layer_ids", "mask_token_id", "markov_rank", "markov_head_type"),
@@ -87,7 +83,9 @@ DRAFT_KEYS: Final = KnownKeys(
         *("draft_vocab_size", "target_hidden_size", "architectures"),
     },
     {
-        **_DECODER_BOUND,
+        **DECODER_BOUND,
+        **dict.fromkeys(("attention_bias", "qkv_bias", "use_sliding_window"), (False,)),
+        "use_qk_norm": (True,),
         # slot k predicts the k-th token after the anchor; every slot of a block sees all others
         "sample_from_anchor": (True,),
         **dict.fromkeys(("causal_head", "dflash_query_causal", "is_causal"), (False,)),
@@ -97,7 +95,7 @@ DRAFT_KEYS: Final = KnownKeys(
         **dict.fromkeys(("enable_qwen35_gated_q_proj", "log_snr_conditioning"), (False,)),
         "projector_type": ("dspark", "dflash"),
     },
-    _HARMLESS
+    HARMLESS
     | {
         *("num_anchors", "loss_decay_gamma", "step_loss_decay", "confidence_head_alpha"),
         *("target_model_name_or_path", "target_model_type", "target_text_model_type"),

@@ -10,14 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dspark_bench.core.errors import CheckpointError
-from dspark_bench.models.config import (
-    MAX_COUNT,
-    ModelConfig,
-    ValueReader,
-    parse_model_config,
-    read_json,
-)
+from dspark_bench.models.config import ModelConfig, parse_draft_shape
 from dspark_bench.models.config_keys import DRAFT_KEYS, check_bound, shown
+from dspark_bench.models.config_values import MAX_COUNT, ValueReader, read_json
 
 BLOCK_ARCHITECTURES = ("Qwen3DSparkModel",)
 EAGLE3_ARCHITECTURES = ("Qwen3Eagle3Model", "Eagle3DraftModel")
@@ -124,8 +119,8 @@ def _parse(data: dict[str, Any], source: str, architecture: str) -> DraftConfig:
     if head_type not in HEAD_TYPES:
         valid = ", ".join(HEAD_TYPES)
         raise CheckpointError(f"{source}: markov_head_type is {head_type!r}; valid: {valid}")
-    model = parse_model_config(
-        data if depth is None else {**data, "num_hidden_layers": depth}, source, DRAFT_KEYS
+    model = parse_draft_shape(
+        data if depth is None else {**data, "num_hidden_layers": depth}, source
     )
     _check_nested(data, source)
     vocab, hidden = model.vocab_size, model.hidden_size

@@ -78,15 +78,18 @@ def _layer(prefix: str, config: ModelConfig, input_size: int) -> dict[str, tuple
         "self_attn.k_proj": (kv_heads, input_size),
         "self_attn.v_proj": (kv_heads, input_size),
         "self_attn.o_proj": (hidden, heads),
-        "self_attn.q_norm": (hd,),
-        "self_attn.k_norm": (hd,),
         "mlp.gate_proj": (inner, hidden),
         "mlp.up_proj": (inner, hidden),
         "mlp.down_proj": (hidden, inner),
         "input_layernorm": (hidden,),
         "post_attention_layernorm": (hidden,),
     }
-    return {f"{prefix}{name}.weight": shape for name, shape in shapes.items()}
+    if config.has_query_key_norm:
+        shapes |= {"self_attn.q_norm": (hd,), "self_attn.k_norm": (hd,)}
+    biased = [*("qkv" * config.has_qkv_bias), *("o" * config.has_out_bias)]
+    projections = [f"self_attn.{letter}_proj" for letter in biased]
+    weights = {f"{prefix}{name}.weight": shape for name, shape in shapes.items()}
+    return weights | {f"{prefix}{name}.bias": shapes[name][:1] for name in projections}
 
 
 def _heads(config: DraftConfig) -> dict[str, tuple[int, ...]]:

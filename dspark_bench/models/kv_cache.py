@@ -17,6 +17,8 @@ class KVCache:
     """Keys and values [layers, rows, max_len, Hkv, head_dim]; slot = row * max_len + place.
 
     index: the numbers 0, 1, 2, ... of all slots, for attention plans to cut views from.
+    windows: those that its layers have, each once (None: everything before is seen);
+    window_places: of each layer, among them.
     arrays: keys and values as the compiled kernels read them; None where the layers that use this
     cache run on torch's operations (`is_compiled` false).
     """
@@ -32,6 +34,9 @@ class KVCache:
         is_compiled: bool = False,
     ) -> None:
         shape = (num_layers, num_rows, max_len, config.num_key_value_heads, config.head_dim)
+        windows = config.windows or (None,) * num_layers
+        self.windows = tuple(dict.fromkeys(windows))
+        self.window_places = tuple(self.windows.index(window) for window in windows)
         self.num_rows = num_rows
         self.num_shared_heads = config.num_attention_heads // config.num_key_value_heads
         self.max_len = max_len

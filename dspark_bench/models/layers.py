@@ -1,9 +1,4 @@
-"""The decoder layer that target and drafters share, with fused projections.
-
-Rotary embedding multiplies neighbouring pairs as complex numbers. Checkpoints pair dimension i with
-i + head_dim/2, so query and key rows (and their norms) are reordered once, at load; attention
-scores do not change under a reordering that both sides share.
-"""
+"""The decoder layer that target and drafters share, with fused projections."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +11,16 @@ from torch import Tensor
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.attention import AttentionPlan, attend
 from dspark_bench.models.config import ModelConfig
-from dspark_bench.models.kernels.interface import Kernels, LayerWeights, SpanTable, Stored
+from dspark_bench.models.kernels.interface import (
+    NO_WINDOW,
+    Kernels,
+    LayerWeights,
+    SpanTable,
+    Stored,
+)
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.rotary import pair_neighbours, rotate
 
 Tensors = Mapping[str, Tensor]
 _WANTED = {
@@ -89,44 +91,17 @@ def load_norm(tensors: Tensors, name: str, config: ModelConfig, kernels: Kernels
     return RmsNorm(take(tensors, name, config.hidden_size), config.rms_norm_eps, kernels)
 
 
-class Rotary:
-    """Rotary position table: complex64 [max_positions, 1, head_dim / 2]."""
-
-    def __init__(self, config: ModelConfig, max_positions: int, device: torch.device) -> None:
-        half = torch.arange(0, config.head_dim, 2, dtype=torch.float64) / config.head_dim
-        angle = torch.outer(
-            torch.arange(max_positions, dtype=torch.float64), config.rope_theta**-half
-        )
-        table = torch.polar(torch.ones_like(angle), angle).to(torch.complex64)
-        self._table = table.unsqueeze(1).to(device)
-
-    def at(self, positions: Tensor) -> Tensor:
-        """Rotations [T, 1, head_dim / 2] for positions [T]."""
-        return self._table[positions]
-
-
-def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Rotate neighbouring pairs of x [T, H, hd] by rotation [T, 1, hd/2]; keeps the dtype."""
-    paired = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))
-    return torch.view_as_real(paired * rotation).flatten(-2).to(x.dtype)
-
-
-def pair_neighbours(weight: Tensor, head_dim: int) -> Tensor:
-    """Reorder rows [H*hd, ...] (or a norm [hd]) so that rotary pairs become neighbours."""
-    split = weight.view(-1, 2, head_dim // 2, *weight.shape[1:])
-    return split.transpose(1, 2).flatten(0, 2).contiguous()
-
-
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Grouped-query attention with normalised queries and keys.
+    """Grouped-query attention.
 
-    qkv: [(Hq + 2 Hkv) * hd, in]; qk_norm over [Hq + Hkv, hd]; out [D, Hq * hd].
+    qkv: [(Hq + 2 Hkv) * hd, in]; qk_norm over [Hq + Hkv, hd], None where queries and keys are not
+    normalised; out [D, Hq * hd].
     """
 
     config: ModelConfig
     qkv: Linear
-    qk_norm: RmsNorm
+    qk_norm: RmsNorm | None
     out: Linear
 
     @classmethod
@@ -139,18 +114,13 @@ class Attention:
         kernels: Kernels | None,
     ) -> "Attention":
         """Read `{prefix}q_proj.weight` and siblings; `input_size` is the projections' input."""
-        hd, hidden = config.head_dim, config.hidden_size
-        heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
-        query = take(tensors, f"{prefix}q_proj.weight", heads * hd, input_size)
-        key = take(tensors, f"{prefix}k_proj.weight", kv_heads * hd, input_size)
-        value = take(tensors, f"{prefix}v_proj.weight", kv_heads * hd, input_size)
-        out = take(tensors, f"{prefix}o_proj.weight", hidden, heads * hd)
-        query_norm = pair_neighbours(take(tensors, f"{prefix}q_norm.weight", hd), hd)
-        key_norm = pair_neighbours(take(tensors, f"{prefix}k_norm.weight", hd), hd)
-        norms = torch.cat([query_norm.expand(heads, hd), key_norm.expand(kv_heads, hd)])
-        fused = torch.cat([pair_neighbours(query, hd), pair_neighbours(key, hd), value])
-        norm = RmsNorm(norms.contiguous(), config.rms_norm_eps, None)
-        return cls(config, Linear(fused, None, kernels), norm, Linear(out, None, kernels))
+        hidden, width = config.hidden_size, config.num_attention_heads * config.head_dim
+        fused = _fused(tensors, prefix, "weight", config, input_size)
+        bias = _fused(tensors, prefix, "bias", config) if config.has_qkv_bias else None
+        out = take(tensors, f"{prefix}o_proj.weight", hidden, width)
+        out_bias = take(tensors, f"{prefix}o_proj.bias", hidden) if config.has_out_bias else None
+        norm = _head_norms(tensors, prefix, config) if config.has_query_key_norm else None
+        return cls(config, Linear(fused, bias, kernels), norm, Linear(out, out_bias, kernels))
 
     def forward(
         self, x: Tensor, rotation: Tensor, cache: KVCache, layer: int, plan: AttentionPlan
@@ -164,8 +134,29 @@ class Attention:
         config = self.config
         heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
         fused = self.qkv(x).view(x.shape[0], heads + 2 * kv_heads, config.head_dim)
-        rotated = rotate(self.qk_norm(fused[:, : heads + kv_heads]), rotation)
+        turned = fused[:, : heads + kv_heads]
+        rotated = rotate(turned if self.qk_norm is None else self.qk_norm(turned), rotation)
         return rotated[:, :heads], rotated[:, heads:], fused[:, heads + kv_heads :]
+
+
+def _fused(tensors: Tensors, prefix: str, part: str, config: ModelConfig, *inputs: int) -> Tensor:
+    """Weights or biases of query, key and value as one, with rotary pairs as neighbours."""
+    hd = config.head_dim
+    width, kv_width = config.num_attention_heads * hd, config.num_key_value_heads * hd
+    query = take(tensors, f"{prefix}q_proj.{part}", width, *inputs)
+    key = take(tensors, f"{prefix}k_proj.{part}", kv_width, *inputs)
+    value = take(tensors, f"{prefix}v_proj.{part}", kv_width, *inputs)
+    return torch.cat([pair_neighbours(query, hd), pair_neighbours(key, hd), value])
+
+
+def _head_norms(tensors: Tensors, prefix: str, config: ModelConfig) -> RmsNorm:
+    """Of query and key heads, [Hq + Hkv, hd]."""
+    hd = config.head_dim
+    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+    query_norm = pair_neighbours(take(tensors, f"{prefix}q_norm.weight", hd), hd)
+    key_norm = pair_neighbours(take(tensors, f"{prefix}k_norm.weight", hd), hd)
+    norms = torch.cat([query_norm.expand(heads, hd), key_norm.expand(kv_heads, hd)])
+    return RmsNorm(norms.contiguous(), config.rms_norm_eps, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +228,12 @@ class DecoderLayer:
         config: ModelConfig,
         kernels: Kernels | None,
         input_size: int | None = None,
+        window: int | None = None,
     ) -> "DecoderLayer":
-        """Read one layer under `prefix` (ending in a dot). `input_size` widens q, k and v."""
+        """Read one layer under `prefix` (ending in a dot). `input_size` widens q, k and v.
+
+        window: how many positions a query sees, for the compiled kernels; torch's masks hold it.
+        """
         width = input_size or config.hidden_size
         attention = Attention.load(tensors, f"{prefix}self_attn.", config, width, kernels)
         mlp = Mlp.load(tensors, f"{prefix}mlp.", config, kernels)
@@ -246,7 +241,8 @@ class DecoderLayer:
         after = load_norm(tensors, f"{prefix}post_attention_layernorm.weight", config, kernels)
         compiled = None
         if kernels is not None:
-            compiled = CompiledLayer(kernels, _layer_weights(attention, mlp, before, after))
+            weights = _layer_weights(attention, mlp, before, after, window or NO_WINDOW)
+            compiled = CompiledLayer(kernels, weights)
         return cls(attention, mlp, before, after, compiled)
 
     @property
@@ -280,14 +276,24 @@ class DecoderLayer:
         return x + self.mlp.forward(self.post_norm(x))
 
 
-def _layer_weights(attention: Attention, mlp: Mlp, before: RmsNorm, after: RmsNorm) -> LayerWeights:
+def _layer_weights(
+    attention: Attention, mlp: Mlp, before: RmsNorm, after: RmsNorm, window: int
+) -> LayerWeights:
     config = attention.config
     inner, heads = config.intermediate_size, config.num_attention_heads
     width, kv_width = heads * config.head_dim, config.num_key_value_heads * config.head_dim
+    norm = attention.qk_norm
+    norms = np.empty((0, config.head_dim), np.float32) if norm is None else norm.weight.numpy()
+    biases = (_array(attention.qkv.bias), _array(attention.out.bias))
     return LayerWeights(
         before.array,
-        (attention.qkv.panels, attention.out.panels, attention.qk_norm.weight.numpy()),
+        (attention.qkv.panels, attention.out.panels, norms, *biases, np.array([window])),
         (after.array, mlp.gate_up.panels, mlp.down.panels),
         np.float32(before.eps),
         (width + 2 * kv_width, width, 2 * inner, inner),
     )
+
+
+def _array(bias: Tensor | None) -> np.ndarray:
+    """Empty for none."""
+    return np.empty(0, np.float32) if bias is None else bias.numpy()

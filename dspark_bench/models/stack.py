@@ -50,8 +50,8 @@ class DecoderStack:
         """Read the layers `{prefix}0.`, `{prefix}1.`, ..."""
         depth = config.num_hidden_layers
         layers = (
-            DecoderLayer.load(tensors, f"{prefix}{index}.", config, kernels)
-            for index in range(depth)
+            DecoderLayer.load(tensors, f"{prefix}{index}.", config, kernels, window=window)
+            for index, window in enumerate(config.windows or depth * (None,))
         )
         return cls(layers, depth)
 

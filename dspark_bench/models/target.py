@@ -1,4 +1,4 @@
-"""The target: a Qwen3-family decoder over ragged batches.
+"""The target: a decoder of one of the `families`, over ragged batches.
 
 Logits agree with transformers' own model in fp32; the tests compare them.
 """
@@ -23,8 +23,9 @@ from dspark_bench.models.config import ModelConfig, read_model_config
 from dspark_bench.models.kernels.choice import Wanted, choose_kernels
 from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.kv_cache import KVCache
-from dspark_bench.models.layers import Rotary, Tensors, load_norm, take
+from dspark_bench.models.layers import Tensors, load_norm, take
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.stack import DecoderStack
 
 EMBEDDING_OUTPUT = -1

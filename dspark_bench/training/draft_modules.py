@@ -7,19 +7,20 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
 from dspark_bench.models.config import ModelConfig
+from dspark_bench.models.rope import frequencies
 
 
 class Rope:
     """Rotary embedding that pairs dimension i with i + head_dim / 2, as checkpoints do."""
 
     def __init__(self, config: ModelConfig, device: torch.device) -> None:
-        half = torch.arange(0, config.head_dim, 2, device=device) / config.head_dim
-        self._frequency = config.rope_theta**-half
+        self._frequency = frequencies(config.rope, config.head_dim).float().to(device)
+        self._factor = config.rope.attention_factor
 
     def __call__(self, x: Tensor, positions: Tensor) -> Tensor:
         """x [N, H, T, hd], positions [N, T]."""
         angle = (positions.unsqueeze(-1) * self._frequency).unsqueeze(1)
-        cos, sin = angle.cos(), angle.sin()
+        cos, sin = self._factor * angle.cos(), self._factor * angle.sin()
         first, second = x.float().chunk(2, dim=-1)
         turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
         return turned.to(x.dtype)

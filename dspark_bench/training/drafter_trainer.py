@@ -124,12 +124,28 @@ def save_drafter(
 ) -> None:
     """Write a checkpoint in DeepSpec's layout (bf16), without the target's embedding and head."""
     directory.mkdir(parents=True, exist_ok=True)
-    config = {**target.raw_config, **drafter.checkpoint_config(), "dtype": "bfloat16"}
+    config = {**_qwen3_shape(target), **drafter.checkpoint_config(), "dtype": "bfloat16"}
     config["tie_word_embeddings"] = False
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     write_checkpoint(directory, drafter.module.state_dict(), torch.bfloat16)
     full = {**manifest, "target_hash": content_hash(target_dir)}
     (directory / "manifest.json").write_text(json.dumps(full, indent=2) + "\n")
+
+
+def _qwen3_shape(target: FrozenTarget) -> dict[str, Any]:
+    """The target's configuration as that of a Qwen3 decoder, which drafters are in DeepSpec's
+    layout: without biases or windows, and with nothing left to another family's defaults.
+    """
+    shape = target.config
+    return {
+        **target.raw_config,
+        "model_type": "qwen3",
+        "head_dim": shape.head_dim,
+        "num_key_value_heads": shape.num_key_value_heads,
+        "max_position_embeddings": shape.max_position_embeddings,
+        "attention_bias": False,
+        "use_sliding_window": False,
+    }
 
 
 class _Run:

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import embedding, linear
 from transformers import AutoModelForCausalLM
 
-from dspark_bench.models.config import ModelConfig, read_json, read_model_config
+from dspark_bench.models.config import ModelConfig, read_model_config
+from dspark_bench.models.config_values import read_json
 
 EMBEDDING_OUTPUT = -1
 

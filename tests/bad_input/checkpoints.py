@@ -6,7 +6,8 @@ from tests.bad_input.case import Case, Prepare, overridden
 from tests.bad_input.edits import DEEP, both, folder, keys, pickled, remove, without, write
 
 _CONFIGS: dict[str, tuple[Any, str]] = {
-    "another family": ({"model_type": "llama"}, "model_type is 'llama'"),
+    "another family": ({"model_type": "gemma2"}, "model_type is 'gemma2'; supported: 'qwen3', 'qw"),
+    "another family's architecture": ({"model_type": "llama"}, "valid: ['LlamaForCausalLM']"),
     "no family": ({"model_type": None}, "model_type is None"),
     "remote code of an unknown family": (
         {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config"}},
@@ -42,16 +43,42 @@ _CONFIGS: dict[str, tuple[Any, str]] = {
     "a rotary base that is no number": ({"rope_theta": float("nan")}, "rope_theta is nan"),
     "rotary parameters of text": ({"rope_parameters": "yarn"}, "rope_parameters"),
     "stretched rotary positions": (
-        {"rope_scaling": {"rope_type": "yarn"}},
-        "rope_type is 'yarn'",
+        {"rope_scaling": {"rope_type": "dynamic"}},
+        "rope_type is 'dynamic'",
+    ),
+    "positions stretched by nothing": (
+        {"rope_scaling": {"type": "yarn"}},
+        "lacks the key 'factor'",
+    ),
+    "positions stretched by zero": (
+        {"rope_scaling": {"type": "linear", "factor": 0}},
+        "rope_scaling: factor is 0",
+    ),
+    "a key of another kind of positions": (
+        {"rope_scaling": {"type": "linear", "factor": 2, "beta_fast": 32}},
+        "the key 'beta_fast' (32)",
+    ),
+    "bands of waves that overlap": (
+        {
+            "rope_scaling": {
+                "type": "llama3",
+                "factor": 2,
+                "low_freq_factor": 4,
+                "high_freq_factor": 1,
+            }
+        },
+        "high_freq_factor is 1; valid: above low_freq_factor, 4",
     ),
     "a negative norm floor": ({"rms_norm_eps": -1}, "rms_norm_eps is -1"),
     "a norm floor that is no number": ({"rms_norm_eps": float("nan")}, "rms_norm_eps is nan"),
     "an end token outside the vocabulary": ({"eos_token_id": 5000}, "eos_token_id is 5000"),
     "an end token of text": ({"eos_token_id": "end"}, "end"),
     "end tokens of objects": ({"eos_token_id": [{}]}, "eos_token_id"),
-    "biases": ({"attention_bias": True}, "attention_bias"),
-    "sliding windows": ({"use_sliding_window": True}, "use_sliding_window"),
+    "biases that are missing": ({"attention_bias": True}, "self_attn.q_proj.bias"),
+    "a window of nothing": (
+        {"use_sliding_window": True, "sliding_window": 0},
+        "sliding_window is 0",
+    ),
     "another activation": ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
     "an activation that is a list": ({"hidden_act": ["silu"]}, "hidden_act"),
     "an untied head that is missing": (

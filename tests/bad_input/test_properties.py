@@ -21,7 +21,8 @@ from dspark_bench.gate.points import read_points
 from dspark_bench.loads.trace_files import read_trace
 from dspark_bench.measure.calibration_file import read_entries
 from dspark_bench.models.checkpoint import read_tensors
-from dspark_bench.models.config import parse_model_config, read_json
+from dspark_bench.models.config import parse_model_config
+from dspark_bench.models.config_values import read_json
 from dspark_bench.plots.figures import draw_all
 from dspark_bench.plots.kind import NotSupportedError
 from dspark_bench.plots.kinds import choose_kinds

@@ -3,31 +3,64 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from dspark_bench.core.errors import CheckpointError
+from dspark_bench.core.protocols import Drafter
 from dspark_bench.core.types import ContextUpdate, DraftBatch, SamplingParams
 from dspark_bench.drafters import sequential_heads
+from dspark_bench.drafters.ar import AutoregressiveDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.drafters.sequential_heads import VanillaHead
 from dspark_bench.models.checkpoint import read_tensors, write_checkpoint
 from dspark_bench.models.draft_config import DSPARK, read_draft_config
-from dspark_bench.training.drafter_batch import hang_blocks
-from tests import tiny
+from dspark_bench.training.drafter_batch import TrainableDrafter, hang_blocks
+from dspark_bench.training.drafter_trainer import save_drafter
+from dspark_bench.training.target_features import FrozenTarget
+from tests import tiny, tiny_families
 
 
 @pytest.mark.parametrize("name", tiny.DRAFTERS)
 def test_incremental_drafting_equals_the_training_forward(name: str) -> None:
     """Context fed in two chunks, rows out of order, two requests: same probabilities."""
+    check_drafts(tiny.trainable(name), tiny.frozen(), tiny.drafter_dir(name), tiny.drafter(name))
+
+
+CLASSES: dict[str, Any] = {
+    "parallel": ParallelDrafter,
+    "ar": AutoregressiveDrafter,
+    "semi_ar_gated": SemiAutoregressiveDrafter,
+}
+
+
+@pytest.mark.parametrize("family", ["qwen2", "llama-yarn", "mistral-window"])
+@pytest.mark.parametrize("name", CLASSES)
+def test_drafters_of_other_families_are_qwen3_shaped(
+    name: str, family: str, tmp_path: Path
+) -> None:
+    """With the positions of their target, and without its biases and windows."""
+    folder = tiny_families.folder(family)
+    teacher = FrozenTarget(folder, tiny.CPU)
+    model = tiny.trainable(name, teacher)
+    save_drafter(model, teacher, folder, tmp_path, {})
+    drafter = CLASSES[name](tmp_path, tiny_families.target(family))
+    assert drafter.spec.notes == ()
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["model_type"], config["head_dim"]) == ("qwen3", 16)
+    check_drafts(model, teacher, tmp_path, drafter)
+
+
+def check_drafts(
+    model: TrainableDrafter, teacher: FrozenTarget, folder: Path, drafter: Drafter
+) -> None:
     tokens = torch.randint(1, tiny.VOCAB, (2, 50), generator=torch.Generator().manual_seed(3))
     anchors, gamma = torch.tensor([[30], [21]]), 5
-    batch = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, anchors, gamma, (), 4.0)
-    model = tiny.trainable(name)
-    model.module.load_state_dict(read_tensors(tiny.drafter_dir(name), torch.float32, tiny.CPU))
-    drafter = tiny.drafter(name)
+    batch = hang_blocks(teacher, tokens, tiny.LAYERS, anchors, gamma, (), 4.0)
+    model.module.load_state_dict(read_tensors(folder, torch.float32, tiny.CPU))
     with torch.inference_mode():
         expected = model.scores(batch)
         drafter.allocate(4, 64)

@@ -49,10 +49,10 @@ def test_truncated_weights_are_named(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "llama"}, "model_type is 'llama'; supported: 'qwen3'"),
+        ({"model_type": "gemma2"}, "model_type is 'gemma2'; supported: 'qwen3', 'qwen2', 'llama'"),
         ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
-        ({"attention_bias": True}, "attention_bias"),
-        ({"rope_parameters": {"rope_type": "yarn"}}, "rope_type is 'yarn'"),
+        ({"attention_bias": True}, r"lacks the tensor 'model\.layers\.0\.self_attn\.q_proj\.bias'"),
+        ({"rope_parameters": {"rope_type": "dynamic"}}, "rope_type is 'dynamic'"),
         ({"vocab_size": 63}, r"shape \(64, 32\); expected \(63, 32\)"),
         ({"num_hidden_layers": 5}, r"lacks the tensor 'model\.layers\.4"),
         ({"hidden_size": "wide"}, "hidden_size is 'wide'; valid: a whole number"),

@@ -8,8 +8,10 @@ import pytest
 
 from dspark_bench.config.point_config import ZOO
 from dspark_bench.core.errors import CheckpointError
-from dspark_bench.models.config import parse_model_config, read_json, read_model_config
-from dspark_bench.models.config_keys import DRAFT_KEYS, TARGET_KEYS
+from dspark_bench.models.config import parse_draft_shape, parse_model_config, read_model_config
+from dspark_bench.models.config_keys import DRAFT_KEYS
+from dspark_bench.models.config_values import read_json
+from dspark_bench.models.families import FAMILIES
 from tests import tiny
 
 QWEN3_06B: dict[str, Any] = {
@@ -45,7 +47,7 @@ QWEN3_06B: dict[str, Any] = {
 
 def test_a_released_config_is_read() -> None:
     config = parse_model_config(QWEN3_06B, "config.json")
-    assert (config.rope_theta, config.head_dim, config.eos_token_ids) == (1e6, 128, (151645,))
+    assert (config.rope.theta, config.head_dim, config.eos_token_ids) == (1e6, 128, (151645,))
     assert config.tie_word_embeddings
 
 
@@ -73,10 +75,10 @@ def test_metadata_changes_nothing() -> None:
     ("changes", "says"),
     [
         ({"architectures": ["Qwen3ForSequenceClassification"]}, "architectures is"),
-        ({"attention_bias": True}, "attention_bias is True; valid: False"),
         ({"attention_bias": "yes"}, "attention_bias is 'yes'"),
+        ({"qkv_bias": True}, "qkv_bias is True; valid: False"),
         ({"mlp_bias": True}, "mlp_bias is True"),
-        ({"use_sliding_window": True}, "use_sliding_window is True"),
+        ({"use_sliding_window": "yes"}, "use_sliding_window is 'yes'"),
         ({"layer_types": ["full_attention", "sliding_attention"]}, "'sliding_attention'"),
         ({"layer_types": ["linear_attention"]}, "'linear_attention'"),
         ({"layer_types": "full_attention"}, "layer_types is 'full_attention'; valid: a list"),
@@ -92,12 +94,12 @@ def test_metadata_changes_nothing() -> None:
         ({"quantization_config": {"quant_method": "awq"}}, "quant_method 'awq'"),
         ({"quantization_config": {"quant_method": "fp8"}}, "quantised weights"),
         ({"compression_config": {"format": "pack-quantized"}}, "compression_config"),
-        ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope_type is 'yarn'"),
-        ({"rope_scaling": {"type": "linear"}}, "type is 'linear'"),
+        ({"rope_scaling": {"rope_type": "dynamic", "factor": 4.0}}, "rope_type is 'dynamic'"),
+        ({"rope_scaling": {"type": "longrope"}}, "type is 'longrope'; supported: 'default', 'lin"),
         ({"rope_scaling": {"mrope_section": [16, 24, 24]}}, "'mrope_section'"),
         (
             {"rope_parameters": {"rope_type": "default"}, "rope_scaling": {"rope_type": "llama3"}},
-            "rope_type is 'llama3'",
+            "lacks the key 'factor'",
         ),
         ({"rope_parameters": {"partial_rotary_factor": 0.25}}, "partial_rotary_factor is 0.25"),
         (
@@ -117,7 +119,7 @@ def test_what_would_change_the_answers_is_refused_by_name(
     assert message.startswith("folder/config.json: ")
 
 
-@pytest.mark.parametrize("known", [TARGET_KEYS, DRAFT_KEYS])
+@pytest.mark.parametrize("known", [*(family.keys for family in FAMILIES.values()), DRAFT_KEYS])
 def test_no_key_is_known_twice(known: Any) -> None:
     assert not set(known.bound) & known.read
     assert not set(known.bound) & known.harmless
@@ -164,4 +166,4 @@ def test_end_tokens_that_are_none_are_refused_with_their_file(tmp_path: Path) ->
 def test_the_zoo_says_nothing_unknown() -> None:
     assert read_model_config(ZOO / "target").eos_token_ids == (0,)
     for path in sorted(ZOO.glob("drafters/*/config.json")):
-        parse_model_config(read_json(path), str(path), DRAFT_KEYS)
+        parse_draft_shape(read_json(path), str(path))

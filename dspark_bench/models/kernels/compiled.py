@@ -4,7 +4,7 @@ import numpy as np
 
 from dspark_bench.models.kernels.elementwise import normalise_rows
 from dspark_bench.models.kernels.gate import GATE_SIZE
-from dspark_bench.models.kernels.interface import Kernels
+from dspark_bench.models.kernels.interface import NO_WINDOW, Kernels
 from dspark_bench.models.kernels.layer import attention_pass, finish_pass, stack_pass
 from dspark_bench.models.kernels.products import pack_panels, product_pass
 from dspark_bench.models.kernels.team import Team
@@ -24,7 +24,9 @@ def compile_kernels() -> Kernels:
     keys, values = np.zeros((2, 1, 8, 1, size), np.float32)
     slots, spans = np.zeros(1, np.int64), np.array([[0, 0, 0, 1, -1, 0]])
     scene = (rotation, keys, values, slots, spans, np.empty(0, np.int64))
-    attention, finish = (qkv, square, norms), (norm, gate_up, square)
+    without, window = np.empty(0, np.float32), np.array([NO_WINDOW])
+    attention = (qkv, square, norms, without, without, window)
+    finish = (norm, gate_up, square)
     wide, wider = np.empty((1, 2 * size), np.float32), np.empty((1, 3 * size), np.float32)
     rooms, alone = ((wider, x.copy()), (wide, x.copy())), (np.zeros(GATE_SIZE, np.int64), 0, 1)
     out = x.copy()

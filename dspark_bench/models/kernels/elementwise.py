@@ -85,6 +85,13 @@ def add_rows(one, two, out):
 
 
 @compiled
+def add_to(bias, out):
+    """out [N] += bias [N], or of an empty bias nothing; in place."""
+    for i in range(bias.shape[0]):
+        out[i] += bias[i]
+
+
+@compiled
 def gate_rows(fused, out, part, num_parts):
     """out [T, N] = silu(gate) * up, with fused [T, 2 N] = [gate, up]; one part of the rows."""
     size = out.shape[1]

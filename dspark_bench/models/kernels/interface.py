@@ -9,6 +9,9 @@ from torch import Tensor
 
 from dspark_bench.models.kernels.team import Team
 
+NO_WINDOW = 2**62
+"""Window of a layer whose queries see everything before."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpanTable:
@@ -27,12 +30,13 @@ class SpanTable:
 class LayerWeights:
     """A decoder layer's, as the compiled kernels take them.
 
-    input_norm [D]; attention: qkv and output panels, norms [Hq + Hkv, hd]; finish: norm [D], gate
-    and up as one, down; widths: of what lies between the products, (Hq + 2 Hkv) hd, Hq hd, 2 I, I.
+    input_norm [D]; attention: qkv and output panels, norms [Hq + Hkv, hd] or [0, hd], biases of
+    both products or empty ones, window [1] (int64); finish: norm [D], gate and up as one, down;
+    widths: of what lies between the products, (Hq + 2 Hkv) hd, Hq hd, 2 I, I.
     """
 
     input_norm: np.ndarray
-    attention: tuple[np.ndarray, np.ndarray, np.ndarray]
+    attention: tuple[np.ndarray, ...]
     finish: tuple[np.ndarray, np.ndarray, np.ndarray]
     eps: np.float32
     widths: tuple[int, int, int, int]
@@ -51,12 +55,12 @@ class StackWeights(LayerWeights):
         """Room for `depth` layers like this one."""
 
         def room(array: np.ndarray) -> np.ndarray:
-            return np.empty((depth, *array.shape), np.float32)
+            return np.empty((depth, *array.shape), array.dtype)
 
-        qkv, out, heads = (room(array) for array in weights.attention)
+        attention = tuple(room(array) for array in weights.attention)
         norm, gate_up, down = (room(array) for array in weights.finish)
         first = room(weights.input_norm)
-        return cls(first, (qkv, out, heads), (norm, gate_up, down), weights.eps, weights.widths)
+        return cls(first, attention, (norm, gate_up, down), weights.eps, weights.widths)
 
     def put(self, layer: int, weights: LayerWeights) -> None:
         """Fill in a layer's."""

@@ -9,6 +9,7 @@ import numpy as np
 from dspark_bench.models.kernels.compiler import compiled
 from dspark_bench.models.kernels.elementwise import (
     add_rows,
+    add_to,
     gate_rows,
     normalise,
     normalise_rows,
@@ -23,11 +24,11 @@ from dspark_bench.models.kernels.teamwork import wait
 def attention_pass(inputs, weights, eps, scene, room, out, gate, part, num_parts):
     """Normed inputs [T, in] -> out [T, D]; writes keys and values at `slots` [T] of the cache.
 
-    weights: qkv and output panels, norms [Hq + Hkv, hd]; scene: rotation [T, 1, hd / 2] complex,
+    weights: `interface.LayerWeights.attention`; scene: rotation [T, 1, hd / 2] complex,
     keys and values [rows, max_len, Hkv, hd], slots, spans, parents (`interface.SpanTable`); room:
     for intermediate results, [T, (Hq + 2 Hkv) hd] and [T, Hq hd].
     """
-    qkv, out_weight, norms = weights
+    qkv, out_weight, norms, bias, out_bias, window = weights
     rotation, keys, values, slots, spans, parents = scene
     fused, attended = room
     num_tokens, head_dim = inputs.shape[0], norms.shape[1]
@@ -38,9 +39,11 @@ def attention_pass(inputs, weights, eps, scene, room, out, gate, part, num_parts
     max_len = keys.shape[1]
     for token in range(part, num_tokens, num_parts):
         row, place = slots[token] // max_len, slots[token] % max_len
-        for head in range(norms.shape[0]):
+        add_to(bias, fused[token])
+        for head in range(size // head_dim + num_kv):
             vector = fused[token, head * head_dim : (head + 1) * head_dim]
-            normalise(vector, norms[head], eps, vector)
+            if norms.shape[0]:
+                normalise(vector, norms[head], eps, vector)
             rotate_pairs(vector, rotation[token, 0])
         for head in range(num_kv):
             for i in range(head_dim):
@@ -48,10 +51,14 @@ def attention_pass(inputs, weights, eps, scene, room, out, gate, part, num_parts
                 keys[row, place, head, i] = fused[token, place_of_key]
                 values[row, place, head, i] = fused[token, place_of_key + num_kv * head_dim]
     wait(gate, num_parts)
-    attend_rows(fused, keys, values, spans, parents, attended, part, num_parts)
+    attend_rows(fused, keys, values, spans, parents, attended, part, num_parts, window[0])
     wait(gate, num_parts)
     multiply(attended, out_weight, out, part, num_parts)
     wait(gate, num_parts)
+    if out_bias.shape[0]:
+        for token in range(part, num_tokens, num_parts):
+            add_to(out_bias, out[token])
+        wait(gate, num_parts)
 
 
 @compiled
@@ -94,7 +101,14 @@ def stack_pass(x, weights, eps, scene, room, taps, tapped, out, gate, part, num_
     for layer in range(depth):
         target = out if (depth - layer) % 2 else other
         normalise_rows(source, norms[layer], eps, normed)
-        own = (attention[0][layer], attention[1][layer], attention[2][layer])
+        own = (
+            attention[0][layer],
+            attention[1][layer],
+            attention[2][layer],
+            attention[3][layer],
+            attention[4][layer],
+            attention[5][layer],
+        )
         place = (rotation, keys[layer], values[layer], slots, spans, parents)
         attention_pass(normed, own, eps, place, attention_room, attended, gate, part, num_parts)
         rest = (finish[0][layer], finish[1][layer], finish[2][layer])

@@ -11,6 +11,7 @@ import numpy as np
 from dspark_bench.models.kernels.block_shapes import LANES, MOST_QUERIES, MOST_ROWS
 from dspark_bench.models.kernels.compiler import compiled, compiled_sum, inlined
 from dspark_bench.models.kernels.elementwise import exponential
+from dspark_bench.models.kernels.interface import NO_WINDOW
 from dspark_bench.models.kernels.products import multiply_rows
 from dspark_bench.models.kernels.vector_code import FLOAT_BYTES, KEYS, PANEL_BYTES, score_blocks
 
@@ -21,27 +22,29 @@ _block = score_blocks(MOST_QUERIES, LANES)
 
 
 @compiled
-def attend_rows(query, keys, values, spans, parents, out, part, num_parts):
+def attend_rows(query, keys, values, spans, parents, out, part, num_parts, window=NO_WINDOW):
     """query [T, at least Hq * hd]; keys, values [rows, max_len, Hkv, hd]; out [T, Hq * hd].
 
     spans [B, 6]; parents [T]: of tokens in trees, among the new tokens of their request; -1 for
-    the context. hd is a multiple of 16. Computes every `num_parts`th piece of the work.
+    the context; window: how many positions a query sees, up to its own. hd is a multiple of 16.
+    Computes every `num_parts`th piece of the work.
     """
     piece = 0
     for index in range(spans.shape[0]):
         span = spans[index]
         if span[IS_TREE]:
             if piece % num_parts == part:
-                _attend_tree(query, keys[span[ROW]], values[span[ROW]], span, parents, out)
+                _attend_tree(query, keys[span[ROW]], values[span[ROW]], span, parents, window, out)
             piece += 1
         else:
+            own_keys, own_values = keys[span[ROW]], values[span[ROW]]
             piece = _attend_chain(
-                query, keys[span[ROW]], values[span[ROW]], span, out, piece, part, num_parts
+                query, own_keys, own_values, span, window, out, piece, part, num_parts
             )
 
 
 @compiled
-def _attend_chain(query, keys, values, span, out, piece, part, num_parts):
+def _attend_chain(query, keys, values, span, window, out, piece, part, num_parts):
     """One request's chain or block. Up to MOST_ROWS queries share each value that is read: a piece.
 
     piece: number of the first piece, among all of the pass; returns that of the next request's.
@@ -62,17 +65,22 @@ def _attend_chain(query, keys, values, span, out, piece, part, num_parts):
             if (piece - 1) % num_parts != part:
                 continue
             count = min(MOST_ROWS, num_rows - start)
+            first = _first_visible(span[CONTEXT] + start // share, window)
             longest = _num_visible(span, (start + count - 1) // share)
+            skipped = first * step
             for place in range(count):
                 token, head = (start + place) // share, kv * share + (start + place) % share
                 own = head * head_dim
                 queries[place] = query[span[FIRST] + token, own : own + head_dim]
-            _score(queries, count, own_keys, step, longest, keys.shape[0], weights, 0)
+            num_keys, most_keys = longest - first, keys.shape[0] - first
+            _score(queries, count, own_keys + skipped, step, num_keys, most_keys, weights, first)
             for place in range(count):
-                seen = _num_visible(span, (start + place) // share)
-                totals[place] = _softmax(weights[place, :seen], head_dim)
+                token = (start + place) // share
+                seen, own = _num_visible(span, token), _first_visible(span[CONTEXT] + token, window)
+                totals[place] = _softmax(weights[place, own:seen], head_dim)
+                weights[place, first:own] = 0
                 weights[place, seen:longest] = 0
-            _mix(weights, count, own_values, step, longest, mixed, 0)
+            _mix(weights[:, first:], count, own_values + skipped, step, num_keys, mixed, 0)
             for place in range(count):
                 token, head = (start + place) // share, kv * share + (start + place) % share
                 for i in range(head_dim):
@@ -87,8 +95,14 @@ def _num_visible(span, token):
     return span[CONTEXT] + (token + 1 if span[VISIBLE] < 0 else span[VISIBLE])
 
 
+@inlined
+def _first_visible(position, window):
+    """The first position that the query at `position` sees."""
+    return max(0, position + 1 - window)
+
+
 @compiled
-def _attend_tree(query, keys, values, span, parents, out):
+def _attend_tree(query, keys, values, span, parents, window, out):
     """One request's tree: each token sees the context, its ancestors and itself."""
     num_kv, head_dim = keys.shape[1], keys.shape[2]
     share = out.shape[1] // (num_kv * head_dim)
@@ -113,13 +127,18 @@ def _attend_tree(query, keys, values, span, parents, out):
                 own = (kv * share + head) * head_dim
                 queries[head] = query[span[FIRST] + token, own : own + head_dim]
             own_path, most = path_keys.ctypes.data, path_keys.shape[0]
-            _score(queries, share, own_keys, step, context, keys.shape[0], weights, 0)
+            first = _first_visible(context + depth - 1, window)
+            near = min(first, context)
+            left, skipped, beyond = context - near, near * step, first - near
+            most_keys = keys.shape[0] - near
+            _score(queries, share, own_keys + skipped, step, left, most_keys, weights, near)
             _score(queries, share, own_path, path_step, depth, most, weights, context)
             for head in range(share):
-                totals[head] = _softmax(weights[head, : context + depth], head_dim)
-            _mix(weights, share, own_values, step, context, mixed, 0)
-            path_weights = weights[:, context:]
-            _mix(path_weights, share, path_values.ctypes.data, path_step, depth, mixed, 1)
+                totals[head] = _softmax(weights[head, first : context + depth], head_dim)
+            _mix(weights[:, near:], share, own_values + skipped, step, left, mixed, 0)
+            own_path = path_values.ctypes.data + beyond * path_step
+            path_weights = weights[:, context + beyond :]
+            _mix(path_weights, share, own_path, path_step, depth - beyond, mixed, 1)
             for head in range(share):
                 for i in range(head_dim):
                     place = (kv * share + head) * head_dim + i

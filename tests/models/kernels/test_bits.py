@@ -6,9 +6,22 @@ from torch import Tensor
 
 from dspark_bench.models.attention import Span, plan_attention
 from dspark_bench.models.kernels import team
-from tests import tiny
+from dspark_bench.models.target import TargetModel
+from tests import tiny, tiny_families
 
 LENGTH = 41
+FAMILIES = (
+    *("qwen3-biased", "qwen2", "qwen2-mixed", "llama", "llama-one-head", "llama-yarn"),
+    *("mistral-window", "mistral-window-of-one"),
+)
+
+
+@pytest.fixture(params=["qwen3", *FAMILIES])
+def target(request: pytest.FixtureRequest) -> TargetModel:
+    name = request.param
+    found = tiny.target() if name == "qwen3" else tiny_families.target(name)
+    assert found.is_batch_invariant
+    return found
 
 
 def text(seed: int) -> Tensor:
@@ -16,10 +29,14 @@ def text(seed: int) -> Tensor:
 
 
 def read(
-    chunks: list[int], row: int = 0, others: tuple[int, ...] = (), max_len: int = 64
+    target: TargetModel,
+    chunks: list[int],
+    row: int = 0,
+    others: tuple[int, ...] = (),
+    max_len: int = 64,
 ) -> Tensor:
     """Logits [LENGTH, V] of text 0 in `row`, read in these chunks beside the texts `others`."""
-    target, found, done = tiny.target(), [], 0
+    found, done = [], 0
     rows = [row, *(place for place in range(len(others) + 1) if place != row)]
     texts = [text(0), *(text(seed) for seed in others)]
     with torch.inference_mode():
@@ -41,36 +58,35 @@ ALONE = [1] * LENGTH
 
 
 @pytest.mark.parametrize("others", [1, 2, 7, 32])
-def test_neighbours_and_rows_do_not_matter(others: int) -> None:
-    alone = read(ALONE)
+def test_neighbours_and_rows_do_not_matter(target: TargetModel, others: int) -> None:
+    alone = read(target, ALONE)
     beside = tuple(range(1, others + 1))
-    assert torch.equal(read(ALONE, 0, beside), alone)
-    assert torch.equal(read(ALONE, others // 2, beside), alone)
+    assert torch.equal(read(target, ALONE, 0, beside), alone)
+    assert torch.equal(read(target, ALONE, others // 2, beside), alone)
 
 
 @pytest.mark.parametrize("chunks", [[41], [3] * 13 + [2], [8] * 5 + [1], [5, 11, 25]])
-def test_chunks_and_verified_lengths_do_not_matter(chunks: list[int]) -> None:
-    assert torch.equal(read(chunks), read(ALONE))
-    assert torch.equal(read(chunks, 1, (4, 5)), read(ALONE))
+def test_chunks_and_verified_lengths_do_not_matter(target: TargetModel, chunks: list[int]) -> None:
+    assert torch.equal(read(target, chunks), read(target, ALONE))
+    assert torch.equal(read(target, chunks, 1, (4, 5)), read(target, ALONE))
 
 
 @pytest.mark.parametrize("max_len", [LENGTH, LENGTH + 3, LENGTH + 7])
-def test_the_end_of_the_cache_does_not_matter(max_len: int) -> None:
-    assert torch.equal(read([5, 11, 25], 1, (4,), max_len), read(ALONE))
+def test_the_end_of_the_cache_does_not_matter(target: TargetModel, max_len: int) -> None:
+    assert torch.equal(read(target, [5, 11, 25], 1, (4,), max_len), read(target, ALONE))
 
 
-def test_neighbours_of_other_lengths_do_not_matter() -> None:
-    target = tiny.target()
+def test_neighbours_of_other_lengths_do_not_matter(target: TargetModel) -> None:
     with torch.inference_mode():
         cache = target.new_cache(3, 64)
         spans = [Span(0, 0, 5), Span(1, 0, LENGTH), Span(2, 0, 1)]
         flat = torch.cat([text(1)[:5], text(0), text(2)[:1]])
         logits = target.forward(flat, plan_attention(spans, cache), cache).logits
-    assert torch.equal(logits[5 : 5 + LENGTH], read(ALONE))
+    assert torch.equal(logits[5 : 5 + LENGTH], read(target, ALONE))
 
 
-def test_a_tree_s_branch_has_the_bits_of_its_chain() -> None:
-    target, prompt = tiny.target(), text(0)[:13]
+def test_a_tree_s_branch_has_the_bits_of_its_chain(target: TargetModel) -> None:
+    prompt = text(0)[:13]
     nodes, parents = torch.tensor([7, 11, 12, 20, 21]), (-1, 0, 0, 1, 2)
     chains = ((3, (7, 11, 20), (0, 1, 3)), (4, (7, 12, 21), (0, 2, 4)))
     with torch.inference_mode():
@@ -90,9 +106,11 @@ def test_a_tree_s_branch_has_the_bits_of_its_chain() -> None:
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_threads_do_not_matter(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone, chunked = read(ALONE), read([5, 11, 25], 1, (4, 5))
+def test_threads_do_not_matter(
+    target: TargetModel, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, chunked = read(target, ALONE), read(target, [5, 11, 25], 1, (4, 5))
     monkeypatch.setattr(team, "LEAST_BYTES", 0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    assert torch.equal(read(ALONE), alone)
-    assert torch.equal(read([5, 11, 25], 1, (4, 5)), chunked)
+    assert torch.equal(read(target, ALONE), alone)
+    assert torch.equal(read(target, [5, 11, 25], 1, (4, 5)), chunked)
