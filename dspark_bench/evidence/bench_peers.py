@@ -9,7 +9,6 @@ by the first run (minutes, some 3.5 GB) and kept there.
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from dspark_bench.core.errors import BenchError, UsageError
+from dspark_bench.core.errors import UsageError
 from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.peers.arms import Models, Setting
 from dspark_bench.evidence.peers.block import Site, measure_block
@@ -55,20 +54,16 @@ def main(
     Exits 0 whatever it shows.
     """
     console = Console(width=160)
-    try:
-        sizes = batch_sizes(batches)
-        check_positive(rounds=rounds, prompts=prompts, tokens=tokens, gamma=gamma, threads=threads)
-        rows = prompt_rows(prompts)
-        longest = max(map(len, rows)) + tokens + gamma + _SPARE
-        setting = Setting(1, tokens, gamma, threads, longest, compile_vllm)
-        folder = work_folder(work)
-        site = find_vllm(folder, console) if vllm else Site(folder, None, "--no-vllm")
-        text = ""
-        for text in _measure(rows, setting, sizes, rounds, site, console):
-            replace_section(out, text, TITLE)
-    except BenchError as error:
-        print(f"bench-peers: {error}", file=sys.stderr)
-        raise typer.Exit(error.exit_code) from error
+    sizes = batch_sizes(batches)
+    check_positive(rounds=rounds, prompts=prompts, tokens=tokens, gamma=gamma, threads=threads)
+    rows = prompt_rows(prompts)
+    longest = max(map(len, rows)) + tokens + gamma + _SPARE
+    setting = Setting(1, tokens, gamma, threads, longest, compile_vllm)
+    folder = work_folder(work)
+    site = find_vllm(folder, console) if vllm else Site(folder, None, "--no-vllm")
+    text = ""
+    for text in _measure(rows, setting, sizes, rounds, site, console):
+        replace_section(out, text, TITLE)
     console.print(text, markup=False, soft_wrap=True)
 
 

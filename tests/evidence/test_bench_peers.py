@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from dspark_bench.core.errors import UsageError
 from dspark_bench.evidence import bench_peers
 from dspark_bench.evidence.bench_peers import batch_sizes, main, prompt_rows
+from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.peers.install import InstallError
 
 
@@ -33,13 +34,20 @@ def test_batches() -> None:
         ("--work=/dev/null", "bench-peers: --work is /dev/null, which cannot be written: "),
     ],
 )
-def test_bad_options_are_one_line(option: str, line: str, tmp_path: Path) -> None:
-    app = typer.Typer()
-    app.command()(main)
+def test_bad_options_are_one_line(
+    option: str,
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     asked = ["--no-vllm", f"--out={tmp_path / 'peers.md'}", f"--work={tmp_path}", option]
-    result = CliRunner().invoke(app, asked)
-    assert result.exit_code == 2
-    assert result.stderr.startswith(line) and result.stderr.count("\n") == 1
+    monkeypatch.setattr("sys.argv", ["bench-peers", *asked])
+    with pytest.raises(SystemExit) as stop:
+        run_bench(main, "bench-peers")
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(line) and said.count("\n") == 1
     assert not (tmp_path / "peers.md").exists()
 
 
