@@ -171,24 +171,23 @@ def scenario(
 
     The content is of looks at which 5 % of the runs end, and of all runs.
     """
-    by_prompt, by_round = plan_looks(PROMPTS, True), plan_looks(ROUNDS, False)
-    prompts = [sum(PROMPTS[:number]) for number in by_prompt.rounds]
 
     def draw_prompts(size: int, random: np.random.Generator) -> Drawn:
-        return prompt_runs(block, size, prompts[-1], random)
+        return prompt_runs(block, size, sum(PROMPTS), random)
 
     def draw_rounds(size: int, random: np.random.Generator) -> Drawn:
-        return round_runs(block, pool, size, by_round.rounds[-1], random)
+        return round_runs(block, pool, size, len(ROUNDS), random)
 
     truths = prompt_truth(block), pool.truth(block)
     lines, found = [], []
-    for name, draw, truth, looks, units in (
-        ("prompts", draw_prompts, truths[0], by_prompt, prompts),
-        ("rounds", draw_rounds, truths[1], by_round, by_round.rounds),
+    for name, draw, truth, rounds in (
+        ("prompts", draw_prompts, truths[0], PROMPTS),
+        ("rounds", draw_rounds, truths[1], ROUNDS),
     ):
-        judged = simulate(draw, truth, looks, units, num_runs)
         for precision in precisions:
-            parts = ended(judged, precision)
+            looks = plan_looks(rounds, rounds is PROMPTS, precision)
+            units = [sum(rounds[:number]) for number in looks.rounds]
+            parts = ended(simulate(draw, truth, looks, units, num_runs), precision)
             lines += [row(name, precision, units, part) for part in parts]
             found += [part for part in parts if part.share >= LEAST_SHARE]
     return lines, found
@@ -214,7 +213,8 @@ def section(recorded: RecordedBlock, num_runs: int, num_rounds: int) -> str:
 
 
 def _head(num_runs: int, num_rounds: int, drift: FloatArray) -> list[str]:
-    levels = [plan_looks(PROMPTS, True).share, plan_looks(ROUNDS, False).share]
+    fine, coarse = (plan_looks(PROMPTS, True, precision).share for precision in (0.05, 0.1))
+    by_round = plan_looks(ROUNDS, False, 0.05).share
     return [
         HEADING,
         "",
@@ -231,11 +231,11 @@ def _head(num_runs: int, num_rounds: int, drift: FloatArray) -> list[str]:
         "different ones): no such rounds are on record.",
         "",
         "A run ends at the first look at which the interval of every arm's S is within the "
-        "precision, at 48, 72 or 96 prompts, at 6, 8, 10 or 12 rounds. Intervals cover "
-        f"{levels[0]:.2%} and {levels[1]:.2%} each, so that all looks together cover 95 %. Counted "
-        "is whether the interval shown in the end holds the S of the whole record, by arm, and "
-        "whether all leads of the arm that came out first hold theirs. The bar is 94 %, also at "
-        "every look at which 5 % of the runs end. Three arms: "
+        "precision: at 72 or 96 prompts (48 too where it is above 5 %), at 6, 8, 10 or 12 rounds. "
+        f"Intervals cover {fine:.2%} ({coarse:.2%}) and {by_round:.2%} each, so that all looks "
+        "together cover 95 %. Counted is whether the interval shown in the end holds the S of the "
+        "whole record, by arm, and whether all leads of the arm that came out first hold theirs. "
+        "The bar is 94 %, also at every look at which 5 % of the runs end. Three arms: "
         f"{', '.join(BLOCKS[3])}; six: {', '.join(BLOCKS[6])}, whose copy is a second run of an "
         "equal arm.",
     ]

@@ -1,8 +1,8 @@
 """Several engines at work in one process, each for a few cycles at a time.
 
-The pace of a machine drifts by more than what arms differ by, and does so within a minute. Arms
-that hand over every second meet the same pace; arms that each serve all their requests before the
-next one starts do not.
+The pace of a machine drifts by more than what arms differ by: within a minute everywhere, within a
+second where others share its memory. Arms that hand over often meet the same pace; arms that each
+serve all their requests before the next one starts do not.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dspark_bench.core.types import RunResult
+from dspark_bench.metrics.units import STRETCH_TOKENS
 
 TURN_TOKENS: Final = 24
 LEAST_TURN_TOKENS: Final = 96
@@ -20,6 +21,8 @@ Around = Callable[[str], AbstractContextManager[object]]
 
 def turn_tokens(concurrency: int) -> int:
     """Tokens that an arm emits before the next one takes over."""
+    if concurrency == 1:
+        return STRETCH_TOKENS
     return max(LEAST_TURN_TOKENS, TURN_TOKENS * concurrency)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Protocol
 
 from dspark_bench.core.errors import PointsFailedError
@@ -20,7 +21,6 @@ from dspark_bench.measure.turns import (
     OnTurn,
     Order,
     Runner,
-    Served,
     Turn,
     TurnResult,
     plan_round,
@@ -100,7 +100,7 @@ class Rounds:
         is_by_prompt = plan.style is Style.ONE_BY_ONE
         self._looks = Looks((), SHARE)
         if precision is not None:
-            self._looks = plan_looks(plan.round_units, is_by_prompt)
+            self._looks = plan_looks(plan.round_units, is_by_prompt, precision)
         self._board = Scoreboard(plan)
         self._standing = self._board.standing(self._looks.share)
         self._is_reached = False
@@ -142,8 +142,9 @@ class Rounds:
     def warm_up(self, turns: Sequence[Turn]) -> None:
         """Serve what is left out of every metric."""
         turns = [turn for turn in turns if turn.arm not in self._errors]
-        served, windows = self._serve(turns, is_together=False)
-        self._keep(served.done, windows)
+        watch = MachineWatch()
+        served = run_turns(turns, self._workers, self._watcher.on_turn, watch.around)
+        self._keep(served.done, watch.windows)
         self._errors |= served.errors
 
     def take_over(self, log: RoundLog) -> None:
@@ -160,12 +161,17 @@ class Rounds:
 
     def serve_next(self) -> RoundRecords:
         """Serve one round with every arm that has not fallen out, and return its records."""
-        turns = [turn for turn in self._planned() if turn.arm not in self._errors]
-        served, windows = self._serve(turns, self._plan.style is Style.TOGETHER)
-        self._errors |= served.errors
-        done = [item for item in served.done if item.turn.arm not in self._errors]
-        self._count(done, windows)
-        return round_records(done, windows)
+        watch = MachineWatch()
+        if self._plan.style is Style.WHOLE_SETS:
+            planned = [turn for turn in self._planned() if turn.arm not in self._errors]
+            served = run_turns(planned, self._workers, self._watcher.on_turn, watch.around)
+            self._errors |= served.errors
+            served_turns = list(served.done)
+        else:
+            served_turns = self._serve_together(watch)
+        done = [item for item in served_turns if item.turn.arm not in self._errors]
+        self._count(done, watch.windows)
+        return round_records(done, watch.windows)
 
     def _planned(self) -> list[Turn]:
         number = self.num_whole
@@ -187,13 +193,18 @@ class Rounds:
         self._done += done
         self._windows += windows
 
-    def _serve(self, turns: Sequence[Turn], is_together: bool) -> tuple[Served, Sequence[Window]]:
-        watch = MachineWatch()
-        if not is_together:
-            served = run_turns(turns, self._workers, self._watcher.on_turn, watch.around)
-            return served, watch.windows
-        tokens, orders = turn_tokens(self._plan.concurrency), self._order.orders
-        served = run_together(
-            turns, self._workers, tokens, orders, self._watcher.on_turn, watch.around
-        )
-        return served, watch.windows
+    def _serve_together(self, watch: MachineWatch) -> list[TurnResult]:
+        """Set after set, all arms side by side in each. One that raises takes part in no more."""
+        done: list[TurnResult] = []
+        for block, turns in groupby(self._planned(), key=lambda turn: turn.block):
+            served = run_together(
+                [turn for turn in turns if turn.arm not in self._errors],
+                self._workers,
+                turn_tokens(self._plan.concurrency),
+                self._order.rows_from(block),
+                self._watcher.on_turn,
+                watch.around,
+            )
+            self._errors |= served.errors
+            done += served.done
+        return done

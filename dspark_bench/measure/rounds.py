@@ -19,8 +19,8 @@ from dspark_bench.metrics.units import ROUND_PROMPTS
 class Style(Enum):
     """How arms take turns within a round."""
 
-    ONE_BY_ONE = "one request each"
-    TOGETHER = "side by side, handing over every second"
+    ONE_BY_ONE = "one request after the other, side by side in each"
+    TOGETHER = "side by side in all requests of a round"
     WHOLE_SETS = "all requests each"
 
 
@@ -58,8 +58,8 @@ class RoundPlan:
 
 
 def turn_style(point: PointConfig, concurrency: int) -> Style:
-    """One request a turn for one user; side by side in other closed loops; else whole sets, whose
-    arrivals are the same for every arm.
+    """One request a turn for one user; all of a round in other closed loops; else whole sets, one
+    arm after the other, whose arrivals are the same for every arm.
     """
     if point.load.name != "closed":
         return Style.WHOLE_SETS

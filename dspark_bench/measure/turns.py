@@ -1,8 +1,9 @@
 """The measurement protocol: a baseline and the arms of a block take turns in one process.
 
-With one user a turn is one request, so that all arms meet the same state of the machine within
-seconds. In other closed loops a turn is a whole set, and the arms hand over after about a second of
-work. In open loops whole sets run one after the other, with the same arrivals for every arm.
+With one user a turn is one request, and all arms work on it side by side: they hand over after a
+few tokens, so that all meet the same state of the machine. In other closed loops a turn is a whole
+set, and the arms hand over after about a second of work. In open loops whole sets run one after the
+other, with the same arrivals for every arm.
 """
 
 import gc
@@ -76,6 +77,11 @@ class Order:
     def row(self, block: int) -> tuple[str, ...]:
         """The arms in the order of one set of turns."""
         return self.orders[block % len(self.orders)]
+
+    def rows_from(self, block: int) -> tuple[tuple[str, ...], ...]:
+        """All orders, that of one set of turns first: who hands over to whom within it."""
+        first = block % len(self.orders)
+        return self.orders[first:] + self.orders[:first]
 
 
 def plan_round(
@@ -151,7 +157,9 @@ def run_together(
     on_turn: OnTurn,
     around: Around = unwatched,
 ) -> Served:
-    """Run one turn of each arm side by side (`interleave`): they hand over every `turn_tokens`."""
+    """Run one turn of each arm side by side (`interleave`): they hand over every `turn_tokens`.
+    orders: see there.
+    """
     by_arm = {turn.arm: turn for turn in turns}
     runs = {arm: arms[arm].steps(turn.requests, turn.seed) for arm, turn in by_arm.items()}
     kept = [[arm for arm in row if arm in by_arm] for row in orders]

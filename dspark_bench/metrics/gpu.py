@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE, measured
-from dspark_bench.metrics.machine import Window
+from dspark_bench.metrics.machine import Window, by_turn
 from dspark_bench.metrics.sums import FloatArray
 
 Turn = tuple[str, int, int]
@@ -140,17 +140,21 @@ def _arm(
 def _energy(
     windows: Sequence[Window], tokens: Mapping[Turn, int], curve: tuple[FloatArray, FloatArray]
 ) -> tuple[float | None, int, int]:
-    """Joules, tokens and number of the turns that lie within the curve."""
+    """Joules, tokens and number of the turns that lie within the curve, with all their windows."""
     times, joules = curve
     covered = [
-        window
-        for window in windows
-        if len(times) and times[0] <= window.before.time_s and window.after.time_s <= times[-1]
+        own
+        for own in by_turn(windows)
+        if len(times) and times[0] <= own[0].before.time_s and own[-1].after.time_s <= times[-1]
     ]
     if not covered:
         return None, 0, 0
-    ends = [np.interp([w.before.time_s, w.after.time_s], times, joules) for w in covered]
-    num_tokens = sum(tokens.get((w.arm, w.repeat, w.block), 0) for w in covered)
+    ends = [
+        np.interp([window.before.time_s, window.after.time_s], times, joules)
+        for own in covered
+        for window in own
+    ]
+    num_tokens = sum(tokens.get(own[0].turn, 0) for own in covered)
     return float(sum(end[1] - end[0] for end in ends)), num_tokens, len(covered)
 
 

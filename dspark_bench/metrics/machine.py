@@ -1,10 +1,11 @@
 """What else the machine did while a point was timed, and from when on that is too much.
 
-Readings are taken right before and right after a turn, never within one. The limits below are the
+Readings are taken right before and right after an arm works, never within a cycle: a turn during
+which other arms work in between has several windows. The limits below are the
 only ones; terminal, report and `doctor` all ask `machine_warnings`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -42,7 +43,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One turn between two readings."""
+    """A turn between two readings, or one of the stretches that it was served in."""
 
     arm: str
     repeat: int
@@ -50,6 +51,11 @@ class Window:
     is_warmup: bool
     before: Reading
     after: Reading
+
+    @property
+    def turn(self) -> tuple[str, int, int]:
+        """The turn that it belongs to: arm, repeat and block."""
+        return self.arm, self.repeat, self.block
 
     @property
     def elapsed_s(self) -> float:
@@ -102,8 +108,9 @@ def summarise_machine(windows: Sequence[Window], num_cores: int) -> MachineSumma
     """Pool the measured turns. num_cores: of the machine."""
     timed = [window for window in windows if not window.is_warmup]
     elapsed_s = sum(window.elapsed_s for window in timed)
-    long = [window for window in timed if window.elapsed_s >= SHORTEST_TURN_S]
-    worst = [found for window in long if (found := _other_cores([window])) is not None]
+    turns = by_turn(timed)
+    long = [own for own in turns if _length(own) >= SHORTEST_TURN_S]
+    worst = [found for own in long if (found := _other_cores(own)) is not None]
     steal_s = _sum(timed, "steal_s")
     frequencies = [
         reading.frequency_mhz
@@ -115,7 +122,7 @@ def summarise_machine(windows: Sequence[Window], num_cores: int) -> MachineSumma
     whole = [_span(timed)] if timed else []
     return MachineSummary(
         num_cores=num_cores,
-        num_turns=len(timed),
+        num_turns=len(turns),
         elapsed_s=elapsed_s,
         other_cores=_other_cores(timed),
         other_cores_max=max(worst, default=None),
@@ -132,6 +139,14 @@ def summarise_machine(windows: Sequence[Window], num_cores: int) -> MachineSumma
         num_throttles=_sum(whole, "num_throttles"),
         switches_per_s=_over(_sum(timed, "num_switches"), elapsed_s),
     )
+
+
+def by_turn(windows: Iterable[Window]) -> list[list[Window]]:
+    """The windows of each turn."""
+    turns: dict[tuple[str, int, int], list[Window]] = {}
+    for window in windows:
+        turns.setdefault(window.turn, []).append(window)
+    return list(turns.values())
 
 
 def machine_warnings(content: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
-"""The timing noise floor of a point: its baseline turns against themselves, an A/A pair.
+"""The timing noise floor of a point: its baseline against itself, an A/A pair.
 
-The turns of A B B A hold two baseline turns within seconds of each other. One of each two goes to a
-first pseudo-arm, the other to a second, and their speeds are divided as S divides those of the real
-arms. Nothing differs between the two, so whatever the ratio shows is noise. It costs no extra time.
+Half of what the baseline did goes to a first pseudo-arm, the other half to a second, and their
+speeds are divided as S divides those of the real arms. Nothing differs between the two, so whatever
+the ratio shows is noise. It costs no extra time. With one user the halves are stretches of one
+answer, between which the other arms were at work; otherwise they are whole turns.
 """
 
 import math
@@ -15,8 +16,11 @@ from dspark_bench.metrics.frames import BASELINE, batch_cycles, measured, served
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.log_ratio import MIN_UNITS, SHARE, log_ratio_interval
 from dspark_bench.metrics.sums import FloatArray, Pooling, steady_cycles
+from dspark_bench.metrics.units import STRETCH_TOKENS
 
-_NEW_PROMPTS = "pairs of neighbouring prompts of one domain"
+_TURN = ["repeat", "block"]
+_STRETCHES = f"answers of {2 * STRETCH_TOKENS} tokens or more, each in halves"
+_TURNS = "pairs of baseline turns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +70,19 @@ class NoiseFloor:
 def noise_floor(
     cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooling, share: float = SHARE
 ) -> NoiseFloor:
-    """The A/A pair of a point's measured baseline turns, on the basis of its S.
+    """The A/A pair of a point's measured baseline, on the basis of its S.
 
-    One request per turn: a pair is two neighbouring prompts of one domain within a round; where
-    prompts are served again, two neighbouring prompts over two repeats, each prompt once on either
-    side, so that neither prompts nor drift show. A request set per turn: two neighbouring turns. An
-    odd turn, prompt or repeat is left out. share: what the interval is to cover.
+    One user: a pair is one prompt, whose answer was decoded in stretches of `STRETCH_TOKENS`, the
+    one half of them against the other. A request set per turn: two neighbouring turns. share: what
+    the interval is to cover.
     """
-    turns = _baseline_turns(cycles, requests, pooling)
-    rows = measured(cycles, BASELINE)
-    num_places = _turns_per_repeat(rows)
-    if pooling.is_by_prompt and not _has_repeats(rows):
-        pairs, what = _new_prompt_pairs(turns, _domains(requests)), _NEW_PROMPTS
-        more = pooling.more(4 * MIN_UNITS)
+    if pooling.is_by_prompt:
+        pairs = _stretch_pairs(measured(cycles, BASELINE))
+        what = _STRETCHES
+        more = f"{pooling.more(MIN_UNITS)}, and max_new_tokens={2 * STRETCH_TOKENS} or more"
     else:
-        pairs, what = _pairs(turns, num_places), _what(num_places)
-        more = f"measure.repeats=2 or more, and {2 * MIN_UNITS} prompts"
-        if num_places == 1:
-            more = pooling.more(2 * MIN_UNITS)
+        pairs = _turn_pairs(_baseline_turns(cycles, requests, pooling))
+        what, more = _TURNS, pooling.more(2 * MIN_UNITS)
     if len(pairs) < MIN_UNITS:
         return _unmeasured(len(pairs), f"{len(pairs)} {what}, {MIN_UNITS} needed ({more})")
     found = log_ratio_interval(pairs, share)
@@ -117,59 +116,37 @@ def _baseline_turns(cycles: pd.DataFrame, requests: pd.DataFrame, pooling: Pooli
     return turns[(turns["tokens"] > 0) & (turns["time_s"] > 0)]
 
 
-def _turns_per_repeat(cycles: pd.DataFrame) -> int:
-    """Blocks are numbered on from repeat to repeat."""
-    if cycles.empty:
-        return 1
-    return int((cycles["block"].max() + 1) // (cycles["repeat"].max() + 1))
+def _stretch_pairs(baseline: pd.DataFrame) -> FloatArray:
+    """[U, 4] of the prompts that were decoded in two stretches or more: tokens and seconds of the
+    one half of the stretches, then of the other.
 
-
-def _has_repeats(rows: pd.DataFrame) -> bool:
-    """Whether some request was served in several rounds."""
-    served_in = rows[["request_id", "repeat"]].drop_duplicates()
-    return bool(served_in["request_id"].duplicated().any())
-
-
-def _domains(requests: pd.DataFrame) -> "pd.Series[str]":
-    """The domain of each baseline turn, by repeat and block."""
-    rows = measured(requests, BASELINE)
-    if "domain" not in rows:
-        rows = rows.assign(domain="")
-    return rows.drop_duplicates(["repeat", "block"]).set_index(["repeat", "block"])["domain"]
-
-
-def _new_prompt_pairs(turns: pd.DataFrame, domains: "pd.Series[str]") -> FloatArray:
-    """[U, 4] of neighbours of one domain within a round; the first is on either side in turn."""
-    rows = []
-    named = turns.join(domains, on=["repeat", "block"]).fillna({"domain": ""})
-    for number, (_, part) in enumerate(named.groupby(["repeat", "domain"], sort=True)):
-        ordered = part.sort_values("block")[["tokens", "time_s"]].to_numpy(np.float64)
-        for place in range(len(ordered) // 2):
-            pair = ordered[2 * place : 2 * place + 2]
-            rows.append((pair if (number + place) % 2 == 0 else pair[::-1]).ravel())
-    return np.array(rows, dtype=np.float64).reshape(-1, 4)
-
-
-def _pairs(turns: pd.DataFrame, num_places: int) -> FloatArray:
-    """[U, 4] of the complete pairs.
-
-    Sides alternate with repeat and place, so that a steady drift makes no side faster.
+    Neighbours lie on different sides, and which of them comes first changes with every pair and
+    every prompt, so that a steady drift makes no side faster. Reading the prompt is left out, and
+    so is a last stretch that is not whole.
     """
-    if num_places > 1:
-        place = turns["block"] - turns["repeat"] * num_places
-        pair = [place // 2, turns["repeat"] // 2]
-        side, num_turns = (place + turns["repeat"]) % 2, 4
-    else:
-        pair = [turns["block"] // 2, turns["block"] * 0]
-        side, num_turns = (turns["block"] + turns["block"] // 2) % 2, 2
-    named = turns.assign(first=pair[0], second=pair[1], side=side)
+    rows = batch_cycles(baseline).sort_values([*_TURN, "cycle"])
+    turn = [rows[key] for key in _TURN]
+    before = rows["num_emitted"].groupby(turn).cumsum() - rows["num_emitted"]
+    rows = rows.assign(stretch=before // STRETCH_TOKENS, number=rows.groupby(_TURN).ngroup())
+    whole = rows.groupby(["number", "stretch"])["num_emitted"].transform("sum") >= STRETCH_TOKENS
+    rows = rows[whole & ~rows["has_prefill"].astype(bool)]
+    last = rows.groupby("number")["stretch"].transform("max")
+    rows = rows[rows["stretch"] < (last + 1) // 2 * 2]
+    side = (rows["stretch"] + rows["stretch"] // 2 + rows["number"]) % 2
+    sums = rows.groupby([rows["number"], side])[["num_emitted", "duration_s"]].sum()
+    return sums.to_numpy(np.float64).reshape(-1, 4)  # both sides of every answer, in order
+
+
+def _turn_pairs(turns: pd.DataFrame) -> FloatArray:
+    """[U, 4] of neighbouring turns: tokens and seconds of the one, then of the other. An odd turn
+    is left out. Sides alternate, so that a steady drift makes no side faster.
+    """
+    ordered = turns.sort_values("block")
+    block = ordered["block"]
+    named = ordered.assign(pair=block // 2, side=(block + block // 2) % 2)
     rows = [
         [part.loc[part["side"] == i, name].sum() for i in (0, 1) for name in ("tokens", "time_s")]
-        for _, part in named.groupby(["first", "second"])
-        if len(part) == num_turns
+        for _, part in named.groupby("pair")
+        if len(part) == 2
     ]
     return np.array(rows, dtype=np.float64).reshape(-1, 4)
-
-
-def _what(num_places: int) -> str:
-    return "pairs of prompts over two repeats" if num_places > 1 else "pairs of baseline turns"

@@ -19,6 +19,9 @@ from dspark_bench.metrics.strata import widening
 from dspark_bench.metrics.student import two_sided
 
 FIRST_LOOK_PROMPTS: Final = 48
+FINE_PRECISION: Final = 0.05
+FINE_FIRST_LOOK_PROMPTS: Final = 72
+"""Up to this precision the first look comes later: few end before it, and each look widens all."""
 FIRST_LOOK_ROUNDS: Final = 6
 MOST_LOOKS: Final = 4
 
@@ -33,15 +36,19 @@ class Looks:
     share: float
 
 
-def plan_looks(round_units: Sequence[int], is_by_prompt: bool) -> Looks:
+def plan_looks(round_units: Sequence[int], is_by_prompt: bool, precision: float) -> Looks:
     """The looks of a measurement whose rounds add so many units (prompts, or 1 each).
 
-    After an even number of rounds, from 48 prompts or 6 rounds on, and at the end. At most four,
-    at numbers of units that grow by about the same factor. Raises ValueError without a round.
+    After an even number of rounds, from 48 prompts (72 for a precision of 0.05 or less) or 6 rounds
+    on, and at the end. At most four, at numbers of units that grow by about the same factor. Raises
+    ValueError without a round.
     """
     if not round_units:
         raise ValueError("round_units is empty; valid: one round or more")
-    first = FIRST_LOOK_PROMPTS if is_by_prompt else FIRST_LOOK_ROUNDS
+    first = FIRST_LOOK_ROUNDS
+    if is_by_prompt:
+        is_fine = precision <= FINE_PRECISION
+        first = FINE_FIRST_LOOK_PROMPTS if is_fine else FIRST_LOOK_PROMPTS
     total = list(accumulate(round_units))
     found = [
         number

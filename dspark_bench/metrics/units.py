@@ -16,6 +16,8 @@ from dspark_bench.metrics.frames import TURN_KEY
 FloatArray = NDArray[np.float64]
 ROUND_PROMPTS: Final = 12
 """Prompts of a round with one user: each is a unit."""
+STRETCH_TOKENS: Final = 16
+"""Tokens that an arm emits with one user before the next one takes over: a tenth of a second."""
 
 
 def label_units(

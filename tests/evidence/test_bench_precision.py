@@ -136,7 +136,7 @@ def test_costs_and_drift_of_a_file(tmp_path: Path) -> None:
 
 
 def test_runs_are_judged_as_a_sweep_judges_them(block: RecordedBlock) -> None:
-    looks = plan_looks(PROMPTS, True)
+    looks = plan_looks(PROMPTS, True, 0.05)
     drawn, truth = prompt_runs(block, 4, 96, np.random.default_rng(1)), prompt_truth(block)
     found = judge(drawn, truth, looks, (48, 96))
     assert drawn.strata is not None
@@ -186,12 +186,12 @@ def test_runs_end_where_they_are_precise_enough() -> None:
 def test_intervals_cover_though_they_say_when_to_stop(three: RecordedBlock) -> None:
     """The bar, on a tenth of the runs: 94 %, less what chance may take of so few."""
     quiet = three.at_drift(0.1)
-    looks = plan_looks(PROMPTS, True)
+    looks = plan_looks(PROMPTS, True, 0.05)
 
     def draw(size: int, random: np.random.Generator) -> object:
         return prompt_runs(quiet, size, 96, random)
 
-    judged = simulate(draw, prompt_truth(quiet), looks, (48, 72, 96), 1000)  # type: ignore[arg-type]
+    judged = simulate(draw, prompt_truth(quiet), looks, (72, 96), 1000)  # type: ignore[arg-type]
     *_, everything = ended(judged, 0.05)
     assert everything.covered.min() >= 0.94 and everything.led >= 0.94
     for part in ended(judged, 0.05):

@@ -15,6 +15,7 @@ from dspark_bench.measure.block import Watcher, run_block
 from dspark_bench.measure.block_plan import Block, PlannedPoint
 from dspark_bench.measure.build import ModelCache
 from dspark_bench.measure.point import PointResult
+from dspark_bench.metrics.frames import BASELINE
 from tests.measure.points import plan
 from tests.tiny_models import TinyZoo
 
@@ -27,16 +28,14 @@ def run(
 ) -> PointResult | Exception:
     """What becomes of a point whose arm may take so many turns."""
 
-    class Turns(Allowance):
-        left = turns
+    served: list[str] = []
 
+    class Turns(Allowance):
         @contextmanager
         def at_work(self) -> Iterator[None]:
             with super().at_work():
-                if self._limit_s is not None:
-                    if self.left == 0:
-                        raise TimeLimitError("over its time limit")
-                    self.left -= 1
+                if self._limit_s is not None and len(served) >= turns:
+                    raise TimeLimitError("over its time limit")
                 yield
 
     monkeypatch.setattr(arm_module, "Allowance", Turns)
@@ -46,7 +45,7 @@ def run(
     found: list[PointResult | Exception] = []
     watcher = Watcher(
         lambda num_turns: None,
-        lambda turn: None,
+        lambda item: served.extend({item.turn.arm} - {BASELINE}),
         lambda notes: None,
         lambda planned, result: found.append(result),
     )

@@ -66,6 +66,21 @@ def test_turns_that_samples_do_not_enclose_have_no_energy() -> None:
     assert nothing["arms"]["speculative"]["power_mean_w"] is None
 
 
+def test_a_turn_that_was_served_in_stretches_counts_its_tokens_once() -> None:
+    samples = _samples(energy_j=[0.0, 200.0, 300.0, 400.0, 500.0, 600.0])
+    windows = [
+        _window("baseline", 0, 101.0, 102.0),
+        _window("speculative", 0, 102.0, 103.0),
+        _window("baseline", 0, 103.0, 104.5),
+        _window("speculative", 0, 104.5, 107.0),  # ends after the last sample
+    ]
+    found = summarise_gpu(samples, windows, _TOKENS)["arms"]
+    assert found["baseline"]["energy_j"] == pytest.approx(100.0 + 150.0)
+    assert found["baseline"]["energy_per_token_j"] == pytest.approx(25.0)
+    assert found["baseline"]["energy_num_turns"] == 1
+    assert found["speculative"]["energy_j"] is None
+
+
 def test_an_arm_sees_its_own_samples_and_reasons_only() -> None:
     samples = _samples(
         utilisation=[1.0, 0.2, 0.4, 0.6, 0.9, 0.0],

@@ -39,6 +39,19 @@ def test_other_load_is_all_load_less_our_own() -> None:
     assert line.startswith("other processes kept 1.0 of 4 cores busy (at most 1.5 in one turn")
 
 
+def test_a_turn_that_was_served_in_stretches_is_judged_whole() -> None:
+    """Three stretches of 0.1 s, others at work in two of them; the time in between is no turn's."""
+    windows = [
+        Window(
+            "baseline", 0, 7, False, Reading(n, 0.0, 5.0 * n), Reading(n + 0.1, 0.0, 5.0 * n + add)
+        )
+        for n, add in enumerate((0.2, 0.0, 0.1))
+    ]
+    found = summarise_machine(windows, num_cores=2)
+    assert (found.num_turns, found.elapsed_s) == (1, pytest.approx(0.3))
+    assert found.other_cores_max == found.other_cores == pytest.approx(1.0)
+
+
 def test_turns_too_short_to_be_judged_alone_have_no_worst() -> None:
     """Ten turns of 0.1 s: processor time is counted too coarsely to say which was the worst."""
     windows = [

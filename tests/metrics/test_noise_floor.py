@@ -13,6 +13,7 @@ from dspark_bench.metrics.noise_floor import (
     within_floor,
 )
 from dspark_bench.metrics.sums import Pooling
+from dspark_bench.metrics.units import STRETCH_TOKENS
 from tests.metrics.records import cycle, request
 
 
@@ -28,33 +29,68 @@ def _turns(seconds: list[list[float]], **values: object) -> pd.DataFrame:
 
 
 _NONE = pd.DataFrame([request()])
+_ONE = Pooling(4)
 _SECONDS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 _RATIO = (2 + 3 + 6 + 2 + 1 + 1) / (1 + 4 + 5 + 1 + 1 + 1)
 """Of turns on the sides 0 1 1 0 0 1, 1 0 0 1 1 0, with as many tokens."""
 
 
-def test_prompts_cancel_over_two_repeats_and_drift_within_a_pair() -> None:
-    """Prompts differ up to thirtyfold, and the second repeat is 10 % slower throughout."""
-    first = [1.0, 30.0, 2.0, 9.0, 4.0, 4.0] * 2
-    cycles = _turns([first, [1.1 * time_s for time_s in first]])
-    found = noise_floor(cycles, _NONE, Pooling(4))
-    # side 0: prompt 0 early, prompt 1 late, ...: 1+33 + 2+9.9 + 4+4.4; side 1: the others
-    assert found.ratio.value == pytest.approx((1.1 + 30 + 2.2 + 9 + 4.4 + 4) / 54.3)
-    assert found.basis == "6 pairs of prompts over two repeats"
+def _answers(stretches: list[list[float]], num_prefills: int = 1) -> pd.DataFrame:
+    """Baseline turns whose cycles emit a token each; stretches[turn][n]: seconds of each cycle of
+    the nth 16 tokens. Reading the prompt emits the first of them, and takes 50 s.
+    """
+    rows = []
+    for block, paces in enumerate(stretches):
+        key = {"arm": "baseline", "repeat": block // 12, "block": block, "request_id": block}
+        seconds = [pace for pace in paces for _ in range(STRETCH_TOKENS)]
+        for number, time_s in enumerate(seconds):
+            is_first = number < num_prefills
+            more = {"t_verify_s": 50.0 if is_first else time_s, "has_prefill": is_first}
+            rows.append(cycle(cycle=number, **key, **more))
+    return pd.DataFrame(rows)
+
+
+def test_the_halves_of_an_answer_by_hand() -> None:
+    """Four stretches: 0 and 3 against 1 and 2, the other way round in every second answer. The
+    first stretch has 15 tokens, since reading the prompt gave one.
+    """
+    found = noise_floor(_answers([[1.0, 2.0, 3.0, 4.0]] * 5 + [[1.0, 2.0, 3.0, 4.4]]), _NONE, _ONE)
+    outer, inner = 15 * 1.0 + 16 * 4.0, 16 * (2.0 + 3.0)
+    last = 15 * 1.0 + 16 * 4.4
+    first, second = 3 * outer + 3 * inner, 3 * inner + 2 * outer + last
+    tokens = (3 * 31 + 3 * 32) / (3 * 32 + 3 * 31)
+    assert found.ratio.value == pytest.approx(tokens * second / first)
+    assert found.ratio.n == 6
+    assert found.basis == "6 answers of 32 tokens or more, each in halves"
     assert found.ratio.low is not None and found.ratio.low < 1
 
 
-def test_turns_that_do_not_differ_at_all_were_not_measured() -> None:
+def test_a_steady_drift_makes_no_half_faster() -> None:
+    """Each stretch is slower than the one before, on through all answers."""
+    paces = [[1.0 + 0.01 * (2 * turn + n) for n in range(2)] for turn in range(12)]
+    found = noise_floor(_answers(paces, num_prefills=0), _NONE, _ONE)
+    assert found.ratio.value == pytest.approx(1.0, abs=1e-6)
+
+
+def test_what_has_no_other_half_is_left_out() -> None:
+    """A third stretch, a last one that is not whole, and answers of one stretch."""
+    paces = [[1.0, 1.1, 9.0]] * 6 + [[7.0]]
+    cycles = _answers(paces)
+    cut = cycles[(cycles["block"] != 5) | (cycles["cycle"] < 2 * STRETCH_TOKENS - 1)]
+    found = noise_floor(cut, _NONE, _ONE)
+    assert found.ratio.n == 5 and found.basis.startswith("not measured: 5 answers of 32")
+    whole = noise_floor(cycles, _NONE, _ONE)
+    halves = 3 * 15 * 1.0 + 3 * 16 * 1.1
+    assert whole.ratio.n == 6
+    assert whole.ratio.value == pytest.approx(halves / halves)
+    assert whole.floor is not None and whole.floor < 0.2
+
+
+def test_halves_that_do_not_differ_at_all_were_not_measured() -> None:
     """No clock is that steady: a floor of 0 would call any difference real."""
-    found = noise_floor(_turns([[1.0, 5.0] * 6] * 2), _NONE, Pooling(4))
+    found = noise_floor(_answers([[1.0, 1.0]] * 6), _NONE, _ONE)
     assert found.floor is None and found.ratio.n == 6
-    assert found.basis.startswith("not measured: 6 pairs of prompts over two repeats do not differ")
-
-
-def test_an_odd_repeat_and_an_odd_prompt_are_left_out() -> None:
-    times = [[1.0] * 11 + [last, 9.0] for last in (1.1, 1.2)]
-    odd = noise_floor(_turns([*times, [50.0] * 13]), _NONE, Pooling(4))
-    assert (odd.ratio.value, odd.ratio.n) == (pytest.approx(12.1 / 12.2), 6)
+    assert found.basis.startswith("not measured: 6 answers of 32 tokens or more, each in halves do")
 
 
 def test_request_sets_pair_neighbouring_turns_with_sides_in_turn() -> None:
@@ -77,15 +113,12 @@ def test_open_loops_compare_times_per_token() -> None:
 
 
 def test_too_few_turns_are_not_measured_and_say_what_would_do() -> None:
-    once = noise_floor(_turns([[1.0] * 10]), _NONE, Pooling(4))
+    once = noise_floor(_answers([[1.0, 2.0]] * 5), _NONE, _ONE)
     assert once.floor is None and once.as_row()["noise_floor"] is None
     assert once.basis == (
-        "not measured: 5 pairs of neighbouring prompts of one domain, 6 needed "
-        "(num_requests=24 or more)"
+        "not measured: 5 answers of 32 tokens or more, each in halves, 6 needed "
+        "(num_requests=6 or more, and max_new_tokens=32 or more)"
     )
-    twice = noise_floor(_turns([[1.0] * 10] * 2), _NONE, Pooling(4))
-    assert twice.basis.startswith("not measured: 5 pairs of prompts over two repeats, 6 needed")
-    assert "measure.repeats=2 or more, and 12 prompts" in twice.basis
     turns = [[time_s] for time_s in _SECONDS]
     few = noise_floor(_turns(turns[:11], batch_size=2), _NONE, Pooling(4, concurrency=2))
     assert few.floor is None and few.basis == (
@@ -113,22 +146,3 @@ def test_within_the_floor_means_the_whole_interval() -> None:
     assert within_floor(Interval(0.99, 1 / 1.02, 1.0, 9), 0.02)
     assert not within_floor(Interval(1.0, None, None, 1), 0.5)
     assert not within_floor(Interval(1.0, 1.0, 1.0, 9), None)
-
-
-def test_prompts_that_are_served_once_pair_with_their_neighbour_of_one_domain() -> None:
-    """Two rounds of six prompts, math and code by turns; each pair by hand."""
-    seconds = [1.0, 9.0, 2.0, 8.0, 5.0, 5.0, 3.0, 7.0, 4.0, 6.0, 5.0, 5.0]
-    rows, requests = [], []
-    for place, time_s in enumerate([*seconds, *seconds, *seconds]):
-        key = {"repeat": place // 6, "block": place, "request_id": place}
-        rows.append(cycle(arm="baseline", t_verify_s=time_s, **key))
-        domain = "math" if place % 2 == 0 else "code"
-        requests.append(request(arm="baseline", domain=domain, **key))
-    found = noise_floor(pd.DataFrame(rows), pd.DataFrame(requests), Pooling(4))
-    # round by round, code then math: (9, 8), turned (1, 2); (7, 6), turned (3, 4); the third of
-    # each is left out; the sides of the first domain of each round are as drawn
-    sides = [(9, 8), (2, 1), (7, 6), (4, 3)] * 3
-    ratio = sum(b for _, b in sides) / sum(a for a, _ in sides)
-    assert found.ratio.n == 12
-    assert found.ratio.value == pytest.approx(ratio)
-    assert found.basis == "12 pairs of neighbouring prompts of one domain"

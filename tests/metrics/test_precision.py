@@ -18,28 +18,36 @@ from dspark_bench.metrics.precision import (
 
 
 def test_looks_are_few_even_and_none_comes_before_48_prompts() -> None:
-    looks = plan_looks([12] * 8, is_by_prompt=True)
+    looks = plan_looks([12] * 8, True, 0.06)
     assert looks.rounds == (4, 6, 8)  # 48, 72, 96 prompts
     assert looks.share == pytest.approx(level_at((48, 72, 96)))
-    assert plan_looks([12] * 5, is_by_prompt=True).rounds == (4, 5)
-    assert plan_looks([12, 12, 6], is_by_prompt=True).rounds == (3,)  # all there is
-    assert plan_looks([12, 12, 6], is_by_prompt=True).share == pytest.approx(0.95)
+    assert plan_looks([12] * 5, True, 0.06).rounds == (4, 5)
+    assert plan_looks([12, 12, 6], True, 0.06).rounds == (3,)  # all there is
+    assert plan_looks([12, 12, 6], True, 0.06).share == pytest.approx(0.95)
+
+
+def test_a_fine_precision_has_one_look_less_and_narrower_ones() -> None:
+    looks = plan_looks([12] * 8, True, 0.05)
+    assert looks.rounds == (6, 8)  # 72, 96 prompts
+    assert looks.share == pytest.approx(level_at((72, 96)))
+    assert looks.share < level_at((48, 72, 96))
+    assert plan_looks([12] * 5, True, 0.05).rounds == (5,)
 
 
 def test_looks_at_larger_batches_count_rounds() -> None:
-    assert plan_looks([1] * 12, is_by_prompt=False).rounds == (6, 8, 10, 12)
-    assert plan_looks([1] * 7, is_by_prompt=False).rounds == (6, 7)
-    assert plan_looks([1] * 7, is_by_prompt=False).share == pytest.approx(level_at((6, 7)))
+    assert plan_looks([1] * 12, False, 0.05).rounds == (6, 8, 10, 12)
+    assert plan_looks([1] * 7, False, 0.05).rounds == (6, 7)
+    assert plan_looks([1] * 7, False, 0.05).share == pytest.approx(level_at((6, 7)))
 
 
 def test_many_rounds_have_four_looks_by_equal_factors() -> None:
-    assert plan_looks([12] * 32, is_by_prompt=True).rounds == (4, 8, 16, 32)
-    assert plan_looks([12] * 12, is_by_prompt=True).rounds == (4, 6, 8, 12)
+    assert plan_looks([12] * 32, True, 0.06).rounds == (4, 8, 16, 32)
+    assert plan_looks([12] * 12, True, 0.06).rounds == (4, 6, 8, 12)
 
 
 def test_no_round_is_refused() -> None:
     with pytest.raises(ValueError, match="round_units is empty"):
-        plan_looks([], is_by_prompt=True)
+        plan_looks([], True, 0.05)
 
 
 def test_the_half_width_is_that_of_the_farther_end() -> None:
