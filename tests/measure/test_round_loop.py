@@ -26,7 +26,7 @@ class _Watcher:
 
 
 class _Arm:
-    """Emits a token a cycle and says so; raises at the given token of all that it has emitted."""
+    """Emits a token a cycle and says so; raises once, at the given token of all it has emitted."""
 
     def __init__(self, name: str, said: list[str], fails_at: int | None = None) -> None:
         self._name, self._said, self._fails_at = name, said, fails_at
@@ -39,6 +39,7 @@ class _Arm:
         result = RunResult()
         for number in range(_ANSWER):
             if self._num_emitted == self._fails_at:
+                self._fails_at = None
                 raise RuntimeError("broken")
             self._num_emitted += 1
             self._said.append(f"{requests[0].request_id}{self._name[0]}")
