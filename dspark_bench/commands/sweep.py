@@ -29,6 +29,7 @@ from dspark_bench.commands.interrupts import Interrupts
 from dspark_bench.commands.launch import launch, remove_job_folders
 from dspark_bench.commands.noise_lines import noise_lines
 from dspark_bench.commands.precision_lines import precision_lines
+from dspark_bench.commands.time_lines import time_lines
 from dspark_bench.config.compose import Composed, hydra_session, search_path_override
 from dspark_bench.config.compose_many import compose_points
 from dspark_bench.config.expand import distinct_settings, expand, with_copies
@@ -306,6 +307,8 @@ def _report(
             f"{num_noisy} of {len(mine)} points were timed on a noisy machine; metrics.json says "
             "what was seen"
         )
+    for line in time_lines(mine):
+        console.print(line, soft_wrap=True)
     if num_kept:
         console.print(f"{num_kept} of {len(wanted)} points were there already")
     stale = [row for row in mine if row["status"] == STALE]

@@ -1,7 +1,6 @@
 """Measures a block: one baseline and the arms of all its points take turns, round after round."""
 
 import gc
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from dspark_bench.measure.round_records import (
 )
 from dspark_bench.measure.rounds import plan_rounds
 from dspark_bench.measure.standing import Standing
+from dspark_bench.measure.stopwatch import Stopwatch
 from dspark_bench.measure.timing_lock import timing_lock
 from dspark_bench.measure.turns import (
     OnTurn,
@@ -91,30 +91,33 @@ def run_block(
     whole rounds, and has those of an earlier run that was interrupted. A signal ends the rounds,
     leaves what they say, marked as interrupted, and is raised again.
     """
-    started_s = time.monotonic()
+    stopwatch = Stopwatch()
     torch.set_num_threads(choose_threads(block.points[0].config))
-    built = _each(block.points, lambda point: build_arm(point, models), watcher.on_point)
+    with stopwatch.at("build"):
+        built = _each(block.points, lambda point: build_arm(point, models), watcher.on_point)
     for note in dict.fromkeys(note for arm in built for note in arm.notes):
         watcher.on_notes([note])
     with timing_lock() as lock:
-        arms = _each(
-            built, lambda arm: prepare_arm(arm, environment), watcher.on_point, _planned_of
-        )
+        with stopwatch.at("costs"):
+            arms = _each(
+                built, lambda arm: prepare_arm(arm, environment), watcher.on_point, _planned_of
+            )
         if not arms:
             return
-        turns = take_turns(arms, watcher, log or NoLog())
+        turns = take_turns(arms, watcher, log or NoLog(), stopwatch)
         arms = [arm for arm in arms if _has_stood(arm, turns.errors, watcher.on_point)]
         arms = [arm for arm in arms if watcher.is_wanted(arm.planned)]
         if turns.stopped is None:
-            arms = _each(arms, _with_late_costs, watcher.on_point, lambda arm: arm.planned)
+            with stopwatch.at("costs"):
+                arms = _each(arms, _with_late_costs, watcher.on_point, lambda arm: arm.planned)
         is_shared = lock.is_shared
     measured = MeasuredBlock(
         block.block_id,
         len(block.points),
         turns,
         is_shared,
-        shared_s=(time.monotonic() - started_s) / len(block.points),
         read_bytes_s=models.read_bytes_s(choose_device(block.points[0].config)),
+        shared_s=stopwatch.shares(len(block.points)),
     )
     control = cache(lambda: greedy_control(arms[0]))
 
@@ -188,7 +191,7 @@ def _workers(
     return workers, unbuilt
 
 
-def take_turns(arms: Sequence[Arm], watcher: Watcher, log: RoundLog) -> Turns:
+def take_turns(arms: Sequence[Arm], watcher: Watcher, log: RoundLog, stopwatch: Stopwatch) -> Turns:
     """Warm-up, then round after round; those on record first, as they were.
 
     All arms share the target and keep their own caches.
@@ -209,10 +212,12 @@ def take_turns(arms: Sequence[Arm], watcher: Watcher, log: RoundLog) -> Turns:
     with run_telemetry(longest.objects.target.device) as telemetry:
         rounds = Rounds(plan, order, workers, config.measure.precision, watcher, unbuilt)
         try:
-            rounds.warm_up(warmup)
-            rounds.take_over(log)
-            while rounds.goes_on:
-                log.append(rounds.serve_next())
+            with stopwatch.at("warmup"):
+                rounds.warm_up(warmup)
+            with stopwatch.at("turns"):
+                rounds.take_over(log)
+                while rounds.goes_on:
+                    log.append(rounds.serve_next())
         except (KeyboardInterrupt, Stopped) as stop:
             if rounds.num_whole == 0:
                 raise

@@ -1,7 +1,6 @@
 """Finishes one point: from the turns of its arm and the baseline to all that is kept of it."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +23,7 @@ from dspark_bench.measure.law_checks import check_run
 from dspark_bench.measure.predictions import Prediction, agreement_curve, predict, run_untimed
 from dspark_bench.measure.replay import replay
 from dspark_bench.measure.round_loop import Turns
+from dspark_bench.measure.stopwatch import Stopwatch, spent_columns
 from dspark_bench.measure.turns import Turn, TurnResult, cycle_frame, request_frame
 from dspark_bench.measure.verdicts import verdict_path
 from dspark_bench.metrics.arm_outputs import ArmOutputs
@@ -70,14 +70,15 @@ class MeasuredBlock:
     """What the points of a block have in common.
 
     turns: of all its arms; is_shared: whether another timed run was at work; shared_s: each point's
-    share of the time that the turns took; read_bytes_s: how fast this machine reads memory.
+    part of the time that its block took, by stage (`stopwatch.STAGES`); read_bytes_s: how fast this
+    machine reads memory.
     """
 
     block_id: str
     num_arms: int
     turns: Turns
     is_shared: bool
-    shared_s: float
+    shared_s: Mapping[str, float]
     read_bytes_s: float
 
 
@@ -90,22 +91,26 @@ def finish_point(
 
     environment: as seen when the code was loaded; control: `greedy_control` of its block.
     """
-    started_s = time.monotonic()
+    stopwatch = Stopwatch()
     point, identity = arm.planned.config, arm.planned.identity
     objects, found, broken = arm.objects, arm.built.calibration, arm.built.broken
     turns, is_whole = block.turns, block.turns.stopped is None
     done, windows = turns.of(arm.planned.point_id)
     is_predicted = arm.is_predicted and is_whole
-    prediction = predict(point, objects, arm.costs) if is_predicted else Prediction()
+    with stopwatch.at("model"):
+        prediction = predict(point, objects, arm.costs) if is_predicted else Prediction()
     num_along = point.measure.agreement_requests if is_whole and not broken else 0
-    agreement = agreement_curve(point, objects, done, num_along)
-    requests = request_frame(done)
-    cycles = cycle_frame(done).assign(
-        calibrated=replay(build_calibrator(point, found.stored), done)
-    )
+    with stopwatch.at("agreement"):
+        agreement = agreement_curve(point, objects, done, num_along)
+    with stopwatch.at("figures"):
+        requests = request_frame(done)
+        cycles = cycle_frame(done).assign(
+            calibrated=replay(build_calibrator(point, found.stored), done)
+        )
     lossless = LosslessResult()
     if is_whole:
-        lossless = _lossless(arm, environment, requests, done, control)
+        with stopwatch.at("checks"):
+            lossless = _lossless(arm, environment, requests, done, control)
     context = _context(point, objects, arm.scheduler, prediction, agreement, lossless)
     context = replace(
         context,
@@ -127,13 +132,14 @@ def finish_point(
         "ci_level": turns.share,
         "continuations_hash": arm.built.continuations_hash,
         "timing_invalid": block.is_shared,
-        "wall_s": block.shared_s + time.monotonic() - started_s,
         "peak_memory_bytes": peak_memory_bytes(),
         "other_cores": machine.other_cores,
         "is_noisy": bool(machine_warnings(machine.as_json())),
         **gpu_values(gpu),
     }
-    summary = summarise(cycles, requests, context)
+    with stopwatch.at("figures"):
+        summary = summarise(cycles, requests, context)
+    facts |= spent_columns(block.shared_s, stopwatch.shares(1))
     doubts = doubts_of(point.measure.warmup_requests, summary.outputs)
     doubts += width_doubts(point, arm.scheduler.spec, summary.counts)
     notes = (*arm.built.notes, *_calibration_notes(objects, found), *arm.cost_notes, *doubts)
