@@ -45,7 +45,7 @@ from dspark_bench.measure.full_width import decode_full_width
 from dspark_bench.measure.identity import HashCache
 from dspark_bench.metrics.calibration import Calibration, Trials, collect_trials, reliability, score
 from dspark_bench.metrics.temperature_scaling import fit_temperatures
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import LoadedTarget
 from dspark_bench.workloads.requests import requests_hash
 
 DEFAULT_REQUESTS: Final = 300
@@ -59,7 +59,7 @@ class CalibrationJob:
     """What is to be calibrated: a point whose gamma is final, its models and its prompts."""
 
     point: PointConfig
-    target: TargetModel
+    target: LoadedTarget
     drafter: Drafter
     requests: tuple[Request, ...]
 

@@ -18,6 +18,7 @@ from dspark_bench.config.wording import did_you_mean
 from dspark_bench.core.errors import CheckpointError, UsageError
 from dspark_bench.core.types import RunLimits, SamplingParams
 from dspark_bench.metrics.slo import Slo
+from dspark_bench.models.backend import Backend
 
 ZOO = PACKAGE_DIR / "zoo"
 NO_DRAFTER = "none"
@@ -64,6 +65,7 @@ class PointConfig:
     name: str
     results_dir: Path
     target_dir: Path
+    target_backend: Backend
     drafter: Component
     scheduler: Component
     cost: Component
@@ -128,6 +130,7 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
         name=name,
         results_dir=Path(values["results_dir"]),
         target_dir=_target_dir(values["target"]["path"]),
+        target_backend=_backend(values["target"]["backend"]),
         **components,
         engine=EngineSettings(**values["engine"]),
         measure=MeasureSettings(**values["measure"]),
@@ -159,6 +162,14 @@ def _target_dir(path: str | None) -> Path:
     if path == "":
         raise UsageError("target.path is ''; valid: a model's folder, or null for the zoo's")
     return ZOO / "target" if path is None else Path(path)
+
+
+def _backend(value: object) -> Backend:
+    try:
+        return Backend(str(value))
+    except ValueError:
+        valid = ", ".join(Backend)
+        raise UsageError(f"target.backend is {value!r}; valid: {valid}") from None
 
 
 def _component(group: str, composed: Composed) -> Component:

@@ -35,6 +35,7 @@ class TargetSettings:
     """Group `target`."""
 
     path: str | None = None
+    backend: str = "auto"
 
 
 @dataclass

@@ -12,8 +12,8 @@ from dspark_bench.config.point_config import PLUGIN_GROUPS, Component, PointConf
 from dspark_bench.config.schema import GROUPS
 from dspark_bench.config.sizes import FEWEST_ROUNDS
 from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
+from dspark_bench.models.backend import check_files, read_shape
 from dspark_bench.models.checkpoint import read_tokenizer
-from dspark_bench.models.config import read_model_config
 from dspark_bench.models.draft_config import (
     CHECKPOINT_HEAD,
     DSPARK,
@@ -21,7 +21,7 @@ from dspark_bench.models.draft_config import (
     check_head,
     read_draft_config,
 )
-from dspark_bench.models.expected_tensors import check_headers, drafter_tensors, target_tensors
+from dspark_bench.models.expected_tensors import check_headers, drafter_tensors
 
 _MAX_NAME_BYTES = 200
 COPY_NOISE = ("shared", "own")
@@ -83,10 +83,13 @@ def check_point(point: PointConfig, sound: set[str] | None = None) -> None:
     _check_engine(point)
     for group in PLUGIN_GROUPS:
         _check_component(group, getattr(point, group))
-    asked = repr((point.target_dir, point.drafter_dir, point.drafter, point.gamma))
+    asked = repr(
+        (point.target_dir, point.target_backend, point.drafter_dir, point.drafter, point.gamma)
+    )
     if sound is not None and asked in sound:
         return
-    _check_target(point.target_dir)
+    check_files(point.target_dir, point.target_backend)
+    read_tokenizer(point.target_dir)
     if point.drafter_dir is not None:
         _check_drafter(point, point.drafter_dir)
     if sound is not None:
@@ -231,14 +234,6 @@ def _check_component(group: str, component: Component) -> None:
         ) from error
 
 
-def _check_target(directory: Path) -> None:
-    if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint directory at {directory}")
-    config = read_model_config(directory)
-    read_tokenizer(directory)
-    check_headers(directory, target_tensors(config))
-
-
 def _check_drafter(point: PointConfig, directory: Path) -> None:
     """A file-level look; a user's class, with a format of its own, judges when it is built."""
     if not point.drafter.is_own:
@@ -249,7 +244,8 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
         raise CheckpointError(f"no checkpoint directory at {directory}")
     ours: Any = find_class(str(point.drafter.class_path))
     config = read_draft_config(directory, ours.READS)
-    check_fits_target(config, read_model_config(point.target_dir), directory)
+    shape = read_shape(point.target_dir, point.target_backend)
+    check_fits_target(config, shape, directory)
     check_gamma(point, config.max_gamma)
     if ours.READS == DSPARK:
         check_head(config, point.drafter.arguments.get("head", CHECKPOINT_HEAD), directory)

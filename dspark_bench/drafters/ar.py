@@ -26,7 +26,7 @@ from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import DecoderLayer, load_norm, take
 from dspark_bench.models.linear import Linear
 from dspark_bench.models.rotary import Rotary
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import LoadedTarget
 from dspark_bench.models.vocabulary import read_vocabulary
 from dspark_bench.training.eagle_model import EagleModel, EagleRecipe
 from dspark_bench.training.target_features import FrozenTarget
@@ -38,7 +38,7 @@ class AutoregressiveDrafter:
     READS: Final = EAGLE3
     """The kind of checkpoint."""
 
-    def __init__(self, path: str | Path, target: TargetModel) -> None:
+    def __init__(self, path: str | Path, target: LoadedTarget) -> None:
         directory = Path(path)
         config = read_draft_config(directory, EAGLE3)
         check_fits_target(config, target.config, directory)

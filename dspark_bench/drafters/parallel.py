@@ -13,7 +13,7 @@ from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.checkpoint import check_all_read
 from dspark_bench.models.confidence_head import load_confidence
 from dspark_bench.models.draft_config import DFLASH
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import LoadedTarget
 from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.target_features import FrozenTarget
 
@@ -24,7 +24,7 @@ class ParallelDrafter:
     READS: Final = DFLASH
     """The kind of checkpoint."""
 
-    def __init__(self, path: str | Path, target: TargetModel) -> None:
+    def __init__(self, path: str | Path, target: LoadedTarget) -> None:
         directory = Path(path)
         self._backbone, tensors = BlockBackbone.load(directory, target, DFLASH)
         config = self._backbone.config

@@ -21,7 +21,7 @@ from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.checkpoint import check_all_read
 from dspark_bench.models.confidence_head import load_confidence
 from dspark_bench.models.draft_config import DSPARK, check_head
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import LoadedTarget
 from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.target_features import FrozenTarget
 
@@ -32,7 +32,7 @@ class SemiAutoregressiveDrafter:
     READS: Final = DSPARK
     """The kind of checkpoint."""
 
-    def __init__(self, path: str | Path, target: TargetModel, head: str = "checkpoint") -> None:
+    def __init__(self, path: str | Path, target: LoadedTarget, head: str = "checkpoint") -> None:
         """`head`: vanilla, gated, rnn, or `checkpoint` for whatever the files hold."""
         directory = Path(path)
         self._backbone, tensors = BlockBackbone.load(directory, target, DSPARK)

@@ -12,11 +12,11 @@ from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.sampling import overlap
 from dspark_bench.core.types import SamplingParams
 from dspark_bench.engine.teacher_forcing import Sequences, score_blocks
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import LoadedTarget
 
 
 def measure_agreement(
-    target: TargetModel,
+    target: LoadedTarget,
     drafter: Drafter,
     sequences: Sequences,
     gamma: int,

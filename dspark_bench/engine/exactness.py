@@ -17,7 +17,7 @@ from dspark_bench.core.protocols import Drafter, Scheduler
 from dspark_bench.core.types import PlanContext, Request, RunResult, SamplingParams
 from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget, count_sequences
 from dspark_bench.engine.teacher_forcing import STRIDE, Sequences, score_blocks
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import LoadedTarget
 
 P_MIN = 5e-5
 MIN_EXPECTED = 5.0
@@ -104,7 +104,7 @@ def non_anticipation_check(
 
 
 def tilt_check(
-    target: TargetModel,
+    target: LoadedTarget,
     drafter: Drafter,
     sequences: Sequences,
     gamma: int,

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
 from dspark_bench.models.attention import AttentionPlan
-from dspark_bench.models.config import ModelConfig
+from dspark_bench.models.config import TargetShape
 from dspark_bench.models.kv_cache import KVCache
-from dspark_bench.models.rope import Rope
 from dspark_bench.models.target import TargetOutput
 
 
@@ -26,8 +25,15 @@ class MarkovTarget:
     def __init__(self, law: Tensor) -> None:
         self.law = law
         self.device: torch.device = law.device
-        self.config: ModelConfig = ModelConfig(
-            law.shape[0], 2, 2, 1, 1, 1, 2, 1e-6, Rope(1e4), 1 << 20, True, ()
+        self.config: TargetShape = TargetShape(
+            vocab_size=law.shape[0],
+            hidden_size=2,
+            num_hidden_layers=1,
+            num_attention_heads=1,
+            num_key_value_heads=1,
+            head_dim=2,
+            max_position_embeddings=1 << 20,
+            eos_token_ids=(),
         )
 
     @property

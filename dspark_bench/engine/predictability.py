@@ -17,14 +17,14 @@ from dspark_bench.core.random_streams import Bools, Floats, Ints
 from dspark_bench.core.sampling import overlap
 from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.engine.teacher_forcing import ScoredBlocks, Sequences, score_blocks
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import LoadedTarget
 
 Classify = Callable[[ScoredBlocks], Ints]
 """The kind of every slot [A, K] of some blocks, counted from 0."""
 
 
 def agreement_by_kind(
-    target: TargetModel,
+    target: LoadedTarget,
     drafter: Drafter,
     sequences: Sequences,
     gamma: int,

@@ -18,7 +18,7 @@ from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.engine.teacher_forcing import BATCH, score_blocks
 from dspark_bench.gate.counts import Counts
 from dspark_bench.metrics.sums import FloatArray
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import LoadedTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class ReplayTables:
 
 
 def score_replay(
-    target: TargetModel,
+    target: LoadedTarget,
     drafter: Drafter,
     requests: Sequence[Request],
     gamma: int,

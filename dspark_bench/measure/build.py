@@ -27,9 +27,10 @@ from dspark_bench.measure.build_scheduler import (
     build_calibrator,
     build_scheduler,
 )
+from dspark_bench.models.backend import load_target
 from dspark_bench.models.checkpoint import naming, read_tokenizer
 from dspark_bench.models.kernels.choice import Wanted
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import LoadedTarget
 
 MAX_CONCURRENCY: Final = 65_536
 """Every request that runs has a row of the caches, so more is a slip of the keyboard."""
@@ -39,7 +40,7 @@ MAX_CONCURRENCY: Final = 65_536
 class PointObjects:
     """What one point runs with."""
 
-    target: TargetModel
+    target: LoadedTarget
     drafter: Drafter | None
     acceptance: Acceptance
     load: Load
@@ -59,7 +60,7 @@ class ModelCache:
 
     def __init__(self) -> None:
         self._key: tuple[str, ...] | None = None
-        self._target: TargetModel | None = None
+        self._target: LoadedTarget | None = None
         self._read_bytes_s: dict[torch.device, float] = {}
 
     def read_bytes_s(self, device: torch.device) -> float:
@@ -68,14 +69,16 @@ class ModelCache:
             self._read_bytes_s[device] = read_bandwidth_bytes_s(device)
         return self._read_bytes_s[device]
 
-    def target(self, point: PointConfig) -> TargetModel:
+    def target(self, point: PointConfig) -> LoadedTarget:
         """The point's target; forgets the one before."""
         directory, device = point.target_dir, choose_device(point)
         dtype, wanted = choose_dtype(point, device), Wanted(point.engine.kernels)
-        key = (str(directory.resolve()), str(dtype), str(device), wanted)
+        backend = point.target_backend
+        key = (str(directory.resolve()), str(dtype), str(device), wanted, backend)
         if self._target is None or key != self._key:
             self._target = None
-            self._target, self._key = TargetModel.load(directory, dtype, device, wanted), key
+            self._target = load_target(directory, dtype, device, wanted, backend)
+            self._key = key
         return self._target
 
 
@@ -118,7 +121,7 @@ def try_light_parts(point: PointConfig) -> None:
         raise UsageError(f"scheduler={point.scheduler.name} needs a drafter; drafter is none")
 
 
-def build_drafter(point: PointConfig, target: TargetModel) -> Drafter | None:
+def build_drafter(point: PointConfig, target: LoadedTarget) -> Drafter | None:
     """The drafter, or None for `drafter=none`. Raises UsageError if gamma is too long for it."""
     if not point.has_drafter:
         return None

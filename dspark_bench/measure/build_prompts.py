@@ -8,8 +8,9 @@ from dspark_bench.config.component import build_component
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.types import Request
 from dspark_bench.loads.lengths.plan import LengthPlan, Lengths
+from dspark_bench.models.backend import read_shape
 from dspark_bench.models.checkpoint import read_tokenizer
-from dspark_bench.models.config import ModelConfig, read_model_config
+from dspark_bench.models.config import TargetShape
 from dspark_bench.workloads.chat import chat_renderer
 from dspark_bench.workloads.fitting import Fitting, Source, fit_line, fit_prompts
 from dspark_bench.workloads.prompt import NO_TEMPLATE, Prompt, Split, Workload, require
@@ -29,7 +30,7 @@ class Prompts:
     num_too_long: int = 0
 
 
-def build_prompts(point: PointConfig, config: ModelConfig | None = None) -> Prompts:
+def build_prompts(point: PointConfig, config: TargetShape | None = None) -> Prompts:
     """Choose and tokenise the prompts. Cheap: reads no weights."""
     maker = _PromptMaker.of(point, config)
     workload = maker.workload
@@ -61,7 +62,7 @@ def _with_lengths(requests: Sequence[Request], plan: LengthPlan) -> list[Request
 
 
 def build_calibration_requests(
-    point: PointConfig, config: ModelConfig, num_wanted: int | None, num_most: int
+    point: PointConfig, config: TargetShape, num_wanted: int | None, num_most: int
 ) -> tuple[Request, ...]:
     """Requests of the calibration split alone: no test prompt is read.
 
@@ -84,8 +85,8 @@ class _PromptMaker:
     requests: RequestMaker
 
     @classmethod
-    def of(cls, point: PointConfig, config: ModelConfig | None) -> "_PromptMaker":
-        shape = config or read_model_config(point.target_dir)
+    def of(cls, point: PointConfig, config: TargetShape | None) -> "_PromptMaker":
+        shape = config or read_shape(point.target_dir, point.target_backend)
         limits = RequestLimits(
             point.max_new_tokens, point.gamma + 1, shape.max_position_embeddings, shape.vocab_size
         )

@@ -13,13 +13,13 @@ from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.measure.predictions import engine_config
 from dspark_bench.measure.turns import Turn, TurnResult, cycle_frame, repeat_seed
 from dspark_bench.metrics.frames import SPECULATIVE, decode_cycles
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import LoadedTarget
 from dspark_bench.schedulers.fixed import FixedScheduler
 
 
 def decode_full_width(
     point: PointConfig,
-    target: TargetModel,
+    target: LoadedTarget,
     drafter: Drafter,
     requests: Sequence[Request],
     repeat: int,

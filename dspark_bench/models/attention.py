@@ -12,13 +12,13 @@ from itertools import accumulate
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dspark_bench.models.kernels.interface import SpanTable
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.masks import additive_mask
 from dspark_bench.models.partition import partition
+from dspark_bench.models.scoring import PLAIN, Scoring, scored_attention
 from dspark_bench.models.spans import Span as Span
 from dspark_bench.models.spans import Visibility as Visibility
 from dspark_bench.models.spans import depths
@@ -128,7 +128,13 @@ def _places(spans: Sequence[Span], cache: KVCache) -> tuple[Tensor, Tensor]:
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, cache: KVCache, layer: int, plan: AttentionPlan
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    cache: KVCache,
+    layer: int,
+    plan: AttentionPlan,
+    scoring: Scoring = PLAIN,
 ) -> Tensor:
     """Write this layer's new keys and values to the cache, then attend.
 
@@ -138,15 +144,18 @@ def attend(
     cache.write(layer, plan.slots, key, value)
     num_tokens, num_heads, head_dim = query.shape
     if len(plan.groups) == 1:
-        return _attend_group(query, cache, layer, plan.groups[0])
+        return _attend_group(query, cache, layer, plan.groups[0], scoring)
     out = query.new_empty(num_tokens, num_heads * head_dim)
     for group in plan.groups:
         assert group.folding is not None and group.folding.destination is not None
-        out.index_copy_(0, group.folding.destination, _attend_group(query, cache, layer, group))
+        own = _attend_group(query, cache, layer, group, scoring)
+        out.index_copy_(0, group.folding.destination, own)
     return out
 
 
-def _attend_group(query: Tensor, cache: KVCache, layer: int, group: _Group) -> Tensor:
+def _attend_group(
+    query: Tensor, cache: KVCache, layer: int, group: _Group, scoring: Scoring
+) -> Tensor:
     """query [T, Hq, hd] -> [n, Hq*hd] of the group's tokens.
 
     Query heads that share a key head become extra rows.
@@ -168,7 +177,7 @@ def _attend_group(query: Tensor, cache: KVCache, layer: int, group: _Group) -> T
         flat = query.reshape(-1, head_dim).index_select(0, folding.queries)
         folded = flat.view(size, num_kv, share * width, head_dim)
     mask = group.masks[cache.window_places[layer]]
-    out = F.scaled_dot_product_attention(folded, keys, values, attn_mask=mask)
+    out = scored_attention(folded, keys, values, mask, scoring)
     if folding is None:
         out = out.view(size, num_kv, share, width, head_dim).permute(0, 3, 1, 2, 4)
         return out.reshape(size * width, num_heads * head_dim)

@@ -36,7 +36,7 @@ from dspark_bench.models.layers import (
 from dspark_bench.models.linear import Linear
 from dspark_bench.models.rotary import Rotary, pair_neighbours, rotate
 from dspark_bench.models.stack import DecoderStack
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import LoadedTarget
 from dspark_bench.models.vocabulary import read_vocabulary
 
 
@@ -78,7 +78,7 @@ class ContextProjector:
 class BlockBackbone:
     """Hidden states for all draft slots of B requests in one pass."""
 
-    def __init__(self, config: DraftConfig, tensors: Tensors, target: TargetModel) -> None:
+    def __init__(self, config: DraftConfig, tensors: Tensors, target: LoadedTarget) -> None:
         model = config.model
         self.config = config
         self.device, self.dtype = target.device, target.dtype
@@ -97,7 +97,7 @@ class BlockBackbone:
 
     @classmethod
     def load(
-        cls, directory: Path, target: TargetModel, layout: Layout
+        cls, directory: Path, target: LoadedTarget, layout: Layout
     ) -> tuple["BlockBackbone", StoredTensors]:
         """Read a DSpark or DFlash checkpoint; the tensors are given back for the heads.
 

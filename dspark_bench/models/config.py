@@ -14,9 +14,9 @@ from dspark_bench.models.rope_config import read_rope
 GENERATION_CONFIG: Final = "generation_config.json"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelConfig:
-    """What the decoder needs to know; names follow `config.json`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetShape:
+    """What engine, cache and drafters need to know of any target; names follow `config.json`.
 
     eos_token_ids: every token that ends an output, the one of `config.json` first;
     windows: positions that the queries of each layer see, themselves included, None for all before;
@@ -25,20 +25,26 @@ class ModelConfig:
 
     vocab_size: int
     hidden_size: int
-    intermediate_size: int
     num_hidden_layers: int
     num_attention_heads: int
     num_key_value_heads: int
     head_dim: int
+    max_position_embeddings: int
+    eos_token_ids: tuple[int, ...]
+    windows: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig(TargetShape):
+    """What the decoder needs to know besides, where it is computed here."""
+
+    intermediate_size: int
     rms_norm_eps: float
     rope: Rope
-    max_position_embeddings: int
     tie_word_embeddings: bool
-    eos_token_ids: tuple[int, ...]
     has_query_key_norm: bool = True
     has_qkv_bias: bool = False
     has_out_bias: bool = False
-    windows: tuple[int | None, ...] = ()
 
 
 def read_model_config(directory: Path) -> ModelConfig:
@@ -50,21 +56,22 @@ def read_model_config(directory: Path) -> ModelConfig:
     """
     path = directory / "config.json"
     config = parse_model_config(read_json(path), str(path))
-    further = _generation_ends(directory, config.vocab_size)
+    further = generation_ends(directory, config.vocab_size)
     return replace(config, eos_token_ids=tuple(dict.fromkeys((*config.eos_token_ids, *further))))
 
 
 def further_ends(directory: Path) -> tuple[int, ...]:
     """End-of-sequence tokens that `generation_config.json` adds to those of `config.json`."""
-    own = _token_ids(read_json(directory / "config.json").get("eos_token_id"), MAX_COUNT, "")
-    return tuple(sorted(set(_generation_ends(directory, MAX_COUNT)) - set(own)))
+    own = token_ids(read_json(directory / "config.json").get("eos_token_id"), MAX_COUNT, "")
+    return tuple(sorted(set(generation_ends(directory, MAX_COUNT)) - set(own)))
 
 
-def _generation_ends(directory: Path, vocab_size: int) -> tuple[int, ...]:
+def generation_ends(directory: Path, vocab_size: int) -> tuple[int, ...]:
+    """Those of `generation_config.json`, if there is one. Raises CheckpointError."""
     path = directory / GENERATION_CONFIG
     if not path.exists():
         return ()
-    return _token_ids(read_json(path).get("eos_token_id"), vocab_size, str(path))
+    return token_ids(read_json(path).get("eos_token_id"), vocab_size, str(path))
 
 
 def parse_model_config(data: dict[str, Any], source: str) -> ModelConfig:
@@ -112,7 +119,7 @@ def _parse(data: dict[str, Any], source: str, family: Family, known: KnownKeys) 
         rope=read_rope(data, source, positions),
         max_position_embeddings=positions,
         tie_word_embeddings=read.flag("tie_word_embeddings", default=False),
-        eos_token_ids=_token_ids(
+        eos_token_ids=token_ids(
             data.get("eos_token_id", family.defaults.get("eos_token_id")), vocab, source
         ),
         has_query_key_norm=family.has_query_key_norm,
@@ -139,7 +146,8 @@ def _refuse_quantised(data: dict[str, Any], source: str) -> None:
             )
 
 
-def _token_ids(value: Any, vocab_size: int, source: str) -> tuple[int, ...]:
+def token_ids(value: Any, vocab_size: int, source: str) -> tuple[int, ...]:
+    """An `eos_token_id`: a token or a list of them. Raises CheckpointError."""
     if value is None:
         return ()
     ids = value if isinstance(value, list) else [value]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dspark_bench.core.errors import CheckpointError
-from dspark_bench.models.config import ModelConfig, parse_draft_shape
+from dspark_bench.models.config import ModelConfig, TargetShape, parse_draft_shape
 from dspark_bench.models.config_keys import DRAFT_KEYS, check_bound, shown
 from dspark_bench.models.config_values import MAX_COUNT, ValueReader, read_json
 
@@ -173,7 +173,7 @@ def _layer_ids(data: dict[str, Any], source: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def check_fits_target(config: DraftConfig, target: ModelConfig, source: Path) -> None:
+def check_fits_target(config: DraftConfig, target: TargetShape, source: Path) -> None:
     """Raise CheckpointError if a drafter was made for another target shape."""
     mine = config.model
     for name in ("vocab_size", "hidden_size"):

@@ -119,7 +119,10 @@ def family_of(data: Mapping[str, Any], source: str) -> Family:
     kind = data.get("model_type")
     if not isinstance(kind, str) or kind not in FAMILIES:
         listed = ", ".join(map(repr, FAMILIES))
-        raise CheckpointError(f"{source}: model_type is {shown(kind)}; supported: {listed}")
+        raise CheckpointError(
+            f"{source}: model_type is {shown(kind)}; supported: {listed} (others with "
+            "target.backend=transformers)"
+        )
     return FAMILIES[kind]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dspark_bench.models.config import ModelConfig
+from dspark_bench.models.config import TargetShape
 
 
 class KVCache:
@@ -25,7 +25,7 @@ class KVCache:
 
     def __init__(
         self,
-        config: ModelConfig,
+        config: TargetShape,
         num_layers: int,
         num_rows: int,
         max_len: int,

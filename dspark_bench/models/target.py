@@ -19,8 +19,8 @@ from dspark_bench.models.checkpoint import (
     naming,
     read_tensors,
 )
-from dspark_bench.models.config import ModelConfig, read_model_config
-from dspark_bench.models.kernels.choice import Wanted, choose_kernels
+from dspark_bench.models.config import ModelConfig, TargetShape, read_model_config
+from dspark_bench.models.kernels.choice import KernelChoice, Wanted, choose_kernels
 from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import Tensors, load_norm, take
@@ -48,7 +48,7 @@ class Target(Protocol):
     """What the engine needs of a target."""
 
     @property
-    def config(self) -> ModelConfig:
+    def config(self) -> TargetShape:
         """Shape and end-of-sequence tokens."""
         ...
 
@@ -78,6 +78,32 @@ class Target(Protocol):
         ...
 
 
+class LoadedTarget(Target, Protocol):
+    """What a run and its drafters need besides. Read-only.
+
+    embed, head_weight [V, D]: drafters share them; lm_head: the latter, applied; identity: a hash
+    of the files; kernel_choice: what it runs on, and why; notes: what a reader of its figures must
+    know.
+    """
+
+    embed: Tensor
+    head_weight: Tensor
+    lm_head: Linear
+    identity: str
+    dtype: torch.dtype
+    kernel_choice: KernelChoice
+    notes: tuple[str, ...]
+
+    @property
+    def num_weight_bytes(self) -> int:
+        """Bytes that one decode step must read."""
+        ...
+
+    def kernels_for(self, config: ModelConfig) -> Kernels | None:
+        """What a drafter of this shape runs on beside it: None for torch's operations."""
+        ...
+
+
 class TargetModel:
     """Weights and forward pass. Holds no request state: the cache is an argument.
 
@@ -94,18 +120,20 @@ class TargetModel:
         wanted: Wanted = Wanted.AUTO,
     ) -> None:
         vocab, hidden = config.vocab_size, config.hidden_size
-        self.config: ModelConfig = config
+        self.config: TargetShape = config
         self.identity = identity
         self.device: torch.device = device
         self.embed = take(tensors, "model.embed_tokens.weight", vocab, hidden)
         self.dtype = self.embed.dtype
-        self.kernel_choice = choose_kernels(wanted, self.dtype, device, config.head_dim)
+        self.kernel_choice: KernelChoice = choose_kernels(
+            wanted, self.dtype, device, config.head_dim
+        )
         kernels = self.kernel_choice.kernels
         self.norm = load_norm(tensors, "model.norm.weight", config, kernels)
         self.layers = DecoderStack.load(tensors, "model.layers.", config, kernels)
         self.head_weight = _head_weight(tensors, config, self.embed)
         is_contradicted = config.tie_word_embeddings and self.head_weight is not self.embed
-        self.notes = (_CONTRADICTED_TIE,) if is_contradicted else ()
+        self.notes: tuple[str, ...] = (_CONTRADICTED_TIE,) if is_contradicted else ()
         self.lm_head = Linear(self.head_weight, None, kernels)
         self.rotary = Rotary(config, config.max_position_embeddings, device)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from dspark_bench.models.draft_config import DraftConfig
 from dspark_bench.models.layers import Tensors, take
 from dspark_bench.models.linear import Linear
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import LoadedTarget
 
 EMBEDDING, HEAD = "embed_tokens.weight", "lm_head.weight"
 ROUNDING = 2.0**-8
@@ -28,7 +28,7 @@ class Vocabulary:
     notes: tuple[str, ...]
 
 
-def read_vocabulary(tensors: Tensors, config: DraftConfig, target: TargetModel) -> Vocabulary:
+def read_vocabulary(tensors: Tensors, config: DraftConfig, target: LoadedTarget) -> Vocabulary:
     """Copies that equal the target's up to rounding are shared with it; others are used as they
     are, and noted. A tied head is the embedding. Raises CheckpointError for another shape.
     """
