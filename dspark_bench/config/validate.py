@@ -19,8 +19,8 @@ from dspark_bench.models.draft_config import (
     DSPARK,
     check_fits_target,
     check_head,
-    read_draft_config,
 )
+from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.models.expected_tensors import check_headers, drafter_tensors, target_tensors
 
 _MAX_NAME_BYTES = 200
@@ -256,9 +256,9 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
     check_headers(directory, drafter_tensors(config))
 
 
-def check_gamma(point: PointConfig, max_gamma: int) -> None:
-    """Raise UsageError for a draft longer than the drafter was trained for."""
-    if point.gamma > max_gamma:
+def check_gamma(point: PointConfig, max_gamma: int | None) -> None:
+    """Raise UsageError for a draft longer than the drafter was trained for, where that is known."""
+    if max_gamma is not None and point.gamma > max_gamma:
         raise UsageError(
             f"gamma is {point.gamma}; valid for drafter={point.drafter.name}: 1 to {max_gamma} "
             "(what its checkpoint was trained for)"

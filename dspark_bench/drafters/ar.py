@@ -17,11 +17,8 @@ from dspark_bench.drafters.slot_sampling import draw
 from dspark_bench.models.attention import AttentionPlan, Span, plan_attention
 from dspark_bench.models.checkpoint import check_all_read, read_tensors
 from dspark_bench.models.confidence_head import load_confidence
-from dspark_bench.models.draft_config import (
-    EAGLE3,
-    check_fits_target,
-    read_draft_config,
-)
+from dspark_bench.models.draft_config import EAGLE3, check_fits_target, target_layers
+from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import DecoderLayer, load_norm, take
 from dspark_bench.models.linear import Linear
@@ -44,12 +41,11 @@ class AutoregressiveDrafter:
         check_fits_target(config, target.config, directory)
         tensors = read_tensors(directory, target.dtype, target.device)
         model = config.model
-        hidden = model.hidden_size
-        taps = len(config.target_layer_ids)
+        hidden, width = model.hidden_size, config.num_taps * config.target_hidden_size
         self._config = config
         self._device, self._dtype = target.device, target.dtype
         self._kernels = kernels = target.kernels_for(model)
-        self._fuse = Linear(take(tensors, "fc.weight", hidden, taps * hidden), None, kernels)
+        self._fuse = Linear(take(tensors, "fc.weight", hidden, width), None, kernels)
         self._hidden_norm = load_norm(tensors, "layers.0.hidden_norm.weight", model, kernels)
         self._layer = DecoderLayer.load(tensors, "layers.0.", model, kernels, 2 * hidden)
         self._norm = load_norm(tensors, "norm.weight", model, kernels)
@@ -63,7 +59,7 @@ class AutoregressiveDrafter:
         self.spec = DrafterSpec(
             "ar",
             config.max_gamma,
-            config.target_layer_ids,
+            target_layers(config, target.config, directory),
             config.has_confidence,
             vocabulary.notes,
         )

@@ -33,7 +33,7 @@ class ParallelDrafter:
         self.spec = DrafterSpec(
             "parallel",
             config.max_gamma,
-            config.target_layer_ids,
+            self._backbone.feature_layers,
             config.has_confidence,
             self._backbone.notes,
         )

@@ -45,7 +45,7 @@ class SemiAutoregressiveDrafter:
         self.spec = DrafterSpec(
             "semi_ar",
             config.max_gamma,
-            config.target_layer_ids,
+            self._backbone.feature_layers,
             config.has_confidence,
             self._backbone.notes,
         )

@@ -23,8 +23,9 @@ from dspark_bench.models.draft_config import (
     DraftConfig,
     Layout,
     check_fits_target,
-    read_draft_config,
+    target_layers,
 )
+from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import (
@@ -50,9 +51,9 @@ class ContextProjector:
     def __init__(self, config: DraftConfig, tensors: Tensors, kernels: Kernels | None) -> None:
         model = config.model
         hidden, hd, kv = model.hidden_size, model.head_dim, model.num_key_value_heads
-        taps = len(config.target_layer_ids)
+        width = config.num_taps * config.target_hidden_size
         self._shape = (model.num_hidden_layers, kv, hd)
-        self.fuse = Linear(take(tensors, "fc.weight", hidden, taps * hidden), None, kernels)
+        self.fuse = Linear(take(tensors, "fc.weight", hidden, width), None, kernels)
         self.norm = load_norm(tensors, "hidden_norm.weight", model, kernels)
         prefixes = [f"layers.{i}.self_attn." for i in range(model.num_hidden_layers)]
         keys = [
@@ -78,9 +79,17 @@ class ContextProjector:
 class BlockBackbone:
     """Hidden states for all draft slots of B requests in one pass."""
 
-    def __init__(self, config: DraftConfig, tensors: Tensors, target: TargetModel) -> None:
+    def __init__(
+        self,
+        config: DraftConfig,
+        tensors: Tensors,
+        target: TargetModel,
+        feature_layers: tuple[int, ...],
+    ) -> None:
+        """feature_layers: of the target, whose outputs it reads."""
         model = config.model
         self.config = config
+        self.feature_layers = feature_layers
         self.device, self.dtype = target.device, target.dtype
         self.kernels = target.kernels_for(model)
         self.context = ContextProjector(config, tensors, self.kernels)
@@ -107,7 +116,8 @@ class BlockBackbone:
         check_fits_target(config, target.config, directory)
         tensors = read_tensors(directory, target.dtype, target.device)
         with naming(directory):
-            backbone = cls(config, tensors, target)
+            layers = target_layers(config, target.config, directory)
+            backbone = cls(config, tensors, target, layers)
         return backbone, tensors
 
     def allocate(self, num_rows: int, max_len: int) -> None:

@@ -39,11 +39,10 @@ def target_tensors(config: ModelConfig) -> Expected:
 
 def drafter_tensors(config: DraftConfig) -> Expected:
     """Of the drafter that reads this layout. Copies of embedding and head may be absent."""
-    model, taps = config.model, len(config.target_layer_ids)
-    hidden = model.hidden_size
+    model, hidden = config.model, config.model.hidden_size
     is_eagle = config.layout == EAGLE3
     shapes = {
-        "fc.weight": (hidden, taps * hidden),
+        "fc.weight": (hidden, config.num_taps * config.target_hidden_size),
         "layers.0.hidden_norm.weight" if is_eagle else "hidden_norm.weight": (hidden,),
         "norm.weight": (hidden,),
     }

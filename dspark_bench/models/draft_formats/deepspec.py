@@ -1,0 +1,98 @@
+"""DeepSpec's format: Eagle3, DFlash and DSpark, as its training writes and releases them.
+
+The file is a copy of the target's text configuration with the drafter's own fields on top. What it
+says otherwise than the drafters here compute is refused by name (`config_keys`); shapes of the
+weights are checked when they are read.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dspark_bench.core.errors import CheckpointError
+from dspark_bench.models.config import parse_draft_shape
+from dspark_bench.models.config_keys import DRAFT_KEYS, check_bound, shown
+from dspark_bench.models.config_values import MAX_COUNT, ValueReader
+from dspark_bench.models.draft_config import (
+    DFLASH,
+    DSPARK,
+    EAGLE3,
+    HEAD_TYPES,
+    DraftConfig,
+    Layout,
+)
+from dspark_bench.models.draft_formats.format import DraftFormat, architecture_of, read_layer_ids
+
+NAME: Final = "DeepSpec"
+_BLOCK: Final = ("Qwen3DSparkModel",)
+_EAGLE3: Final = ("Qwen3Eagle3Model", "Eagle3DraftModel")
+
+
+def layout_of(data: Mapping[str, Any]) -> Layout | None:
+    """By architecture; DFlash is a DSpark without a sequential head."""
+    architecture = architecture_of(data)
+    if architecture in _EAGLE3:
+        return EAGLE3
+    if architecture in _BLOCK:
+        return DSPARK if data.get("markov_rank") else DFLASH
+    return None
+
+
+def parse(data: dict[str, Any], source: str) -> DraftConfig:
+    """Read and check a `config.json`. Raises CheckpointError."""
+    layout = layout_of(data)
+    assert layout is not None, "the format was chosen by its layout"
+    is_eagle = layout == EAGLE3
+    read = ValueReader(data, source)
+    depth = read.count("draft_num_hidden_layers", most=1, default=1) if is_eagle else None
+    head_type = data.get("markov_head_type") or "vanilla"
+    if head_type not in HEAD_TYPES:
+        valid = ", ".join(HEAD_TYPES)
+        raise CheckpointError(f"{source}: markov_head_type is {head_type!r}; valid: {valid}")
+    model = parse_draft_shape(
+        data if depth is None else {**data, "num_hidden_layers": depth}, source
+    )
+    _check_nested(data, source)
+    vocab, hidden = model.vocab_size, model.hidden_size
+    return DraftConfig(
+        model=model,
+        format_name=NAME,
+        layout=layout,
+        architecture=str(architecture_of(data)),
+        max_gamma=read.count("ttt_length" if is_eagle else "block_size"),
+        target_layer_ids=read_layer_ids(data, "target_layer_ids", source),
+        num_target_layers=read.count("num_target_layers") if "num_target_layers" in data else None,
+        mask_token_id=read.count("mask_token_id", 0, vocab - 1, 0 if is_eagle else None),
+        markov_rank=read.count("markov_rank", 0, 0 if is_eagle else MAX_COUNT, default=0),
+        head_type=head_type,
+        has_confidence=read.flag("enable_confidence_head", default=False),
+        confidence_with_markov=read.flag("confidence_head_with_markov", default=True),
+        target_hidden_size=read.count("target_hidden_size", hidden, hidden, default=hidden),
+        draft_vocab_size=read.count("draft_vocab_size", vocab, vocab, default=vocab),
+    )
+
+
+def _check_nested(data: dict[str, Any], source: str) -> None:
+    """`dflash_config` may repeat what stands beside it, and say nothing else."""
+    nested = data.get("dflash_config")
+    if nested is None:
+        return
+    if not isinstance(nested, dict):
+        raise CheckpointError(f"{source}: dflash_config is {shown(nested)}; valid: an object")
+    for key, value in nested.items():
+        if value is None:
+            continue
+        name = f"dflash_config.{key}"
+        if key in DRAFT_KEYS.bound:
+            check_bound(name, value, DRAFT_KEYS.bound[key], source)
+        elif data.get(key) is not None:
+            check_bound(name, value, (data[key],), source)
+        else:
+            raise CheckpointError(
+                f"{source}: the key {name!r} ({shown(value)}) is not known here and may change "
+                "what the drafter computes; valid: a file without it, if it does not"
+            )
+
+
+FORMAT: Final = DraftFormat(
+    NAME, {EAGLE3: _EAGLE3, DFLASH: _BLOCK, DSPARK: _BLOCK}, layout_of, parse
+)

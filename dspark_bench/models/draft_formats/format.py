@@ -1,0 +1,41 @@
+"""What a format of drafter checkpoints is, and what several of them read the same way."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dspark_bench.core.errors import CheckpointError
+from dspark_bench.models.config_keys import shown
+from dspark_bench.models.draft_config import DraftConfig, Layout
+
+
+@dataclass(frozen=True, slots=True)
+class DraftFormat:
+    """One format.
+
+    architectures: what `architectures` names, by the kind of drafter that it stands for; layout_of:
+    the kind that a `config.json` is of, None if it is none of this format's; parse: turns it and
+    the name of its file into a `DraftConfig`. Raises CheckpointError for a key that is not
+    understood.
+    """
+
+    name: str
+    architectures: Mapping[Layout, tuple[str, ...]]
+    layout_of: Callable[[Mapping[str, Any]], Layout | None]
+    parse: Callable[[dict[str, Any], str], DraftConfig]
+
+
+def architecture_of(data: Mapping[str, Any]) -> object:
+    """The one architecture that a `config.json` names; whatever stands there if it is not one."""
+    names = data.get("architectures") or ["none"]
+    return names[0] if isinstance(names, list) and len(names) == 1 else names
+
+
+def read_layer_ids(data: Mapping[str, Any], key: str, source: str) -> tuple[int, ...]:
+    """A list of layers. Raises CheckpointError."""
+    if key not in data:
+        raise CheckpointError(f"{source} lacks the key {key!r}")
+    ids = data[key]
+    if not isinstance(ids, list) or not ids or any(type(layer) is not int for layer in ids):
+        raise CheckpointError(f"{source}: {key} is {shown(ids)}; valid: a list of whole numbers")
+    return tuple(ids)
