@@ -21,7 +21,11 @@ from dspark_bench.models.draft_config import (
     check_head,
 )
 from dspark_bench.models.draft_formats.reading import read_draft_config
-from dspark_bench.models.expected_tensors import check_headers, drafter_tensors, target_tensors
+from dspark_bench.models.expected_tensors import (
+    check_drafter_headers,
+    check_headers,
+    target_tensors,
+)
 
 _MAX_NAME_BYTES = 200
 COPY_NOISE = ("shared", "own")
@@ -253,7 +257,7 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
     check_gamma(point, config.max_gamma)
     if ours.READS == DSPARK:
         check_head(config, point.drafter.arguments.get("head", CHECKPOINT_HEAD), directory)
-    check_headers(directory, drafter_tensors(config))
+    check_drafter_headers(directory, config)
 
 
 def check_gamma(point: PointConfig, max_gamma: int | None) -> None:

@@ -17,7 +17,12 @@ from dspark_bench.drafters.slot_sampling import draw
 from dspark_bench.models.attention import AttentionPlan, Span, plan_attention
 from dspark_bench.models.checkpoint import check_all_read, read_tensors
 from dspark_bench.models.confidence_head import load_confidence
-from dspark_bench.models.draft_config import EAGLE3, check_fits_target, target_layers
+from dspark_bench.models.draft_config import (
+    EAGLE3,
+    check_fits_target,
+    eagle_prefix,
+    target_layers,
+)
 from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import DecoderLayer, load_norm, take
@@ -30,7 +35,7 @@ from dspark_bench.training.target_features import FrozenTarget
 
 
 class AutoregressiveDrafter:
-    """Reads an Eagle3 checkpoint in DeepSpec's layout."""
+    """Reads an Eagle3 checkpoint, of any format that has them."""
 
     READS: Final = EAGLE3
     """The kind of checkpoint."""
@@ -46,11 +51,11 @@ class AutoregressiveDrafter:
         self._device, self._dtype = target.device, target.dtype
         self._kernels = kernels = target.kernels_for(model)
         self._fuse = Linear(take(tensors, "fc.weight", hidden, width), None, kernels)
-        self._hidden_norm = load_norm(tensors, "layers.0.hidden_norm.weight", model, kernels)
-        self._layer = DecoderLayer.load(tensors, "layers.0.", model, kernels, 2 * hidden)
+        prefix = eagle_prefix(config, tensors)
+        self._hidden_norm = load_norm(tensors, f"{prefix}hidden_norm.weight", model, kernels)
+        self._layer = DecoderLayer.load(tensors, prefix, model, kernels, 2 * hidden)
         self._norm = load_norm(tensors, "norm.weight", model, kernels)
-        vocabulary = read_vocabulary(tensors, config, target)
-        self._embed, self._lm_head = vocabulary.embed, vocabulary.lm_head
+        self._vocabulary = vocabulary = read_vocabulary(tensors, config, target)
         self._rotary = Rotary(model, target.config.max_position_embeddings, self._device)
         self._cache: KVCache | None = None
         self._last = torch.empty(0)
@@ -61,7 +66,7 @@ class AutoregressiveDrafter:
             config.max_gamma,
             target_layers(config, target.config, directory),
             config.has_confidence,
-            vocabulary.notes,
+            (*vocabulary.notes, *config.notes),
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:
@@ -108,9 +113,9 @@ class AutoregressiveDrafter:
                 hidden = self._step(hidden, previous, plan_attention(spans, cache), cache)
             state = self._norm(hidden)
             forced = None if batch.forced is None else batch.forced[drafting, slot]
-            token, slot_probs = draw(
-                self._lm_head(state), batch.sampling, batch.uniform[drafting, slot], forced
-            )
+            logits = self._vocabulary.lm_head(state)
+            uniform = batch.uniform[drafting, slot]
+            token, slot_probs = draw(logits, batch.sampling, uniform, forced, self._vocabulary)
             tokens[drafting, slot] = token
             states[drafting, slot] = state
             if slot_probs is not None:
@@ -124,7 +129,7 @@ class AutoregressiveDrafter:
         self, hidden: Tensor, token_ids: Tensor, plan: AttentionPlan, cache: KVCache
     ) -> Tensor:
         """hidden [T, D] and the tokens [T] that follow -> next hidden [T, D]."""
-        embedded = self._layer.input_norm(F.embedding(token_ids, self._embed))
+        embedded = self._layer.input_norm(F.embedding(token_ids, self._vocabulary.embed))
         inputs = torch.cat([embedded, self._hidden_norm(hidden)], dim=-1)
         rotation = self._rotary.at(plan.positions)
         attended = self._layer.attend(inputs, rotation, cache, 0, plan)

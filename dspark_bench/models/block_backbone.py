@@ -95,12 +95,8 @@ class BlockBackbone:
         self.context = ContextProjector(config, tensors, self.kernels)
         self.layers = DecoderStack.load(tensors, "layers.", model, self.kernels)
         self.norm = load_norm(tensors, "norm.weight", model, self.kernels)
-        vocabulary = read_vocabulary(tensors, config, target)
-        self.embed, self.lm_head, self.notes = (
-            vocabulary.embed,
-            vocabulary.lm_head,
-            vocabulary.notes,
-        )
+        self.vocabulary = read_vocabulary(tensors, config, target)
+        self.notes = (*self.vocabulary.notes, *config.notes)
         self.rotary = Rotary(model, target.config.max_position_embeddings, self.device)
         self.cache: KVCache | None = None
 
@@ -156,7 +152,7 @@ class BlockBackbone:
         plan = plan_attention(spans, cache, Visibility.BLOCK)
         tokens = batch.anchors.new_full((plan.num_tokens,), self.config.mask_token_id)
         tokens[list(accumulate(batch.draft_lens[:-1], initial=0))] = batch.anchors
-        x = F.embedding(tokens, self.embed)
+        x = F.embedding(tokens, self.vocabulary.embed)
         x, _ = self.layers.forward(x, self.rotary.at(plan.positions), cache, plan)
         return self.norm(x)
 

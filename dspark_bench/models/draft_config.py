@@ -5,6 +5,7 @@ is one module of `draft_formats`, which turns a file into a `DraftConfig`. Nothi
 for a format.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -99,6 +100,12 @@ def check_head(config: DraftConfig, wanted: object, source: str | Path) -> None:
         raise CheckpointError(
             f"{source}: drafter.head is {wanted!r} but the checkpoint holds {config.head_type!r}"
         )
+
+
+def eagle_prefix(config: DraftConfig, names: Container[str]) -> str:
+    """What the names of an Eagle3 layer begin with, in files that hold tensors of these names."""
+    known = config.layer_prefixes
+    return next((one for one in known if f"{one}hidden_norm.weight" in names), known[0])
 
 
 def target_layers(config: DraftConfig, target: ModelConfig, source: Path) -> tuple[int, ...]:
