@@ -148,3 +148,83 @@ def write(folder: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> P
     write_checkpoint(folder, tensors, torch.float32)
     (folder / "config.json").write_text(json.dumps(config))
     return folder
+
+
+def block_tensors(
+    taps: int = 2,
+    drafted: int | None = None,
+    rank: int = 0,
+    head_type: str = "vanilla",
+    vocab: int = tiny.VOCAB,
+) -> dict[str, Tensor]:
+    """Two Qwen3-shaped layers; with `drafted`, a head over that many tokens."""
+    make, size = Rand(6), drafted or vocab
+    tensors = {
+        "fc.weight": make.matrix(HIDDEN, taps * HIDDEN),
+        "hidden_norm.weight": make.norm(HIDDEN),
+        "norm.weight": make.norm(HIDDEN),
+    }
+    for layer in range(2):
+        tensors |= make.layer(f"layers.{layer}.", HIDDEN)
+        for letter in "qk":
+            tensors[f"layers.{layer}.self_attn.{letter}_norm.weight"] = make.norm(HEAD_DIM)
+    if drafted:
+        ids = make.tokens(drafted, vocab)
+        tensors["lm_head.weight"] = make.matrix(drafted, HIDDEN)
+        tensors["d2t"] = ids - torch.arange(drafted)
+        tensors["t2d"] = torch.zeros(vocab, dtype=torch.bool).index_fill_(0, ids, True)
+    if rank:
+        tensors["markov_head.markov_w1.weight"] = 2 * make.matrix(vocab, rank)
+        tensors["markov_head.markov_w2.weight"] = 2 * make.matrix(size, rank)
+        tensors["confidence_head.proj.weight"] = make.matrix(1, HIDDEN + rank)
+        tensors["confidence_head.proj.bias"] = make.matrix(1)
+    if rank and head_type == "gated":
+        tensors["markov_head.gate_proj.weight"] = make.matrix(rank, HIDDEN + rank)
+        tensors["markov_head.gate_proj.bias"] = make.matrix(rank)
+    return tensors
+
+
+def layer_config(family: str, layers: int, vocab: int = tiny.VOCAB) -> dict[str, Any]:
+    """Shape of a drafter's layers, as transformers writes it."""
+    return {
+        "model_type": family,
+        "vocab_size": vocab,
+        "hidden_size": HIDDEN,
+        "intermediate_size": INNER,
+        "num_hidden_layers": layers,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": KV_HEADS,
+        "head_dim": HEAD_DIM,
+        "rms_norm_eps": EPS,
+        "rope_parameters": {"rope_theta": THETA, "rope_type": "default"},
+        "max_position_embeddings": 256,
+        "tie_word_embeddings": True,
+    }
+
+
+def speculators_config(kind: str, family: str, layers: int, **own: Any) -> dict[str, Any]:
+    """As speculators saves it; `own` adds to it, and None takes away."""
+    config = {
+        "architectures": [
+            {"eagle3": "Eagle3", "dflash": "DFlash", "dspark": "DSpark"}[kind] + "DraftModel"
+        ],
+        "auto_map": {"": "config.SpeculatorConfig"},
+        "draft_vocab_size": tiny.VOCAB,
+        "dtype": "bfloat16",
+        "speculators_config": {
+            "algorithm": kind,
+            "default_proposal_method": "greedy",
+            "proposal_methods": [
+                {"proposal_type": "greedy", "speculative_tokens": 5, "verifier_accept_k": 1}
+            ],
+            "verifier": {"architectures": ["LlamaForCausalLM"], "name_or_path": "a/llama"},
+        },
+        "speculators_model_type": kind,
+        "speculators_version": "0.5.0",
+        "target_hidden_size": None,
+        "tie_word_embeddings": False,
+        "transformer_layer_config": layer_config(family, layers),
+        "transformers_version": "5.0.0",
+        **own,
+    }
+    return {key: value for key, value in config.items() if value is not None}

@@ -25,7 +25,7 @@ from dspark_bench.models.draft_config import (
 )
 from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.models.kv_cache import KVCache
-from dspark_bench.models.layers import DecoderLayer, load_norm, take
+from dspark_bench.models.layers import DecoderLayer, RmsNorm, load_norm, take
 from dspark_bench.models.linear import Linear
 from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.target import TargetModel
@@ -50,6 +50,10 @@ class AutoregressiveDrafter:
         self._config = config
         self._device, self._dtype = target.device, target.dtype
         self._kernels = kernels = target.kernels_for(model)
+        self._input_norm: RmsNorm | None = None
+        if config.norms_features:
+            weight = take(tensors, "input_norm.weight", width)
+            self._input_norm = RmsNorm(weight, model.rms_norm_eps, kernels)
         self._fuse = Linear(take(tensors, "fc.weight", hidden, width), None, kernels)
         prefix = eagle_prefix(config, tensors)
         self._hidden_norm = load_norm(tensors, f"{prefix}hidden_norm.weight", model, kernels)
@@ -86,7 +90,10 @@ class AutoregressiveDrafter:
             for row, start, count in zip(update.rows, update.starts, update.counts, strict=True)
         ]
         plan = plan_attention(spans, cache)
-        hidden = self._step(self._fuse(update.features), update.next_token_ids, plan, cache)
+        features = update.features
+        if self._input_norm is not None:
+            features = self._input_norm(features)
+        hidden = self._step(self._fuse(features), update.next_token_ids, plan, cache)
         ends = torch.tensor(update.counts, device=self._device).cumsum(0) - 1
         self._last[torch.tensor(update.rows, device=self._device)] = hidden[ends]
 
@@ -130,10 +137,11 @@ class AutoregressiveDrafter:
     ) -> Tensor:
         """hidden [T, D] and the tokens [T] that follow -> next hidden [T, D]."""
         embedded = self._layer.input_norm(F.embedding(token_ids, self._vocabulary.embed))
-        inputs = torch.cat([embedded, self._hidden_norm(hidden)], dim=-1)
+        normed = self._hidden_norm(hidden)
+        inputs = torch.cat([embedded, normed], dim=-1)
         rotation = self._rotary.at(plan.positions)
         attended = self._layer.attend(inputs, rotation, cache, 0, plan)
-        return self._layer.finish(hidden, attended)
+        return self._layer.finish(normed if self._config.norms_residual else hidden, attended)
 
     def _ready_cache(self) -> KVCache:
         if self._cache is None:

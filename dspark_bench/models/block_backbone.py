@@ -140,20 +140,26 @@ class BlockBackbone:
     def forward(self, batch: DraftBatch) -> Tensor:
         """Hidden states [T, D] after the final norm: each request's draft_len slots in order.
 
-        The committed context is unchanged.
+        Where slots predict in place, the anchor's own comes before them and is left out. The
+        committed context is unchanged.
         """
         cache = self._ready_cache()
+        before = int(self.config.predicts_in_place)
+        lens = [length + before for length in batch.draft_lens]
         spans = [
             Span(row, context, length)
-            for row, context, length in zip(
-                batch.rows, batch.context_lens, batch.draft_lens, strict=True
-            )
+            for row, context, length in zip(batch.rows, batch.context_lens, lens, strict=True)
         ]
         plan = plan_attention(spans, cache, Visibility.BLOCK)
         tokens = batch.anchors.new_full((plan.num_tokens,), self.config.mask_token_id)
-        tokens[list(accumulate(batch.draft_lens[:-1], initial=0))] = batch.anchors
+        starts = list(accumulate(lens[:-1], initial=0))
+        tokens[starts] = batch.anchors
         x = F.embedding(tokens, self.vocabulary.embed)
         x, _ = self.layers.forward(x, self.rotary.at(plan.positions), cache, plan)
+        if before:
+            is_slot = torch.ones(plan.num_tokens, dtype=torch.bool, device=self.device)
+            is_slot[starts] = False
+            x = x[is_slot]
         return self.norm(x)
 
     def _ready_cache(self) -> KVCache:

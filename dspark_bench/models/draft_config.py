@@ -44,6 +44,9 @@ class DraftConfig:
     outputs; num_target_layers: of the target it was trained for, None where the file does not say;
     markov_rank 0: no Markov head; target_hidden_size: width of what it reads; draft_vocab_size:
     tokens that it can draft; has_own_head: its head was trained and must be in its files;
+    predicts_in_place: whether slot k of a block predicts the token at its own place, so that the
+    anchor's slot drafts nothing; norms_residual: whether an Eagle3 layer's residual is its normed
+    input; norms_features: whether what is read from the target is normed before `fc`;
     layer_prefixes: what the names of an Eagle3 layer may begin with.
     """
 
@@ -63,6 +66,9 @@ class DraftConfig:
     draft_vocab_size: int
     has_own_head: bool = False
     unclear_layer_ids: tuple[int, ...] = ()
+    predicts_in_place: bool = False
+    norms_residual: bool = False
+    norms_features: bool = False
     layer_prefixes: tuple[str, ...] = ("layers.0.",)
 
     @property

@@ -60,6 +60,8 @@ def drafter_tensors(config: DraftConfig, names: Container[str] = ()) -> Expected
     for layer in range(model.num_hidden_layers):
         prefix = eagle if is_eagle else f"layers.{layer}."
         shapes |= _layer(prefix, model, 2 * hidden if is_eagle else hidden)
+    if config.norms_features:
+        shapes["input_norm.weight"] = (config.num_taps * config.target_hidden_size,)
     own, copies = _vocabulary(config)
     return Expected(shapes | _heads(config) | own, copies, frozenset({OFFSETS, DRAFTABLE}))
 

@@ -12,15 +12,13 @@ from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.config import parse_draft_shape
 from dspark_bench.models.config_keys import DRAFT_KEYS, check_bound, shown
 from dspark_bench.models.config_values import MAX_COUNT, ValueReader
-from dspark_bench.models.draft_config import (
-    DFLASH,
-    DSPARK,
-    EAGLE3,
-    HEAD_TYPES,
-    DraftConfig,
-    Layout,
+from dspark_bench.models.draft_config import DFLASH, DSPARK, EAGLE3, DraftConfig, Layout
+from dspark_bench.models.draft_formats.format import (
+    DraftFormat,
+    architecture_of,
+    read_head_type,
+    read_layer_ids,
 )
-from dspark_bench.models.draft_formats.format import DraftFormat, architecture_of, read_layer_ids
 
 NAME: Final = "DeepSpec"
 _BLOCK: Final = ("Qwen3DSparkModel",)
@@ -44,10 +42,7 @@ def parse(data: dict[str, Any], source: str) -> DraftConfig:
     is_eagle = layout == EAGLE3
     read = ValueReader(data, source)
     depth = read.count("draft_num_hidden_layers", most=1, default=1) if is_eagle else None
-    head_type = data.get("markov_head_type") or "vanilla"
-    if head_type not in HEAD_TYPES:
-        valid = ", ".join(HEAD_TYPES)
-        raise CheckpointError(f"{source}: markov_head_type is {head_type!r}; valid: {valid}")
+    head_type = read_head_type(data, source)
     model = parse_draft_shape(
         data if depth is None else {**data, "num_hidden_layers": depth}, source
     )

@@ -9,10 +9,10 @@ from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.config_keys import shown
 from dspark_bench.models.config_values import read_json
 from dspark_bench.models.draft_config import DraftConfig, Layout
-from dspark_bench.models.draft_formats import deepspec, safeailab
+from dspark_bench.models.draft_formats import deepspec, safeailab, speculators, zlab
 from dspark_bench.models.draft_formats.format import DraftFormat, architecture_of
 
-FORMATS: Final = (deepspec.FORMAT, safeailab.FORMAT)
+FORMATS: Final = (speculators.FORMAT, deepspec.FORMAT, zlab.FORMAT, safeailab.FORMAT)
 """In the order in which they are asked whether a file is theirs."""
 
 

@@ -1,8 +1,13 @@
-"""EAGLE-3 in plain torch, from its published description: no cache, no fused products, one text.
+"""Drafters in plain torch, from their published descriptions: no cache, no fused products.
 
-The layer reads [norm(embedding of token i+1); norm(hidden i)] at position i; the residual is the
-un-normed hidden state, which is also what the next draft step reads. What a step drafts joins the
-text that the layer attends to.
+EAGLE-3: the layer reads [norm(embedding of token i+1); norm(hidden i)] at position i; the residual
+is the un-normed hidden state, which is also what the next draft step reads. What a step drafts
+joins the text that the layer attends to.
+
+DFlash and DSpark: a block [anchor, mask, ...] behind a context whose keys and values come from
+hidden_norm(fc(features)) in every layer; all of both is seen. Slot j drafts token anchor + j + 1,
+or anchor + j in place, where the anchor's slot is left out. DSpark adds a bias from the token
+before each draft: W2 e, with e = W1[token], or gated W2 (sigmoid(Wg [h; e] + b) e).
 """
 
 from collections.abc import Mapping
@@ -28,17 +33,28 @@ def rope(x: Tensor, positions: Tensor) -> Tensor:
     return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
 
 
-def attention(x: Tensor, weights: Mapping[str, Tensor], prefix: str) -> Tensor:
-    """Causal, grouped queries. x [T, in] -> [T, D]."""
-    positions = torch.arange(len(x))
-    query = rope((x @ weights[f"{prefix}q_proj.weight"].T).view(-1, HEADS, HEAD_DIM), positions)
-    key = rope((x @ weights[f"{prefix}k_proj.weight"].T).view(-1, KV_HEADS, HEAD_DIM), positions)
-    value = (x @ weights[f"{prefix}v_proj.weight"].T).view(-1, KV_HEADS, HEAD_DIM)
+def attention(
+    x: Tensor, weights: Mapping[str, Tensor], prefix: str, context: Tensor | None = None
+) -> Tensor:
+    """Grouped queries. x [T, in] -> [T, D]. Causal, or with a context [C, in] over all of that and
+    all of x, which comes behind it. Heads are normed where the file has norms for them.
+    """
+    seen = x if context is None else torch.cat([context, x])
+    places = torch.arange(len(seen))
+
+    def heads(inputs: Tensor, letter: str, count: int) -> Tensor:
+        split = (inputs @ weights[f"{prefix}{letter}_proj.weight"].T).view(-1, count, HEAD_DIM)
+        norm = weights.get(f"{prefix}{letter}_norm.weight")
+        return split if norm is None else rms(split, norm)
+
+    query = rope(heads(x, "q", HEADS), places[-len(x) :])
+    key, value = rope(heads(seen, "k", KV_HEADS), places), heads(seen, "v", KV_HEADS)
     mixed = []
     for head in range(HEADS):
         group = head * KV_HEADS // HEADS
         scores = query[:, head] @ key[:, group].T / HEAD_DIM**0.5
-        scores = scores.masked_fill(torch.ones(len(x), len(x)).triu(1).bool(), -torch.inf)
+        if context is None:
+            scores = scores.masked_fill(torch.ones(len(x), len(x)).triu(1).bool(), -torch.inf)
         mixed.append(scores.softmax(-1) @ value[:, group])
     return torch.cat(mixed, -1) @ weights[f"{prefix}o_proj.weight"].T
 
@@ -82,3 +98,57 @@ class Eagle3:
 def drafted(weights: Mapping[str, Tensor]) -> Tensor:
     """Target tokens [U], from the offsets."""
     return torch.tensor([i + int(offset) for i, offset in enumerate(weights["d2t"])])
+
+
+@dataclass
+class Block:
+    """weights: as in the file; embed, head: the target's, or the file's."""
+
+    weights: Mapping[str, Tensor]
+    embed: Tensor
+    head: Tensor
+    mask_token: int
+    in_place: bool
+    depth: int = 2
+
+    def hidden(self, features: Tensor, anchor: int, num_drafts: int) -> Tensor:
+        """features [T, m D] of the text before the anchor -> [K, D] of the drafting slots."""
+        w, extra = self.weights, int(self.in_place)
+        context = rms(features @ w["fc.weight"].T, w["hidden_norm.weight"])
+        x = self.embed[torch.tensor([anchor] + [self.mask_token] * (num_drafts + extra - 1))]
+        for layer in range(self.depth):
+            p = f"layers.{layer}."
+            normed = rms(x, w[f"{p}input_layernorm.weight"])
+            x = x + attention(normed, w, f"{p}self_attn.", context)
+            x = x + mlp(rms(x, w[f"{p}post_attention_layernorm.weight"]), w, f"{p}mlp.")
+        return rms(x, w["norm.weight"])[extra:]
+
+    def logits(self, features: Tensor, anchor: int, drafts: Tensor) -> Tensor:
+        """[K, U], each slot's behind the anchor and the drafts before it."""
+        w, hidden = self.weights, self.hidden(features, anchor, len(drafts))
+        base = hidden @ self.head.T
+        if "markov_head.markov_w1.weight" not in w:
+            return base
+        before = torch.cat([torch.tensor([anchor]), drafts[:-1]])
+        e = w["markov_head.markov_w1.weight"][before]
+        if "markov_head.gate_proj.weight" in w:
+            gate = torch.cat([hidden, e], -1) @ w["markov_head.gate_proj.weight"].T
+            e = (gate + w["markov_head.gate_proj.bias"]).sigmoid() * e
+        return base + e @ w["markov_head.markov_w2.weight"].T
+
+    def confidence(self, features: Tensor, anchor: int, drafts: Tensor) -> Tensor:
+        """[K]: of the hidden state and the token before, never of the draft itself."""
+        w, hidden = self.weights, self.hidden(features, anchor, len(drafts))
+        before = torch.cat([torch.tensor([anchor]), drafts[:-1]])
+        read = torch.cat([hidden, w["markov_head.markov_w1.weight"][before]], -1)
+        score = read @ w["confidence_head.proj.weight"].T + w["confidence_head.proj.bias"]
+        return score.sigmoid()[:, 0]
+
+
+def over_all(probs: Tensor, weights: Mapping[str, Tensor], vocab: int) -> Tensor:
+    """probs [K, U] of the tokens that can be drafted -> [K, V]."""
+    if "d2t" not in weights:
+        return probs
+    wide = torch.zeros(len(probs), vocab)
+    wide[:, drafted(weights)] = probs
+    return wide

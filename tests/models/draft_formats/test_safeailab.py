@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor
 
 from dspark_bench.core.errors import CheckpointError
-from dspark_bench.core.types import ContextUpdate, DraftBatch, Request, SamplingParams
+from dspark_bench.core.types import Request
 from dspark_bench.drafters.ar import AutoregressiveDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.engine.exactness import same_outputs_check
@@ -19,6 +19,7 @@ from dspark_bench.models.expected_tensors import check_drafter_headers
 from dspark_bench.models.kernels.choice import Wanted
 from tests import tiny
 from tests.models.draft_formats import plain
+from tests.models.draft_formats.scoring import LENGTH, features, probs_of, text
 from tests.tiny_formats import (
     HIDDEN,
     INPUTS,
@@ -30,7 +31,7 @@ from tests.tiny_formats import (
     write,
 )
 
-GAMMA, LENGTH, DRAFTED = 5, 11, 24
+DRAFTED = 24
 
 
 def head(
@@ -41,47 +42,10 @@ def head(
     return write(folder, tensors or eagle3_tensors(), eagle3_config() | (changes or {}))
 
 
-def text() -> Tensor:
-    return torch.randint(1, tiny.VOCAB, (LENGTH + 1,), generator=torch.Generator().manual_seed(3))
-
-
-def features(layers: tuple[int, ...] = INPUTS) -> Tensor:
-    """transformers' hidden states before these layers, side by side."""
-    with torch.inference_mode():
-        found = random_llama()(text()[None, :LENGTH], output_hidden_states=True).hidden_states
-    return torch.cat([found[layer][0] for layer in layers], -1)
-
-
-def probs_of(drafter: AutoregressiveDrafter, drafts: Tensor) -> Tensor:
-    """[K, V] of each slot, the context fed in two parts."""
-    tokens, seen = text(), features()
-    with torch.inference_mode():
-        drafter.allocate(3, 64)
-        for start, end in ((0, 4), (4, LENGTH)):
-            following = tokens[start + 1 : end + 1]
-            drafter.extend(
-                ContextUpdate(
-                    (1,), (start,), (end - start,), tokens[start:end], following, seen[start:end]
-                )
-            )
-        uniform = torch.zeros(1, len(drafts), dtype=torch.float64)
-        lens = (len(drafts),)
-        batch = DraftBatch(
-            (1,), (LENGTH,), tokens[-1:], lens, SamplingParams(), uniform, drafts[None]
-        )
-        probs = drafter.propose(batch).probs
-    assert probs is not None
-    return probs[0]
-
-
 def expected(weights: dict[str, Tensor], embed: Tensor, drafts: Tensor, prefix: str) -> Tensor:
     model = plain.Eagle3(weights, embed, prefix)
-    logits = model.logits(features(), text()[1:], drafts)
-    if "d2t" not in weights:
-        return logits.softmax(-1)
-    wide = torch.zeros(len(drafts), tiny.VOCAB)
-    wide[:, plain.drafted(weights)] = logits.softmax(-1)
-    return wide
+    probs = model.logits(features(INPUTS), text()[1:], drafts).softmax(-1)
+    return plain.over_all(probs, weights, tiny.VOCAB)
 
 
 @pytest.mark.parametrize("kernels", list(Wanted))
@@ -91,7 +55,10 @@ def test_it_computes_what_is_published(tmp_path: Path, kernels: Wanted, prefix: 
     target, weights = llama(kernels), eagle3_tensors(prefix=prefix)
     drafter = AutoregressiveDrafter(head(tmp_path, tensors=weights), target)
     drafts = torch.tensor([5, 60, 3, 17, 9])
-    found, wanted = probs_of(drafter, drafts), expected(weights, target.embed, drafts, prefix)
+    found, wanted = (
+        probs_of(drafter, features(INPUTS), drafts),
+        expected(weights, target.embed, drafts, prefix),
+    )
     assert (found - wanted).abs().max() < 1e-4
     assert found.std(0).max() > 0.01
     never = torch.ones(tiny.VOCAB, dtype=torch.bool).index_fill_(0, plain.drafted(weights), False)
@@ -104,13 +71,15 @@ def test_a_whole_vocabulary_needs_no_tables(tmp_path: Path) -> None:
     drafter = AutoregressiveDrafter(head(tmp_path / "a", changes, weights), llama())
     drafts = torch.tensor([5, 60])
     wanted = expected(weights, llama().embed, drafts, "midlayer.")
-    assert (probs_of(drafter, drafts) - wanted).abs().max() < 1e-4
+    assert (probs_of(drafter, features(INPUTS), drafts) - wanted).abs().max() < 1e-4
     tables = {
         "d2t": torch.zeros(tiny.VOCAB, dtype=torch.int64),
         "t2d": torch.ones(tiny.VOCAB, dtype=torch.bool),
     }
     again = AutoregressiveDrafter(head(tmp_path / "b", changes, weights | tables), llama())
-    assert torch.equal(probs_of(again, drafts), probs_of(drafter, drafts))
+    assert torch.equal(
+        probs_of(again, features(INPUTS), drafts), probs_of(drafter, features(INPUTS), drafts)
+    )
 
 
 def test_a_head_of_another_width_has_its_own_embedding(tmp_path: Path) -> None:
@@ -118,7 +87,7 @@ def test_a_head_of_another_width_has_its_own_embedding(tmp_path: Path) -> None:
     path = write(tmp_path, weights, eagle3_config(hidden=HIDDEN // 2))
     check_drafter_headers(path, read_draft_config(path, EAGLE3))
     drafts = torch.tensor([5, 60, 7])
-    found = probs_of(AutoregressiveDrafter(path, llama()), drafts)
+    found = probs_of(AutoregressiveDrafter(path, llama()), features(INPUTS), drafts)
     wanted = expected(weights, weights["embed_tokens.weight"], drafts, "midlayer.")
     assert (found - wanted).abs().max() < 1e-4
 
@@ -136,7 +105,7 @@ def test_taps_are_inputs_of_layers(tmp_path: Path) -> None:
         plan = plan_attention([Span(0, 0, LENGTH)], cache)
         seen = target.forward(text()[:LENGTH], plan, cache, feature_layers=spec.feature_layers)
     assert seen.features is not None
-    assert (seen.features - features()).abs().max() < 1e-4
+    assert (seen.features - features(INPUTS)).abs().max() < 1e-4
     assert (seen.features - features((3, 5, 6))).abs().max() > 1e-2
 
 
