@@ -342,6 +342,19 @@ def list_(
 
 
 @app.command()
+def inspect(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A drafter's or target's.")],
+    target: Annotated[
+        Path | None, typer.Option(help="A target's folder: does the drafter fit it?")
+    ] = None,
+) -> None:
+    """Name a checkpoint's format, how to run it, which target fits, and what is missing."""
+    from dspark_bench.commands.inspect import run_inspect
+
+    run_inspect(directory, target, _wide_console())
+
+
+@app.command()
 def doctor() -> None:
     """Show versions, device and threads, and what could spoil a measurement here."""
     from rich.console import Console

@@ -11,6 +11,7 @@ from dspark_bench.models.config_values import read_json
 from dspark_bench.models.draft_config import DraftConfig, Layout
 from dspark_bench.models.draft_formats import deepspec, safeailab, speculators, zlab
 from dspark_bench.models.draft_formats.format import DraftFormat, architecture_of
+from dspark_bench.models.draft_formats.unread import name_unread
 
 FORMATS: Final = (speculators.FORMAT, deepspec.FORMAT, zlab.FORMAT, safeailab.FORMAT)
 """In the order in which they are asked whether a file is theirs."""
@@ -44,7 +45,7 @@ def read_draft_config(directory: Path, layout: Layout) -> DraftConfig:
     found = recognise(data)
     if found is None or _other_architecture(found, layout):
         valid = [name for one in FORMATS for name in one.architectures.get(layout, ())]
-        hint = "" if found is None else f"; use drafter={found.layout.drafter}"
+        hint = _hint(data, found)
         raise CheckpointError(
             f"{path}: architecture is {shown(architecture_of(data))}; this drafter reads "
             f"{', '.join(dict.fromkeys(valid))}{hint}"
@@ -55,6 +56,21 @@ def read_draft_config(directory: Path, layout: Layout) -> DraftConfig:
             f"checkpoint, not a {layout.name} one; use drafter={found.layout.drafter}"
         )
     return found.format.parse(data, str(path))
+
+
+def read_any_draft_config(directory: Path) -> DraftConfig | None:
+    """The same of whatever kind it is; None for a file that is no drafter's that is read here."""
+    path = directory / "config.json"
+    data = read_json(path)
+    found = recognise(data)
+    return None if found is None else found.format.parse(data, str(path))
+
+
+def _hint(data: Mapping[str, Any], found: Recognised | None) -> str:
+    if found is not None:
+        return f"; use drafter={found.layout.drafter}"
+    unread = name_unread(data)
+    return "" if unread is None else f"; it looks like {unread}, which nothing here reads yet"
 
 
 def _other_architecture(found: Recognised, layout: Layout) -> bool:
