@@ -19,6 +19,7 @@ from dspark_bench.models.draft_formats.format import (
     read_head_type,
     read_layer_ids,
 )
+from dspark_bench.models.draft_formats.shape_keys import new_keys, refuse
 
 NAME: Final = "DeepSpec"
 _BLOCK: Final = ("Qwen3DSparkModel",)
@@ -88,6 +89,46 @@ def _check_nested(data: dict[str, Any], source: str) -> None:
             )
 
 
+def write(config: DraftConfig) -> dict[str, Any]:
+    """The `config.json` of a drafter. Raises CheckpointError for what it has no place for."""
+    refuse(
+        NAME,
+        config,
+        slots_in_place=config.predicts_in_place,
+        a_reduced_vocabulary=config.is_reduced,
+        a_normed_residual=config.norms_residual,
+        norms_before_fc=config.norms_features,
+        heads_without_norms=not config.model.has_query_key_norm,
+        biases=config.model.has_qkv_bias,
+        another_width_than_its_target=config.model.hidden_size != config.target_hidden_size,
+        layers_that_depend_on_the_target=config.target_layer_ids is None,
+        a_gamma_that_is_not_stated=config.max_gamma is None,
+    )
+    assert config.target_layer_ids is not None
+    is_eagle = config.layout == EAGLE3
+    data = {
+        **new_keys(config.model),
+        "architectures": [_EAGLE3[0] if is_eagle else _BLOCK[0]],
+        "target_layer_ids": list(config.target_layer_ids),
+        "num_target_layers": config.num_target_layers,
+        "enable_confidence_head": config.has_confidence,
+        "confidence_head_with_markov": config.confidence_with_markov,
+    }
+    if is_eagle:
+        return data | {"ttt_length": config.max_gamma, "draft_num_hidden_layers": 1}
+    return data | {
+        "block_size": config.max_gamma,
+        "mask_token_id": config.mask_token_id,
+        "markov_rank": config.markov_rank,
+        "markov_head_type": config.head_type,
+    }
+
+
 FORMAT: Final = DraftFormat(
-    NAME, {EAGLE3: _EAGLE3, DFLASH: _BLOCK, DSPARK: _BLOCK}, layout_of, parse
+    NAME,
+    "deepspec",
+    {EAGLE3: _EAGLE3, DFLASH: _BLOCK, DSPARK: _BLOCK},
+    layout_of,
+    parse,
+    write,
 )

@@ -15,16 +15,24 @@ from dspark_bench.models.families import SLIDING
 class DraftFormat:
     """One format.
 
-    architectures: what `architectures` names, by the kind of drafter that it stands for; layout_of:
-    the kind that a `config.json` is of, None if it is none of this format's; parse: turns it and
-    the name of its file into a `DraftConfig`. Raises CheckpointError for a key that is not
-    understood.
+    slug: its name on the command line; architectures: what `architectures` names, by the kind of
+    drafter that it stands for; layout_of: the kind that a `config.json` is of, None if it is none
+    of this format's; parse: turns it and the name of its file into a `DraftConfig`, raises
+    CheckpointError for a key that is not understood; write: the `config.json` of a drafter, raises
+    CheckpointError for what the format cannot hold; needs_head, holds_copies: which kinds must have
+    a head in their files, and whether copies of the target's embedding and head may be there;
+    eagle_prefix: of the names of an Eagle3 layer.
     """
 
     name: str
+    slug: str
     architectures: Mapping[Layout, tuple[str, ...]]
     layout_of: Callable[[Mapping[str, Any]], Layout | None]
     parse: Callable[[dict[str, Any], str], DraftConfig]
+    write: Callable[[DraftConfig], dict[str, Any]]
+    needs_head: tuple[Layout, ...] = ()
+    holds_copies: bool = True
+    eagle_prefix: str = "layers.0."
 
 
 def architecture_of(data: Mapping[str, Any]) -> object:

@@ -22,6 +22,7 @@ from dspark_bench.models.config_keys import (
 from dspark_bench.models.config_values import ValueReader
 from dspark_bench.models.draft_config import EAGLE3, DraftConfig, Layout
 from dspark_bench.models.draft_formats.format import DraftFormat, architecture_of, read_layer_ids
+from dspark_bench.models.draft_formats.shape_keys import old_keys, refuse
 from dspark_bench.models.families import LLAMA
 
 NAME: Final = "EAGLE-3 of SafeAILab"
@@ -110,4 +111,36 @@ def _nested_layers(data: Mapping[str, Any], source: str) -> tuple[int, ...]:
     return tuple(layer + 1 for layer in input_layers(nested, LAYERS, f"{source}: {_NESTED}"))
 
 
-FORMAT: Final = DraftFormat(NAME, {EAGLE3: (*_OWN, _TARGETS)}, layout_of, parse)
+def write(config: DraftConfig) -> dict[str, Any]:
+    """The `config.json` of a drafter. Raises CheckpointError for what it has no place for."""
+    refuse(
+        NAME,
+        config,
+        norms_of_query_and_key_heads=config.model.has_query_key_norm,
+        a_normed_residual=config.norms_residual,
+        norms_before_fc=config.norms_features,
+        a_confidence_head=config.has_confidence,
+        another_number_of_layers_read_than_3=config.num_taps != 3,
+    )
+    data = {
+        **old_keys(config.model),
+        "architectures": [_OWN[0]],
+        "draft_vocab_size": config.draft_vocab_size,
+    }
+    if config.target_layer_ids is not None:
+        data[LAYERS] = [layer + 1 for layer in config.target_layer_ids]
+    if config.target_hidden_size != config.model.hidden_size:
+        data["target_hidden_size"] = config.target_hidden_size
+    return data
+
+
+FORMAT: Final = DraftFormat(
+    NAME,
+    "safeailab",
+    {EAGLE3: (*_OWN, _TARGETS)},
+    layout_of,
+    parse,
+    write,
+    needs_head=(EAGLE3,),
+    eagle_prefix="midlayer.",
+)

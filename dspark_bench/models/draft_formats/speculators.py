@@ -11,14 +11,7 @@ from typing import Any, Final
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.config import ModelConfig, parse_draft_shape
-from dspark_bench.models.config_keys import (
-    DECODER_BOUND,
-    DECODER_READ,
-    HARMLESS,
-    KnownKeys,
-    check_bound,
-    check_keys,
-)
+from dspark_bench.models.config_keys import HARMLESS, KnownKeys, check_bound, check_keys
 from dspark_bench.models.config_values import MAX_COUNT, ValueReader
 from dspark_bench.models.draft_config import DFLASH, DSPARK, EAGLE3, DraftConfig, Layout
 from dspark_bench.models.draft_formats.format import (
@@ -28,91 +21,38 @@ from dspark_bench.models.draft_formats.format import (
     read_head_type,
     read_layer_ids,
 )
-from dspark_bench.models.families import LLAMA, QWEN3, WINDOW_KEYS, Family
-
-NAME: Final = "speculators"
-KIND: Final = "speculators_model_type"
-SHAPE: Final = "transformer_layer_config"
-EAGLE3_LAYERS: Final = "eagle_aux_hidden_state_layer_ids"
-LAYERS: Final = "aux_hidden_state_layer_ids"
-FROM_ANCHOR: Final = "sample_from_anchor"
-_LAYOUTS: Final = {"eagle3": EAGLE3, "dflash": DFLASH, "dspark": DSPARK}
-_SETTINGS: Final = "speculators_config"
-CLASS_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
-    LLAMA.model_type: {
-        "vocab_size": 32000,
-        "hidden_size": 4096,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "max_position_embeddings": 2048,
-    },
-    QWEN3.model_type: {
-        "vocab_size": 151936,
-        "hidden_size": 4096,
-        "intermediate_size": 22016,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 32,
-        "head_dim": 128,
-        "max_position_embeddings": 32768,
-    },
-}
-"""Of transformers' configurations, by `model_type`."""
-_SHAPE_READ: Final = DECODER_READ | {"architectures"}
-_SHAPE_BOUND: Final[dict[str, tuple[Any, ...]]] = {**DECODER_BOUND, "qkv_bias": (False,)}
-_HARMLESS: Final = HARMLESS | {
-    *("speculators_version", "base_model_ep_plan", "has_no_defaults_at_init", "num_anchors"),
-    *("max_anchors", "embed_requires_grad", "enable_sp_ulysses", "ce_loss_alpha", "l1_loss_alpha"),
-    *("confidence_head_alpha", "loss_decay_gamma", "lambda_base_start", "lambda_base_decay_ratio"),
-    *("pure_draft_prefix_len", "emb_dim", "gru_hidden_dim", "auf", "sliding_window_non_causal"),
-}
-"""What only trains, and what belongs to variants that other keys would name."""
-_READ: Final = frozenset(
-    {
-        *(KIND, SHAPE, _SETTINGS, "architectures", "model_type"),
-        *("draft_vocab_size", "target_hidden_size"),
-    }
+from dspark_bench.models.draft_formats.shape_keys import new_keys, refuse
+from dspark_bench.models.draft_formats.speculators_keys import (
+    ARCHITECTURES,
+    CLASS_DEFAULTS,
+    EAGLE3_LAYERS,
+    FROM_ANCHOR,
+    KEYS,
+    KIND,
+    LAYERS,
+    LAYOUTS,
+    NAME,
+    SETTINGS,
+    SHAPE,
+    SHAPE_BOUND,
+    SHAPE_READ,
+    USUAL_TOKENS,
 )
-_BLOCK_READ: Final = _READ | {LAYERS, "block_size", "mask_token_id", FROM_ANCHOR}
-_BOUND: Final[dict[str, tuple[Any, ...]]] = {
-    **DECODER_BOUND,
-    "tie_word_embeddings": (False,),
-    "use_aux_hidden_state": (True,),
-}
-_KEYS: Final = {
-    EAGLE3: KnownKeys(
-        _READ | {EAGLE3_LAYERS, "norm_before_residual", "norm_before_fc"},
-        {**_BOUND, **dict.fromkeys(("fc_norm", "norm_output", "parallel_drafting"), (False,))},
-        _HARMLESS,
-    ),
-    DFLASH: KnownKeys(
-        _BLOCK_READ,
-        {**_BOUND, "projector_type": ("dflash",), "shift_label": (False,)},
-        _HARMLESS,
-    ),
-    DSPARK: KnownKeys(
-        _BLOCK_READ
-        | {"markov_rank", "markov_head_type"}
-        | {"enable_confidence_head", "confidence_head_with_markov"},
-        {**_BOUND, "projector_type": ("dflash", "dspark"), "shift_label": (False,)},
-        _HARMLESS,
-    ),
-}
+from dspark_bench.models.families import LLAMA, QWEN3, WINDOW_KEYS, Family
 
 
 def layout_of(data: Mapping[str, Any]) -> Layout | None:
     """By `speculators_model_type`, where the layers' shape stands apart."""
     kind = data.get(KIND)
     is_ours = isinstance(kind, str) and isinstance(data.get(SHAPE), dict)
-    return _LAYOUTS.get(str(kind)) if is_ours else None
+    return LAYOUTS.get(str(kind)) if is_ours else None
 
 
 def parse(data: dict[str, Any], source: str) -> DraftConfig:
     """Read and check a `config.json`. Raises CheckpointError."""
     layout = layout_of(data)
     assert layout is not None, "the format was chosen by its layout"
-    check_keys(data, source, _KEYS[layout])
+    check_keys(data, source, KEYS[layout])
     _check_settings(data, source)
     return _eagle3(data, source) if layout == EAGLE3 else _block(data, source, layout)
 
@@ -188,7 +128,7 @@ def _block(data: dict[str, Any], source: str, layout: Layout) -> DraftConfig:
 
 def _model(data: dict[str, Any], source: str, family: Family, may_have_bias: bool) -> ModelConfig:
     """The layers' shape, with the class's defaults for keys that are absent."""
-    read, bound = set(_SHAPE_READ), dict(_SHAPE_BOUND)
+    read, bound = set(SHAPE_READ), dict(SHAPE_BOUND)
     bound["use_qk_norm"] = (family.has_query_key_norm,)
     if may_have_bias:
         read.add("attention_bias")
@@ -220,7 +160,7 @@ def _samples_from_anchor(data: dict[str, Any], source: str, layout: Layout, bloc
 
 def _speculative_tokens(data: Mapping[str, Any]) -> object:
     """What the first proposal method drafts; None where none says."""
-    settings = data.get(_SETTINGS)
+    settings = data.get(SETTINGS)
     methods = settings.get("proposal_methods") if isinstance(settings, dict) else None
     first = methods[0] if isinstance(methods, list) and methods else None
     return first.get("speculative_tokens") if isinstance(first, dict) else None
@@ -228,18 +168,61 @@ def _speculative_tokens(data: Mapping[str, Any]) -> object:
 
 def _check_settings(data: Mapping[str, Any], source: str) -> None:
     """How to run it, which is ours to say; but the algorithm must be that of the weights."""
-    settings = data.get(_SETTINGS)
+    settings = data.get(SETTINGS)
     if isinstance(settings, dict) and settings.get("algorithm") is not None:
-        check_bound(f"{_SETTINGS}.algorithm", settings["algorithm"], (data[KIND],), source)
+        check_bound(f"{SETTINGS}.algorithm", settings["algorithm"], (data[KIND],), source)
+
+
+def write(config: DraftConfig) -> dict[str, Any]:
+    """The `config.json` of a drafter. Raises CheckpointError for what it has no place for."""
+    is_eagle = config.layout == EAGLE3
+    refuse(
+        NAME,
+        config,
+        a_confidence_head=config.has_confidence and config.layout != DSPARK,
+        biases=config.model.has_qkv_bias and not is_eagle,
+    )
+    kind = next(name for name, layout in LAYOUTS.items() if layout == config.layout)
+    method = {"proposal_type": "greedy", "speculative_tokens": config.max_gamma or USUAL_TOKENS}
+    data = {
+        "architectures": [ARCHITECTURES[config.layout][0]],
+        KIND: kind,
+        SHAPE: new_keys(config.model),
+        "draft_vocab_size": config.draft_vocab_size,
+        SETTINGS: {
+            "algorithm": kind,
+            "default_proposal_method": "greedy",
+            "proposal_methods": [method],
+            "verifier": {"name_or_path": None, "architectures": []},
+        },
+    }
+    ids = None
+    if config.target_layer_ids is not None:
+        ids = [layer + 1 for layer in config.target_layer_ids]
+    if is_eagle:
+        return data | {
+            EAGLE3_LAYERS: ids,
+            "norm_before_residual": config.norms_residual,
+            "norm_before_fc": config.norms_features,
+            "target_hidden_size": config.target_hidden_size,
+        }
+    assert config.max_gamma is not None
+    data |= {
+        LAYERS: ids,
+        FROM_ANCHOR: not config.predicts_in_place,
+        "block_size": config.max_gamma + int(config.predicts_in_place),
+        "mask_token_id": config.mask_token_id,
+    }
+    if config.layout == DFLASH:
+        return data
+    return data | {
+        "markov_rank": config.markov_rank,
+        "markov_head_type": config.head_type,
+        "enable_confidence_head": config.has_confidence,
+        "confidence_head_with_markov": config.confidence_with_markov,
+    }
 
 
 FORMAT: Final = DraftFormat(
-    NAME,
-    {
-        EAGLE3: ("Eagle3DraftModel", "Eagle3Speculator"),
-        DFLASH: ("DFlashDraftModel", "DFlashSpeculator"),
-        DSPARK: ("DSparkDraftModel", "DSparkSpeculator"),
-    },
-    layout_of,
-    parse,
+    NAME, "speculators", ARCHITECTURES, layout_of, parse, write, needs_head=(EAGLE3,)
 )

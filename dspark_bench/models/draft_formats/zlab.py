@@ -26,6 +26,7 @@ from dspark_bench.models.draft_formats.format import (
     full_attention,
     read_layer_ids,
 )
+from dspark_bench.models.draft_formats.shape_keys import new_keys, refuse
 from dspark_bench.models.families import QWEN3, WINDOW_KEYS
 
 NAME: Final = "DFlash of z-lab"
@@ -104,4 +105,26 @@ def _both(data: Mapping[str, Any], nested: Mapping[str, Any], source: str) -> di
     return found
 
 
-FORMAT: Final = DraftFormat(NAME, {DFLASH: (ARCHITECTURE,)}, layout_of, parse)
+def write(config: DraftConfig) -> dict[str, Any]:
+    """The `config.json` of a drafter. Raises CheckpointError for what it has no place for."""
+    refuse(
+        NAME,
+        config,
+        slots_that_predict_the_token_behind_them=not config.predicts_in_place,
+        a_reduced_vocabulary=config.is_reduced,
+        a_confidence_head=config.has_confidence,
+    )
+    assert config.target_layer_ids is not None and config.max_gamma is not None
+    ids = list(config.target_layer_ids)
+    return {
+        **new_keys(config.model),
+        "architectures": [ARCHITECTURE],
+        "block_size": config.max_gamma + 1,
+        "num_target_layers": config.num_target_layers,
+        NESTED: {"mask_token_id": config.mask_token_id, "target_layer_ids": ids},
+    }
+
+
+FORMAT: Final = DraftFormat(
+    NAME, "zlab", {DFLASH: (ARCHITECTURE,)}, layout_of, parse, write, holds_copies=False
+)

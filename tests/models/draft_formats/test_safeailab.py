@@ -68,7 +68,9 @@ def test_it_computes_what_is_published(tmp_path: Path, kernels: Wanted, prefix: 
 def test_a_whole_vocabulary_needs_no_tables(tmp_path: Path) -> None:
     weights = eagle3_tensors(drafted=tiny.VOCAB)
     changes = {"draft_vocab_size": tiny.VOCAB, "num_hidden_layers": 40}
-    drafter = AutoregressiveDrafter(head(tmp_path / "a", changes, weights), llama())
+    path = head(tmp_path / "a", changes, weights)
+    assert read_draft_config(path, EAGLE3).model.num_hidden_layers == 1
+    drafter = AutoregressiveDrafter(path, llama())
     drafts = torch.tensor([5, 60])
     wanted = expected(weights, llama().embed, drafts, "midlayer.")
     assert (probs_of(drafter, features(INPUTS), drafts) - wanted).abs().max() < 1e-4

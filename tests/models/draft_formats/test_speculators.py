@@ -17,7 +17,7 @@ from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine.exactness import same_outputs_check
 from dspark_bench.models.draft_config import DFLASH, DSPARK, EAGLE3
 from dspark_bench.models.draft_formats.reading import read_draft_config
-from dspark_bench.models.draft_formats.speculators import CLASS_DEFAULTS
+from dspark_bench.models.draft_formats.speculators_keys import CLASS_DEFAULTS
 from dspark_bench.models.expected_tensors import check_drafter_headers
 from dspark_bench.models.kernels.choice import Wanted
 from tests import tiny
