@@ -56,3 +56,43 @@ def test_an_eagle3_head_runs_a_sweep(
     assert "so any gamma is taken" in " ".join(capsys.readouterr().out.split())
     if temperature:
         assert float(rows[0]["accepted_length"]) > 1.1
+
+
+@pytest.fixture(scope="module")
+def dspark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In speculators' format: slots in place, half of the vocabulary."""
+    tensors = tiny_formats.block_tensors(drafted=VOCAB // 2, rank=8, vocab=VOCAB)
+    tensors["lm_head.weight"] *= 0.2
+    tensors["markov_head.markov_w2.weight"] *= 0.2
+    config = tiny_formats.speculators_config(
+        "dspark",
+        "qwen3",
+        2,
+        aux_hidden_state_layer_ids=[2, 7],
+        block_size=5,
+        confidence_head_with_markov=True,
+        draft_vocab_size=VOCAB // 2,
+        enable_confidence_head=True,
+        markov_rank=8,
+        mask_token_id=1,
+        sample_from_anchor=False,
+        transformer_layer_config=tiny_formats.layer_config("qwen3", 2, VOCAB),
+    )
+    return tiny_formats.write(tmp_path_factory.mktemp("dspark"), tensors, config)
+
+
+def test_slots_in_place_run_a_sweep(target: Path, dspark: Path, tmp_path: Path) -> None:
+    more = ("gamma=4", "measure.law_tokens=500")
+    assert cli.execute(["sweep", *overrides(target, dspark, "semi_ar", tmp_path, *more)]) == 0
+    (row,) = read_summary(tmp_path / "results" / "tiny")
+    assert (row["gamma_trained"], row["drafter_layers"]) == ("4", "2")
+    assert (row["drafter_head"], row["lossless"]) == ("vanilla", "true")
+    assert float(row["accepted_length"]) > 1.1
+
+
+def test_a_block_drafts_no_more_than_its_slots(
+    target: Path, dspark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.execute(["sweep", *overrides(target, dspark, "semi_ar", tmp_path, "gamma=5")]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "gamma is 5; valid for drafter=semi_ar: 1 to 4" in said

@@ -215,6 +215,8 @@ REFUSED: list[tuple[Any, Any, dict[str, Any], str]] = [
         "model_type is 'gemma2'; valid: 'llama'",
     ),
     (ParallelDrafter, dflash, {"aux_hidden_state_layer_ids": None}, "lacks the key 'aux_hidden_st"),
+    (AutoregressiveDrafter, eagle3, {"aux_hidden_state_layer_ids": IDS}, "'aux_hidden_state_layer"),
+    (ParallelDrafter, dflash, {"eagle_aux_hidden_state_layer_ids": IDS}, "'eagle_aux_hidden_state"),
     (ParallelDrafter, dflash, {"mask_token_id": None}, "lacks the key 'mask_token_id'"),
     (ParallelDrafter, dflash, {"projector_type": "domino"}, "projector_type is 'domino'"),
     (ParallelDrafter, dflash, {"shift_label": True}, "shift_label is True"),
