@@ -342,6 +342,35 @@ def list_(
 
 
 @app.command()
+def inspect(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A drafter's or target's.")],
+    target: Annotated[
+        Path | None, typer.Option(help="A target's folder: does the drafter fit it?")
+    ] = None,
+) -> None:
+    """Name a checkpoint's format, how to run it, which target fits, and what is missing."""
+    from dspark_bench.commands.inspect import run_inspect
+
+    run_inspect(directory, target, _wide_console())
+
+
+@app.command()
+def convert(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A drafter's.")],
+    to: Annotated[str, typer.Option(help="deepspec, safeailab, speculators or zlab.")],
+    out: Annotated[Path, typer.Option(help="Folder to be made.")],
+    target: Annotated[
+        Path | None, typer.Option(help="Its target's folder, where the format needs it.")
+    ] = None,
+) -> None:
+    """Write a drafter in another format, numbers unchanged, if that can hold it."""
+    from dspark_bench.models.draft_formats.conversion import convert
+
+    config = convert(directory, to, out, target)
+    typer.echo(f"{config.layout.name}, read as {config.format_name}, written to {out}")
+
+
+@app.command()
 def doctor() -> None:
     """Show versions, device and threads, and what could spoil a measurement here."""
     from rich.console import Console

@@ -107,8 +107,8 @@ def run_calibrate(request: SweepRequest, console: Console) -> Path:
 def prepare_job(point: PointConfig, has_gamma: bool, has_requests: bool) -> CalibrationJob:
     """Load the models and choose the prompts. Raises UsageError if there is nothing to calibrate.
 
-    has_gamma: the point's gamma was asked for, otherwise it becomes the drafter's longest;
-    has_requests: likewise the number of requests, otherwise all there are, up to 300.
+    has_gamma: the point's gamma was asked for, otherwise it becomes the drafter's longest, if that
+    is known; has_requests: likewise the number of requests, otherwise all there are, up to 300.
     """
     target = ModelCache().target(point)
     drafter = build_drafter(point, target)
@@ -117,7 +117,7 @@ def prepare_job(point: PointConfig, has_gamma: bool, has_requests: bool) -> Cali
             f"drafter={point.drafter.name} has no confidence head, so there is nothing to "
             "calibrate; valid: a checkpoint with enable_confidence_head"
         )
-    if not has_gamma:
+    if not has_gamma and drafter.spec.max_gamma is not None:
         point = replace(point, gamma=drafter.spec.max_gamma)
     wanted = point.measure.calibration_requests if has_requests else None
     requests = build_calibration_requests(point, target.config, wanted, DEFAULT_REQUESTS)

@@ -19,9 +19,11 @@ from dspark_bench.models.draft_config import (
     DSPARK,
     check_fits_target,
     check_head,
-    read_draft_config,
 )
-from dspark_bench.models.expected_tensors import check_headers, drafter_tensors
+from dspark_bench.models.draft_formats.reading import read_draft_config
+from dspark_bench.models.expected_tensors import (
+    check_drafter_headers,
+)
 
 _MAX_NAME_BYTES = 200
 COPY_NOISE = ("shared", "own")
@@ -249,12 +251,12 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
     check_gamma(point, config.max_gamma)
     if ours.READS == DSPARK:
         check_head(config, point.drafter.arguments.get("head", CHECKPOINT_HEAD), directory)
-    check_headers(directory, drafter_tensors(config))
+    check_drafter_headers(directory, config)
 
 
-def check_gamma(point: PointConfig, max_gamma: int) -> None:
-    """Raise UsageError for a draft longer than the drafter was trained for."""
-    if point.gamma > max_gamma:
+def check_gamma(point: PointConfig, max_gamma: int | None) -> None:
+    """Raise UsageError for a draft longer than the drafter was trained for, where that is known."""
+    if max_gamma is not None and point.gamma > max_gamma:
         raise UsageError(
             f"gamma is {point.gamma}; valid for drafter={point.drafter.name}: 1 to {max_gamma} "
             "(what its checkpoint was trained for)"

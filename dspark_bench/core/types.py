@@ -138,13 +138,14 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class DrafterSpec:
-    """What the engine must know about a drafter. `max_gamma` is what it was trained for.
+    """What the engine must know about a drafter. `max_gamma` is what it was trained for, None where
+    nobody knows.
 
     notes: what a reader of its figures must know.
     """
 
     name: str
-    max_gamma: int
+    max_gamma: int | None
     feature_layers: tuple[int, ...]
     has_confidence: bool
     notes: tuple[str, ...] = ()

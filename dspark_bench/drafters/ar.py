@@ -20,10 +20,12 @@ from dspark_bench.models.confidence_head import load_confidence
 from dspark_bench.models.draft_config import (
     EAGLE3,
     check_fits_target,
-    read_draft_config,
+    eagle_prefix,
+    target_layers,
 )
+from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.models.kv_cache import KVCache
-from dspark_bench.models.layers import DecoderLayer, load_norm, take
+from dspark_bench.models.layers import DecoderLayer, RmsNorm, load_norm, take
 from dspark_bench.models.linear import Linear
 from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.target import LoadedTarget
@@ -33,7 +35,7 @@ from dspark_bench.training.target_features import FrozenTarget
 
 
 class AutoregressiveDrafter:
-    """Reads an Eagle3 checkpoint in DeepSpec's layout."""
+    """Reads an Eagle3 checkpoint, of any format that has them."""
 
     READS: Final = EAGLE3
     """The kind of checkpoint."""
@@ -44,17 +46,20 @@ class AutoregressiveDrafter:
         check_fits_target(config, target.config, directory)
         tensors = read_tensors(directory, target.dtype, target.device)
         model = config.model
-        hidden = model.hidden_size
-        taps = len(config.target_layer_ids)
+        hidden, width = model.hidden_size, config.num_taps * config.target_hidden_size
         self._config = config
         self._device, self._dtype = target.device, target.dtype
         self._kernels = kernels = target.kernels_for(model)
-        self._fuse = Linear(take(tensors, "fc.weight", hidden, taps * hidden), None, kernels)
-        self._hidden_norm = load_norm(tensors, "layers.0.hidden_norm.weight", model, kernels)
-        self._layer = DecoderLayer.load(tensors, "layers.0.", model, kernels, 2 * hidden)
+        self._input_norm: RmsNorm | None = None
+        if config.norms_features:
+            weight = take(tensors, "input_norm.weight", width)
+            self._input_norm = RmsNorm(weight, model.rms_norm_eps, kernels)
+        self._fuse = Linear(take(tensors, "fc.weight", hidden, width), None, kernels)
+        prefix = eagle_prefix(config, tensors)
+        self._hidden_norm = load_norm(tensors, f"{prefix}hidden_norm.weight", model, kernels)
+        self._layer = DecoderLayer.load(tensors, prefix, model, kernels, 2 * hidden)
         self._norm = load_norm(tensors, "norm.weight", model, kernels)
-        vocabulary = read_vocabulary(tensors, config, target)
-        self._embed, self._lm_head = vocabulary.embed, vocabulary.lm_head
+        self._vocabulary = vocabulary = read_vocabulary(tensors, config, target)
         self._rotary = Rotary(model, target.config.max_position_embeddings, self._device)
         self._cache: KVCache | None = None
         self._last = torch.empty(0)
@@ -63,9 +68,9 @@ class AutoregressiveDrafter:
         self.spec = DrafterSpec(
             "ar",
             config.max_gamma,
-            config.target_layer_ids,
+            target_layers(config, target.config, directory),
             config.has_confidence,
-            vocabulary.notes,
+            (*vocabulary.notes, *config.notes),
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:
@@ -85,7 +90,10 @@ class AutoregressiveDrafter:
             for row, start, count in zip(update.rows, update.starts, update.counts, strict=True)
         ]
         plan = plan_attention(spans, cache)
-        hidden = self._step(self._fuse(update.features), update.next_token_ids, plan, cache)
+        features = update.features
+        if self._input_norm is not None:
+            features = self._input_norm(features)
+        hidden = self._step(self._fuse(features), update.next_token_ids, plan, cache)
         ends = torch.tensor(update.counts, device=self._device).cumsum(0) - 1
         self._last[torch.tensor(update.rows, device=self._device)] = hidden[ends]
 
@@ -112,9 +120,9 @@ class AutoregressiveDrafter:
                 hidden = self._step(hidden, previous, plan_attention(spans, cache), cache)
             state = self._norm(hidden)
             forced = None if batch.forced is None else batch.forced[drafting, slot]
-            token, slot_probs = draw(
-                self._lm_head(state), batch.sampling, batch.uniform[drafting, slot], forced
-            )
+            logits = self._vocabulary.lm_head(state)
+            uniform = batch.uniform[drafting, slot]
+            token, slot_probs = draw(logits, batch.sampling, uniform, forced, self._vocabulary)
             tokens[drafting, slot] = token
             states[drafting, slot] = state
             if slot_probs is not None:
@@ -128,11 +136,12 @@ class AutoregressiveDrafter:
         self, hidden: Tensor, token_ids: Tensor, plan: AttentionPlan, cache: KVCache
     ) -> Tensor:
         """hidden [T, D] and the tokens [T] that follow -> next hidden [T, D]."""
-        embedded = self._layer.input_norm(F.embedding(token_ids, self._embed))
-        inputs = torch.cat([embedded, self._hidden_norm(hidden)], dim=-1)
+        embedded = self._layer.input_norm(F.embedding(token_ids, self._vocabulary.embed))
+        normed = self._hidden_norm(hidden)
+        inputs = torch.cat([embedded, normed], dim=-1)
         rotation = self._rotary.at(plan.positions)
         attended = self._layer.attend(inputs, rotation, cache, 0, plan)
-        return self._layer.finish(hidden, attended)
+        return self._layer.finish(normed if self._config.norms_residual else hidden, attended)
 
     def _ready_cache(self) -> KVCache:
         if self._cache is None:

@@ -33,7 +33,7 @@ class ParallelDrafter:
         self.spec = DrafterSpec(
             "parallel",
             config.max_gamma,
-            config.target_layer_ids,
+            self._backbone.feature_layers,
             config.has_confidence,
             self._backbone.notes,
         )
@@ -51,9 +51,9 @@ class ParallelDrafter:
         lens = batch.draft_lens
         hidden = self._backbone.forward(batch)
         forced = None if batch.forced is None else unpad(batch.forced, lens)
-        tokens, probs = draw(
-            self._backbone.lm_head(hidden), batch.sampling, unpad(batch.uniform, lens), forced
-        )
+        vocabulary = self._backbone.vocabulary
+        logits, uniform = vocabulary.lm_head(hidden), unpad(batch.uniform, lens)
+        tokens, probs = draw(logits, batch.sampling, uniform, forced, vocabulary)
         return Proposal(
             pad(tokens, lens),
             None if probs is None else pad(probs, lens),

@@ -45,7 +45,7 @@ class SemiAutoregressiveDrafter:
         self.spec = DrafterSpec(
             "semi_ar",
             config.max_gamma,
-            config.target_layer_ids,
+            self._backbone.feature_layers,
             config.has_confidence,
             self._backbone.notes,
         )
@@ -62,11 +62,12 @@ class SemiAutoregressiveDrafter:
         """Draw slots from left to right, each biased by the one before."""
         lens, sampling = batch.draft_lens, batch.sampling
         hidden = self._backbone.forward(batch)
-        base = self._backbone.lm_head(hidden)
+        vocabulary = self._backbone.vocabulary
+        base = vocabulary.lm_head(hidden)
         shape = (len(lens), batch.num_slots)
         tokens = batch.anchors.new_zeros(shape[0], shape[1] + 1)
         tokens[:, 0] = batch.anchors
-        probs = None if sampling.is_greedy else _empty_probs(base, shape)
+        probs = None if sampling.is_greedy else _empty_probs(base, *shape, vocabulary.size)
         state: State = None
         drafting: Tensor | None = None
         for slot, rows in enumerate(slot_rows(lens, hidden.device)):
@@ -76,7 +77,8 @@ class SemiAutoregressiveDrafter:
             bias, state = self._head.bias(previous, hidden[rows.rows], state)
             forced = None if batch.forced is None else pick(batch.forced[:, slot], rows)
             uniform = pick(batch.uniform[:, slot], rows)
-            token, slot_probs = draw(base[rows.rows] + bias, sampling, uniform, forced)
+            logits = base[rows.rows] + bias
+            token, slot_probs = draw(logits, sampling, uniform, forced, vocabulary)
             place = slice(None) if rows.requests is None else rows.requests
             tokens[place, slot + 1] = token
             if probs is not None:
@@ -91,8 +93,8 @@ class SemiAutoregressiveDrafter:
         return pad(self._confidence(hidden, F.embedding(unpad(previous, lens), self._rows)), lens)
 
 
-def _empty_probs(logits: Tensor, shape: tuple[int, int]) -> Tensor:
-    return torch.zeros(*shape, logits.shape[-1], device=logits.device)
+def _empty_probs(like: Tensor, *shape: int) -> Tensor:
+    return torch.zeros(shape, device=like.device)
 
 
 def _keep(state: State, before: Tensor | None, now: Tensor | None) -> State:

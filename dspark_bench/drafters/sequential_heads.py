@@ -29,7 +29,7 @@ class SequentialHead(Protocol):
     """Bias of one slot. Pure: the state goes in and comes out."""
 
     def bias(self, previous: Tensor, hidden: Tensor, state: State) -> tuple[Tensor, State]:
-        """previous tokens [B], a slot's hidden [B, D] -> bias [B, V] and the next state [B, r]."""
+        """previous tokens [B], a slot's hidden [B, D] -> bias [B, U] and the next state [B, r]."""
         ...
 
 
@@ -38,8 +38,8 @@ class VanillaHead:
 
     def __init__(self, config: DraftConfig, tensors: Tensors, kernels: Kernels | None) -> None:
         self._rows = load_rows(config, tensors)
-        vocab_size = config.model.vocab_size
-        is_small = vocab_size**2 * self._rows.element_size() <= TABLE_MAX_BYTES
+        size = config.model.vocab_size * config.draft_vocab_size
+        is_small = size * self._rows.element_size() <= TABLE_MAX_BYTES
         self._table = self._rows @ _out_weight(config, tensors).T if is_small else None
         self._out = None if is_small else load_out(config, tensors, kernels)
 
@@ -111,10 +111,10 @@ def load_rows(config: DraftConfig, tensors: Tensors) -> Tensor:
 
 
 def load_out(config: DraftConfig, tensors: Tensors, kernels: Kernels | None) -> Linear:
-    """W2 [V, r]."""
+    """W2 [U, r]: one row per token that can be drafted."""
     return Linear(_out_weight(config, tensors), None, kernels)
 
 
 def _out_weight(config: DraftConfig, tensors: Tensors) -> Tensor:
-    shape = (config.model.vocab_size, config.markov_rank)
+    shape = (config.draft_vocab_size, config.markov_rank)
     return take(tensors, "markov_head.markov_w2.weight", *shape)

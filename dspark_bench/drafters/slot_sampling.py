@@ -4,19 +4,38 @@ from torch import Tensor
 
 from dspark_bench.core.sampling import sample, token_probs
 from dspark_bench.core.types import SamplingParams
+from dspark_bench.models.vocabulary import Vocabulary
 
 
 def draw(
-    logits: Tensor, sampling: SamplingParams, uniform: Tensor, forced: Tensor | None
+    logits: Tensor,
+    sampling: SamplingParams,
+    uniform: Tensor,
+    forced: Tensor | None,
+    vocabulary: Vocabulary | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Tokens [...] and the probabilities [..., V] they were drawn from (None when greedy).
 
-    logits [..., V]; uniform [...] float64; forced [...]: tokens to take instead of drawing.
+    logits [..., U] over the tokens that can be drafted; uniform [...] float64; forced [...]: tokens
+    to take instead of drawing; vocabulary: which tokens those are, None for all in order. Tokens
+    and probabilities are the target's: one that cannot be drafted has probability 0.
     """
+    ids = None if vocabulary is None else vocabulary.token_ids
     if sampling.is_greedy:
-        return (logits.argmax(-1) if forced is None else forced), None
+        if forced is not None:
+            return forced, None
+        best = logits.argmax(-1)
+        return (best if ids is None else ids[best]), None
     probs = token_probs(logits, sampling)
+    spread = probs
+    if vocabulary is not None and ids is not None:
+        spread = _spread(probs, ids, vocabulary.size)
     if forced is not None:
-        return forced, probs
-    flat = sample(probs.flatten(0, -2), uniform.reshape(-1))
-    return flat.view(logits.shape[:-1]), probs
+        return forced, spread
+    flat = sample(probs.flatten(0, -2), uniform.reshape(-1)).view(logits.shape[:-1])
+    return (flat if ids is None else ids[flat]), spread
+
+
+def _spread(probs: Tensor, ids: Tensor, size: int) -> Tensor:
+    """probs [..., U] of the tokens ids [U] -> [..., V], 0 for all others."""
+    return probs.new_zeros(*probs.shape[:-1], size).index_copy_(-1, ids, probs)

@@ -10,6 +10,7 @@ from dspark_bench.config.point_config import PointConfig
 from dspark_bench.measure.build import PointObjects
 from dspark_bench.measure.identity import Identity
 from dspark_bench.models.config_values import read_json
+from dspark_bench.models.draft_formats.reading import read_any_draft_config
 
 
 def point_facts(
@@ -55,6 +56,12 @@ def _drafter_shape(point: PointConfig) -> dict[str, Any]:
     path = None if point.drafter_dir is None else point.drafter_dir / "config.json"
     if path is None or not path.is_file():
         return known
+    if component.is_own:
+        config = read_any_draft_config(path.parent)
+        return known | {
+            "drafter_layers": None if config is None else config.model.num_hidden_layers,
+            "drafter_head": config.head_type if config is not None and config.markov_rank else None,
+        }
     content = read_json(path)
     layers = content.get("draft_num_hidden_layers") or content.get("num_hidden_layers")
     has_head = bool(content.get("markov_rank"))

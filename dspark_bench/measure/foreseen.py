@@ -20,7 +20,7 @@ from dspark_bench.measure.build_scheduler import (
     wants_surface,
 )
 from dspark_bench.measure.cost_profiles import NO_PROMPTS
-from dspark_bench.models.draft_config import read_draft_config
+from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.workloads.prompt import Workload
 
 

@@ -23,8 +23,9 @@ from dspark_bench.models.draft_config import (
     DraftConfig,
     Layout,
     check_fits_target,
-    read_draft_config,
+    target_layers,
 )
+from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import (
@@ -50,9 +51,9 @@ class ContextProjector:
     def __init__(self, config: DraftConfig, tensors: Tensors, kernels: Kernels | None) -> None:
         model = config.model
         hidden, hd, kv = model.hidden_size, model.head_dim, model.num_key_value_heads
-        taps = len(config.target_layer_ids)
+        width = config.num_taps * config.target_hidden_size
         self._shape = (model.num_hidden_layers, kv, hd)
-        self.fuse = Linear(take(tensors, "fc.weight", hidden, taps * hidden), None, kernels)
+        self.fuse = Linear(take(tensors, "fc.weight", hidden, width), None, kernels)
         self.norm = load_norm(tensors, "hidden_norm.weight", model, kernels)
         prefixes = [f"layers.{i}.self_attn." for i in range(model.num_hidden_layers)]
         keys = [
@@ -78,20 +79,24 @@ class ContextProjector:
 class BlockBackbone:
     """Hidden states for all draft slots of B requests in one pass."""
 
-    def __init__(self, config: DraftConfig, tensors: Tensors, target: LoadedTarget) -> None:
+    def __init__(
+        self,
+        config: DraftConfig,
+        tensors: Tensors,
+        target: LoadedTarget,
+        feature_layers: tuple[int, ...],
+    ) -> None:
+        """feature_layers: of the target, whose outputs it reads."""
         model = config.model
         self.config = config
+        self.feature_layers = feature_layers
         self.device, self.dtype = target.device, target.dtype
         self.kernels = target.kernels_for(model)
         self.context = ContextProjector(config, tensors, self.kernels)
         self.layers = DecoderStack.load(tensors, "layers.", model, self.kernels)
         self.norm = load_norm(tensors, "norm.weight", model, self.kernels)
-        vocabulary = read_vocabulary(tensors, config, target)
-        self.embed, self.lm_head, self.notes = (
-            vocabulary.embed,
-            vocabulary.lm_head,
-            vocabulary.notes,
-        )
+        self.vocabulary = read_vocabulary(tensors, config, target)
+        self.notes = (*self.vocabulary.notes, *config.notes)
         self.rotary = Rotary(model, target.config.max_position_embeddings, self.device)
         self.cache: KVCache | None = None
 
@@ -107,7 +112,8 @@ class BlockBackbone:
         check_fits_target(config, target.config, directory)
         tensors = read_tensors(directory, target.dtype, target.device)
         with naming(directory):
-            backbone = cls(config, tensors, target)
+            layers = target_layers(config, target.config, directory)
+            backbone = cls(config, tensors, target, layers)
         return backbone, tensors
 
     def allocate(self, num_rows: int, max_len: int) -> None:
@@ -134,20 +140,26 @@ class BlockBackbone:
     def forward(self, batch: DraftBatch) -> Tensor:
         """Hidden states [T, D] after the final norm: each request's draft_len slots in order.
 
-        The committed context is unchanged.
+        Where slots predict in place, the anchor's own comes before them and is left out. The
+        committed context is unchanged.
         """
         cache = self._ready_cache()
+        before = int(self.config.predicts_in_place)
+        lens = [length + before for length in batch.draft_lens]
         spans = [
             Span(row, context, length)
-            for row, context, length in zip(
-                batch.rows, batch.context_lens, batch.draft_lens, strict=True
-            )
+            for row, context, length in zip(batch.rows, batch.context_lens, lens, strict=True)
         ]
         plan = plan_attention(spans, cache, Visibility.BLOCK)
         tokens = batch.anchors.new_full((plan.num_tokens,), self.config.mask_token_id)
-        tokens[list(accumulate(batch.draft_lens[:-1], initial=0))] = batch.anchors
-        x = F.embedding(tokens, self.embed)
+        starts = list(accumulate(lens[:-1], initial=0))
+        tokens[starts] = batch.anchors
+        x = F.embedding(tokens, self.vocabulary.embed)
         x, _ = self.layers.forward(x, self.rotary.at(plan.positions), cache, plan)
+        if before:
+            is_slot = torch.ones(plan.num_tokens, dtype=torch.bool, device=self.device)
+            is_slot[starts] = False
+            x = x[is_slot]
         return self.norm(x)
 
     def _ready_cache(self) -> KVCache:

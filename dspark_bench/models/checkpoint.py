@@ -26,7 +26,7 @@ _COMPUTED = ("rotary_emb.inv_freq",)
 _LEAST_BITS = 16
 _USUAL = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 _MEANINGS = {
-    **dict.fromkeys(("d2t", "t2d"), "a reduced vocabulary, which no drafter here has"),
+    **dict.fromkeys(("d2t", "t2d"), "a reduced vocabulary, which this format has no key for"),
     "markov_head.gate_proj": "the head that markov_head_type 'gated' names",
     "markov_head.joint_proj": "the head that markov_head_type 'rnn' names",
     "markov_head.": "a sequential head, which markov_rank above 0 names",
@@ -200,9 +200,12 @@ def _pickles(directory: Path) -> str:
 
 
 def write_checkpoint(directory: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-    """Write `tensors` as one safetensors file in `dtype`; creates the directory."""
+    """Write `tensors` as one safetensors file, floating ones in `dtype`; creates the directory."""
     directory.mkdir(parents=True, exist_ok=True)
-    stored = {name: t.detach().to("cpu", dtype).contiguous() for name, t in tensors.items()}
+    stored = {
+        name: t.detach().to("cpu", dtype if t.is_floating_point() else t.dtype).contiguous()
+        for name, t in tensors.items()
+    }
     save_file(stored, directory / WEIGHTS, metadata={"format": "pt"})
     (directory / WEIGHTS).chmod(0o644)
 

@@ -80,10 +80,12 @@ def parse_model_config(data: dict[str, Any], source: str) -> ModelConfig:
     return _parse(data, source, family, family.keys)
 
 
-def parse_draft_shape(data: dict[str, Any], source: str) -> ModelConfig:
-    """Read a drafter's shape: a Qwen3 decoder's, whatever its target is. Raises CheckpointError."""
-    check_bound("model_type", data.get("model_type"), (QWEN3.model_type,), source)
-    return _parse(data, source, QWEN3, DRAFT_KEYS)
+def parse_draft_shape(
+    data: dict[str, Any], source: str, family: Family = QWEN3, known: KnownKeys = DRAFT_KEYS
+) -> ModelConfig:
+    """Read a drafter's shape: of its own family, whatever its target is. Raises CheckpointError."""
+    check_bound("model_type", data.get("model_type"), (family.model_type,), source)
+    return _parse(data, source, family, known)
 
 
 def _parse(data: dict[str, Any], source: str, family: Family, known: KnownKeys) -> ModelConfig:

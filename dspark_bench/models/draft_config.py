@@ -1,94 +1,100 @@
-"""A drafter checkpoint's `config.json`, in the layout that DeepSpec writes.
+"""What a drafter's `config.json` says, whatever format it is written in, and which target it fits.
 
-That file is a copy of the target's text configuration with the drafter's own fields on top. What it
-says otherwise than the drafters here compute is refused by name (`config_keys`); shapes of the
-weights are checked when they are read.
+Formats differ in their keys, in what a layer id means and in which slot predicts which token; each
+is one module of `draft_formats`, which turns a file into a `DraftConfig`. Nothing beyond it asks
+for a format.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from dspark_bench.core.errors import CheckpointError
-from dspark_bench.models.config import ModelConfig, TargetShape, parse_draft_shape
-from dspark_bench.models.config_keys import DRAFT_KEYS, check_bound, shown
-from dspark_bench.models.config_values import MAX_COUNT, ValueReader, read_json
+from dspark_bench.models.config import ModelConfig, TargetShape
+from dspark_bench.models.config_keys import shown
 
-BLOCK_ARCHITECTURES = ("Qwen3DSparkModel",)
-EAGLE3_ARCHITECTURES = ("Qwen3Eagle3Model", "Eagle3DraftModel")
-HEAD_TYPES = ("vanilla", "gated", "rnn")
-CHECKPOINT_HEAD = "checkpoint"
+HEAD_TYPES: Final = ("vanilla", "gated", "rnn")
+CHECKPOINT_HEAD: Final = "checkpoint"
+_LEAST_DEPTH: Final = 7
+"""Layers from which on those that EAGLE-3's authors read are three."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A kind of checkpoint. drafter: the option that reads it."""
+    """A kind of drafter. drafter: the option that runs it."""
 
     name: str
     drafter: str
-    architectures: tuple[str, ...]
 
 
-EAGLE3 = Layout("Eagle3", "ar", EAGLE3_ARCHITECTURES)
-DFLASH = Layout("DFlash", "parallel", BLOCK_ARCHITECTURES)
-DSPARK = Layout("DSpark", "semi_ar", BLOCK_ARCHITECTURES)
+EAGLE3: Final = Layout("Eagle3", "ar")
+DFLASH: Final = Layout("DFlash", "parallel")
+DSPARK: Final = Layout("DSpark", "semi_ar")
 
 
 @dataclass(frozen=True, slots=True)
 class DraftConfig:
     """Shape of a drafter.
 
-    max_gamma: longest draft it was trained for (`block_size`, or `ttt_length` for Eagle3);
-    target_layer_ids: 0-based decoder layers whose outputs it reads; num_target_layers: of the
-    target it was trained for, None where the file does not say; markov_rank 0: no Markov head.
+    model: of its layers; its vocabulary is the target's. max_gamma: longest draft it was trained
+    for, None where its files do not say; target_layer_ids: 0-based decoder layers whose outputs it
+    reads, -1 for the embedding, None for the three of EAGLE-3's authors, which depend on the
+    target; unclear_layer_ids: ids of which its files do not say whether they count inputs or
+    outputs; num_target_layers: of the target it was trained for, None where the file does not say;
+    markov_rank 0: no Markov head; target_hidden_size: width of what it reads; draft_vocab_size:
+    tokens that it can draft; has_own_head: its head was trained and must be in its files;
+    predicts_in_place: whether slot k of a block predicts the token at its own place, so that the
+    anchor's slot drafts nothing; norms_residual: whether an Eagle3 layer's residual is its normed
+    input; norms_features: whether what is read from the target is normed before `fc`;
+    layer_prefixes: what the names of an Eagle3 layer may begin with.
     """
 
     model: ModelConfig
+    format_name: str
+    layout: Layout
     architecture: str
-    max_gamma: int
-    target_layer_ids: tuple[int, ...]
+    max_gamma: int | None
+    target_layer_ids: tuple[int, ...] | None
     num_target_layers: int | None
     mask_token_id: int
     markov_rank: int
     head_type: str
     has_confidence: bool
     confidence_with_markov: bool
+    target_hidden_size: int
+    draft_vocab_size: int
+    has_own_head: bool = False
+    unclear_layer_ids: tuple[int, ...] = ()
+    predicts_in_place: bool = False
+    norms_residual: bool = False
+    norms_features: bool = False
+    layer_prefixes: tuple[str, ...] = ("layers.0.",)
 
     @property
-    def layout(self) -> Layout | None:
-        """Which kind of checkpoint it is."""
-        return layout_of(self.architecture, self.markov_rank)
+    def num_taps(self) -> int:
+        """How many layers of the target it reads."""
+        return 3 if self.target_layer_ids is None else len(self.target_layer_ids)
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether there are tokens that it cannot draft."""
+        return self.draft_vocab_size < self.model.vocab_size
 
     @property
     def reads_markov_table(self) -> bool:
         """Whether the confidence head sees the previous token's row of the Markov table."""
         return self.confidence_with_markov and self.markov_rank > 0
 
-
-def read_draft_config(directory: Path, layout: Layout) -> DraftConfig:
-    """Read and check a drafter's config. Raises CheckpointError for another layout's, which names
-    the drafter that reads it.
-    """
-    if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint directory at {directory}")
-    path = directory / "config.json"
-    data = read_json(path)
-    names = data.get("architectures") or ["none"]
-    found = names[0] if isinstance(names, list) and len(names) == 1 else names
-    if found not in layout.architectures:
-        other = layout_of(found, data.get("markov_rank"))
-        hint = f"; use drafter={other.drafter}" if other is not None else ""
-        raise CheckpointError(
-            f"{path}: architecture is {shown(found)}; this drafter reads "
-            f"{', '.join(layout.architectures)}{hint}"
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its figures must know."""
+        if self.max_gamma is not None:
+            return ()
+        return (
+            "the drafter's files do not say how many tokens it was trained to draft, so any gamma "
+            "is taken; acceptance may fall off behind what it was trained for",
         )
-    config = _parse(data, str(path), found)
-    if config.layout is not None and config.layout != layout:
-        raise CheckpointError(
-            f"{path}: markov_rank is {config.markov_rank}: a {config.layout.name} checkpoint, not "
-            f"a {layout.name} one; use drafter={config.layout.drafter}"
-        )
-    return config
 
 
 def check_head(config: DraftConfig, wanted: object, source: str | Path) -> None:
@@ -102,82 +108,47 @@ def check_head(config: DraftConfig, wanted: object, source: str | Path) -> None:
         )
 
 
-def layout_of(architecture: object, markov_rank: object) -> Layout | None:
-    """The layout that a configuration is of; None if no drafter here reads it."""
-    if architecture in EAGLE3_ARCHITECTURES:
-        return EAGLE3
-    if architecture in BLOCK_ARCHITECTURES:
-        return DSPARK if markov_rank else DFLASH
-    return None
+def eagle_prefix(config: DraftConfig, names: Container[str]) -> str:
+    """What the names of an Eagle3 layer begin with, in files that hold tensors of these names."""
+    known = config.layer_prefixes
+    return next((one for one in known if f"{one}hidden_norm.weight" in names), known[0])
 
 
-def _parse(data: dict[str, Any], source: str, architecture: str) -> DraftConfig:
-    is_eagle = architecture in EAGLE3_ARCHITECTURES
-    read = ValueReader(data, source)
-    depth = read.count("draft_num_hidden_layers", most=1, default=1) if is_eagle else None
-    head_type = data.get("markov_head_type") or "vanilla"
-    if head_type not in HEAD_TYPES:
-        valid = ", ".join(HEAD_TYPES)
-        raise CheckpointError(f"{source}: markov_head_type is {head_type!r}; valid: {valid}")
-    model = parse_draft_shape(
-        data if depth is None else {**data, "num_hidden_layers": depth}, source
-    )
-    _check_nested(data, source)
-    vocab, hidden = model.vocab_size, model.hidden_size
-    read.count("draft_vocab_size", vocab, vocab, default=vocab)
-    read.count("target_hidden_size", hidden, hidden, default=hidden)
-    return DraftConfig(
-        model=model,
-        architecture=architecture,
-        max_gamma=read.count("ttt_length" if is_eagle else "block_size"),
-        target_layer_ids=_layer_ids(data, source),
-        num_target_layers=read.count("num_target_layers") if "num_target_layers" in data else None,
-        mask_token_id=read.count("mask_token_id", 0, vocab - 1, 0 if is_eagle else None),
-        markov_rank=read.count("markov_rank", 0, 0 if is_eagle else MAX_COUNT, default=0),
-        head_type=head_type,
-        has_confidence=read.flag("enable_confidence_head", default=False),
-        confidence_with_markov=read.flag("confidence_head_with_markov", default=True),
-    )
+def target_layers(config: DraftConfig, target: TargetShape, source: Path) -> tuple[int, ...]:
+    """0-based layers of this target whose outputs the drafter reads, -1 for the embedding.
 
-
-def _check_nested(data: dict[str, Any], source: str) -> None:
-    """`dflash_config` may repeat what stands beside it, and say nothing else."""
-    nested = data.get("dflash_config")
-    if nested is None:
-        return
-    if not isinstance(nested, dict):
-        raise CheckpointError(f"{source}: dflash_config is {shown(nested)}; valid: an object")
-    for key, value in nested.items():
-        if value is None:
-            continue
-        name = f"dflash_config.{key}"
-        if key in DRAFT_KEYS.bound:
-            check_bound(name, value, DRAFT_KEYS.bound[key], source)
-        elif data.get(key) is not None:
-            check_bound(name, value, (data[key],), source)
-        else:
-            raise CheckpointError(
-                f"{source}: the key {name!r} ({shown(value)}) is not known here and may change "
-                "what the drafter computes; valid: a file without it, if it does not"
-            )
-
-
-def _layer_ids(data: dict[str, Any], source: str) -> tuple[int, ...]:
-    if "target_layer_ids" not in data:
-        raise CheckpointError(f"{source} lacks the key 'target_layer_ids'")
-    ids = data["target_layer_ids"]
-    if not isinstance(ids, list) or not ids or any(type(layer) is not int for layer in ids):
+    EAGLE-3's authors read the inputs of layers 2, n // 2 and n - 3 of n, which are the outputs of
+    the layers before. Raises CheckpointError for a target where these are not three, and for ids
+    of which nobody can say what they count.
+    """
+    if config.target_layer_ids is not None:
+        return config.target_layer_ids
+    depth = target.num_hidden_layers
+    if depth < _LEAST_DEPTH:
         raise CheckpointError(
-            f"{source}: target_layer_ids is {shown(ids)}; valid: a list of whole numbers"
+            f"{source}: the drafter reads the inputs of layers 2, n // 2 and n - 3 of its target's "
+            f"n layers; this target has {depth}; valid: {_LEAST_DEPTH} or more"
         )
-    return tuple(ids)
+    outputs = (1, depth // 2 - 1, depth - 4)
+    inputs = (2, depth // 2, depth - 3)
+    if config.unclear_layer_ids not in ((), outputs, inputs):
+        raise CheckpointError(
+            f"{source}: eagle_config.eagle_aux_hidden_state_layer_ids is "
+            f"{shown(list(config.unclear_layer_ids))}, which some programs count by the layers' "
+            f"inputs and others by their outputs; valid: {list(inputs)} or {list(outputs)}, the "
+            "usual ones, or eagle_aux_hidden_state_layer_ids beside eagle_config, which counts "
+            "inputs"
+        )
+    return outputs
 
 
 def check_fits_target(config: DraftConfig, target: TargetShape, source: Path) -> None:
     """Raise CheckpointError if a drafter was made for another target shape."""
-    mine = config.model
-    for name in ("vocab_size", "hidden_size"):
-        ours, theirs = getattr(mine, name), getattr(target, name)
+    sizes = {
+        "vocab_size": (config.model.vocab_size, target.vocab_size),
+        "hidden_size": (config.target_hidden_size, target.hidden_size),
+    }
+    for name, (ours, theirs) in sizes.items():
         if ours != theirs:
             raise CheckpointError(
                 f"{source}: drafter has {name} {ours}, its target {theirs}; they must be equal"
@@ -189,7 +160,7 @@ def check_fits_target(config: DraftConfig, target: TargetShape, source: Path) ->
             f"{depth} layers; they must be equal"
         )
     last = depth - 2
-    for layer in config.target_layer_ids:
+    for layer in target_layers(config, target, source):
         if not -1 <= layer <= last:
             raise CheckpointError(
                 f"{source}: target_layer_ids holds {layer}; valid for this target: -1 to {last}"

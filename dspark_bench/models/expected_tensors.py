@@ -4,14 +4,17 @@ Only the files' headers are read, which takes no time: what a model would stop a
 is then known before anything runs. Shapes are those that the models ask for with `layers.take`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from dspark_bench.models.checkpoint import naming, read_headers, refuse_unread
+import torch
+
+from dspark_bench.models.checkpoint import Header, naming, read_headers, refuse_unread
 from dspark_bench.models.config import ModelConfig
-from dspark_bench.models.draft_config import EAGLE3, DraftConfig
+from dspark_bench.models.draft_config import EAGLE3, DraftConfig, eagle_prefix
+from dspark_bench.models.draft_vocabulary import DRAFTABLE, OFFSETS
 from dspark_bench.models.layers import check_tensor, lacking
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -21,10 +24,14 @@ _HEAD: Final = "lm_head.weight"
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Shapes by name: of tensors that must be there, and of those that may be."""
+    """Shapes by name: of tensors that must be there, and of those that may be.
+
+    tables: those among them that hold whole numbers, or true and false.
+    """
 
     required: Shapes
     optional: Shapes = field(default_factory=dict)
+    tables: frozenset[str] = frozenset()
 
 
 def target_tensors(config: ModelConfig) -> Expected:
@@ -37,33 +44,47 @@ def target_tensors(config: ModelConfig) -> Expected:
     return Expected(shapes, head) if config.tie_word_embeddings else Expected(shapes | head)
 
 
-def drafter_tensors(config: DraftConfig) -> Expected:
-    """Of the drafter that reads this layout. Copies of embedding and head may be absent."""
-    model, taps = config.model, len(config.target_layer_ids)
-    hidden = model.hidden_size
+def drafter_tensors(config: DraftConfig, names: Container[str] = ()) -> Expected:
+    """Of the drafter that reads this layout. Copies of embedding and head may be absent.
+
+    names: of what the files hold, where a format knows a layer under several.
+    """
+    model, hidden = config.model, config.model.hidden_size
     is_eagle = config.layout == EAGLE3
+    eagle = eagle_prefix(config, names)
     shapes = {
-        "fc.weight": (hidden, taps * hidden),
-        "layers.0.hidden_norm.weight" if is_eagle else "hidden_norm.weight": (hidden,),
+        "fc.weight": (hidden, config.num_taps * config.target_hidden_size),
+        f"{eagle}hidden_norm.weight" if is_eagle else "hidden_norm.weight": (hidden,),
         "norm.weight": (hidden,),
     }
     for layer in range(model.num_hidden_layers):
-        shapes |= _layer(f"layers.{layer}.", model, 2 * hidden if is_eagle else hidden)
-    vocabulary = (model.vocab_size, hidden)
-    copies = {"embed_tokens.weight": vocabulary, _HEAD: vocabulary}
-    return Expected(shapes | _heads(config), copies)
+        prefix = eagle if is_eagle else f"layers.{layer}."
+        shapes |= _layer(prefix, model, 2 * hidden if is_eagle else hidden)
+    if config.norms_features:
+        shapes["input_norm.weight"] = (config.num_taps * config.target_hidden_size,)
+    own, copies = _vocabulary(config)
+    return Expected(shapes | _heads(config) | own, copies, frozenset({OFFSETS, DRAFTABLE}))
 
 
-def check_headers(directory: Path, expected: Expected) -> None:
-    """Raise CheckpointError, as the model itself would, for a tensor that is missing, of another
-    shape or type, or not asked for.
-    """
+def check_drafter_headers(directory: Path, config: DraftConfig) -> None:
+    """`check_headers` for a drafter."""
     found = read_headers(directory)
+    check_headers(directory, drafter_tensors(config, found), found)
+
+
+def check_headers(
+    directory: Path, expected: Expected, found: Mapping[str, Header] | None = None
+) -> None:
+    """Raise CheckpointError, as the model itself would, for a tensor that is missing, of another
+    shape or type, or not asked for. found: the headers, if they have been read.
+    """
+    found = read_headers(directory) if found is None else found
     known = {**expected.required, **expected.optional}
     with naming(directory):
         for name, shape in known.items():
             if name in found:
-                check_tensor(name, found[name].shape, found[name].dtype, shape)
+                dtype = torch.float32 if name in expected.tables else found[name].dtype
+                check_tensor(name, found[name].shape, dtype, shape)
             elif name in expected.required:
                 raise lacking(name)
     refuse_unread(found.keys() - known.keys(), directory)
@@ -92,13 +113,32 @@ def _layer(prefix: str, config: ModelConfig, input_size: int) -> dict[str, tuple
     return weights | {f"{prefix}{name}.bias": shapes[name][:1] for name in projections}
 
 
+def _vocabulary(config: DraftConfig) -> tuple[dict[str, tuple[int, ...]], Shapes]:
+    """Of `vocabulary.read_vocabulary`: what must be there, and what may be."""
+    size, width = config.model.vocab_size, config.model.hidden_size
+    is_other_width = width != config.target_hidden_size
+    is_needed = {
+        "embed_tokens.weight": is_other_width,
+        _HEAD: config.has_own_head or is_other_width,
+    }
+    shapes: dict[str, tuple[int, ...]] = {
+        "embed_tokens.weight": (size, width),
+        _HEAD: (config.draft_vocab_size, width),
+    }
+    if config.has_own_head:
+        is_needed |= {OFFSETS: config.is_reduced, DRAFTABLE: False}
+        shapes |= {OFFSETS: (config.draft_vocab_size,), DRAFTABLE: (size,)}
+    must = {name: shape for name, shape in shapes.items() if is_needed[name]}
+    return must, {name: shape for name, shape in shapes.items() if not is_needed[name]}
+
+
 def _heads(config: DraftConfig) -> dict[str, tuple[int, ...]]:
     """Of `drafters.sequential_heads` and of the confidence head."""
     rank, hidden = config.markov_rank, config.model.hidden_size
     shapes: dict[str, tuple[int, ...]] = {}
     if rank:
-        table = (config.model.vocab_size, rank)
-        shapes |= {f"markov_head.markov_w{which}.weight": table for which in (1, 2)}
+        shapes["markov_head.markov_w1.weight"] = (config.model.vocab_size, rank)
+        shapes["markov_head.markov_w2.weight"] = (config.draft_vocab_size, rank)
     if rank and config.head_type == "gated":
         shapes["markov_head.gate_proj.weight"] = (rank, hidden + rank)
         shapes["markov_head.gate_proj.bias"] = (rank,)

@@ -22,7 +22,7 @@ from dspark_bench.models.config_values import ValueReader
 
 FULL: Final = "full_attention"
 SLIDING: Final = "sliding_attention"
-_WINDOW_KEYS: Final = frozenset({"use_sliding_window", "sliding_window", "max_window_layers"})
+WINDOW_KEYS: Final = frozenset({"use_sliding_window", "sliding_window", "max_window_layers"})
 _DEFAULT_WINDOW: Final = 4096
 _DEFAULT_FULL_LAYERS: Final = 28
 
@@ -71,7 +71,7 @@ class Family:
         if self.biases is Biases.CONFIGURED:
             read.add("attention_bias")
         if self.windows is Windows.SWITCHED:
-            read |= _WINDOW_KEYS
+            read |= WINDOW_KEYS
         if self.windows is Windows.EVERY:
             read.add("sliding_window")
         bound = {**DECODER_BOUND, **own}

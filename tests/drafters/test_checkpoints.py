@@ -17,7 +17,8 @@ from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.drafters.sequential_heads import VanillaHead
 from dspark_bench.models.checkpoint import read_tensors, write_checkpoint
-from dspark_bench.models.draft_config import DSPARK, read_draft_config
+from dspark_bench.models.draft_config import DSPARK
+from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.training.drafter_batch import TrainableDrafter, hang_blocks
 from dspark_bench.training.drafter_trainer import save_drafter
 from dspark_bench.training.target_features import FrozenTarget

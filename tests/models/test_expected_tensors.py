@@ -18,7 +18,8 @@ from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.models import checkpoint
 from dspark_bench.models.checkpoint import naming
 from dspark_bench.models.config import read_model_config
-from dspark_bench.models.draft_config import DFLASH, DSPARK, EAGLE3, Layout, read_draft_config
+from dspark_bench.models.draft_config import DFLASH, DSPARK, EAGLE3, Layout
+from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.models.expected_tensors import (
     Expected,
     check_headers,

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch, SamplingParams
 from dspark_bench.models.checkpoint import read_tensors, write_checkpoint
-from dspark_bench.models.draft_config import DFLASH, read_draft_config
+from dspark_bench.models.draft_config import DFLASH
+from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.models.vocabulary import read_vocabulary
 from tests import tiny
 

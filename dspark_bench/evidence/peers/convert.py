@@ -13,7 +13,8 @@ from typing import Final
 from safetensors.torch import load_file, save_file
 
 from dspark_bench.core.errors import CheckpointError
-from dspark_bench.models.draft_config import EAGLE3, read_draft_config
+from dspark_bench.models.draft_config import EAGLE3
+from dspark_bench.models.draft_formats.reading import read_draft_config
 
 ARCHITECTURE: Final = "Eagle3Qwen3ForCausalLM"
 _LAYER: Final = "layers.0."
@@ -29,6 +30,8 @@ def write_eagle3(source: Path, out: Path) -> None:
     Raises CheckpointError for another layout, and for a tensor that Eagle3 has no name for.
     """
     config = read_draft_config(source, EAGLE3)
+    if config.target_layer_ids is None:
+        raise CheckpointError(f"{source}: a {config.format_name} checkpoint; valid: DeepSpec's")
     tensors = {
         new_name: tensor
         for name, tensor in load_file(source / _WEIGHTS).items()

@@ -1,0 +1,79 @@
+"""Reads a drafter's `config.json`, of whichever format it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dspark_bench.core.errors import CheckpointError
+from dspark_bench.models.config_keys import shown
+from dspark_bench.models.config_values import read_json
+from dspark_bench.models.draft_config import DraftConfig, Layout
+from dspark_bench.models.draft_formats import deepspec, safeailab, speculators, zlab
+from dspark_bench.models.draft_formats.format import DraftFormat, architecture_of
+from dspark_bench.models.draft_formats.unread import name_unread
+
+FORMATS: Final = (speculators.FORMAT, deepspec.FORMAT, zlab.FORMAT, safeailab.FORMAT)
+"""In the order in which they are asked whether a file is theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A format and the kind of drafter that a file is in it."""
+
+    format: DraftFormat
+    layout: Layout
+
+
+def recognise(data: Mapping[str, Any]) -> Recognised | None:
+    """What a `config.json` is; None if no drafter here reads it."""
+    for one in FORMATS:
+        layout = one.layout_of(data)
+        if layout is not None:
+            return Recognised(one, layout)
+    return None
+
+
+def read_draft_config(directory: Path, layout: Layout) -> DraftConfig:
+    """Read and check a drafter's config. Raises CheckpointError for another kind's, which names
+    the drafter that reads it.
+    """
+    if not directory.is_dir():
+        raise CheckpointError(f"no checkpoint directory at {directory}")
+    path = directory / "config.json"
+    data = read_json(path)
+    found = recognise(data)
+    if found is None or _other_architecture(found, layout):
+        valid = [name for one in FORMATS for name in one.architectures.get(layout, ())]
+        hint = _hint(data, found)
+        raise CheckpointError(
+            f"{path}: architecture is {shown(architecture_of(data))}; this drafter reads "
+            f"{', '.join(dict.fromkeys(valid))}{hint}"
+        )
+    if found.layout != layout:
+        raise CheckpointError(
+            f"{path}: markov_rank is {shown(data.get('markov_rank'))}: a {found.layout.name} "
+            f"checkpoint, not a {layout.name} one; use drafter={found.layout.drafter}"
+        )
+    return found.format.parse(data, str(path))
+
+
+def read_any_draft_config(directory: Path) -> DraftConfig | None:
+    """The same of whatever kind it is; None for a file that is no drafter's that is read here."""
+    path = directory / "config.json"
+    data = read_json(path)
+    found = recognise(data)
+    return None if found is None else found.format.parse(data, str(path))
+
+
+def _hint(data: Mapping[str, Any], found: Recognised | None) -> str:
+    if found is not None:
+        return f"; use drafter={found.layout.drafter}"
+    unread = name_unread(data)
+    return "" if unread is None else f"; it looks like {unread}, which nothing here reads yet"
+
+
+def _other_architecture(found: Recognised, layout: Layout) -> bool:
+    """Whether the format writes this kind of drafter under other architectures, or not at all."""
+    known = found.format.architectures
+    return found.layout != layout and known.get(found.layout) != known.get(layout)
