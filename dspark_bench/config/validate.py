@@ -12,6 +12,7 @@ from dspark_bench.config.point_config import PLUGIN_GROUPS, Component, PointConf
 from dspark_bench.config.schema import GROUPS
 from dspark_bench.config.sizes import FEWEST_ROUNDS
 from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
+from dspark_bench.core.model_cache import model_folder
 from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.config import read_model_config
 from dspark_bench.models.draft_config import (
@@ -22,6 +23,7 @@ from dspark_bench.models.draft_config import (
     read_draft_config,
 )
 from dspark_bench.models.expected_tensors import check_headers, drafter_tensors, target_tensors
+from dspark_bench.models.fetchable import FETCHABLE
 
 _MAX_NAME_BYTES = 200
 COPY_NOISE = ("shared", "own")
@@ -86,7 +88,7 @@ def check_point(point: PointConfig, sound: set[str] | None = None) -> None:
     asked = repr((point.target_dir, point.drafter_dir, point.drafter, point.gamma))
     if sound is not None and asked in sound:
         return
-    _check_target(point.target_dir)
+    _check_target(point)
     if point.drafter_dir is not None:
         _check_drafter(point, point.drafter_dir)
     if sound is not None:
@@ -231,8 +233,14 @@ def _check_component(group: str, component: Component) -> None:
         ) from error
 
 
-def _check_target(directory: Path) -> None:
+def _check_target(point: PointConfig) -> None:
+    directory, name = point.target_dir, point.choices.get("target")
     if not directory.is_dir():
+        if name in FETCHABLE and directory == model_folder(name):
+            raise CheckpointError(
+                f"target={name} is not in the model cache ({directory}); "
+                f"`dspark-bench fetch {name}` brings it ({FETCHABLE[name].download_megabytes} MB)"
+            )
         raise CheckpointError(f"no checkpoint directory at {directory}")
     config = read_model_config(directory)
     read_tokenizer(directory)

@@ -166,10 +166,12 @@ class _PromptMaker:
         """Whether a template that a user may expect was not applied."""
         num_chats = sum(bool(prompt.messages) for prompt in prompts)
         num_plain = len(prompts) - num_chats
-        if self.requests.renderer.has_template and num_plain:
+        if self.requests.renderer.has_template:
             return (
                 f"{num_plain} of {len(prompts)} prompts are plain text, sent without the chat "
                 "template; messages or turns get it"
+                if num_plain
+                else None
             )
         if num_chats and self.workload.chat_format.template != NO_TEMPLATE:
             return (
