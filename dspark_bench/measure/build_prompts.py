@@ -86,10 +86,14 @@ class _PromptMaker:
     @classmethod
     def of(cls, point: PointConfig, config: ModelConfig | None) -> "_PromptMaker":
         shape = config or read_model_config(point.target_dir)
-        limits = RequestLimits(
-            point.max_new_tokens, point.gamma + 1, shape.max_position_embeddings, shape.vocab_size
-        )
         workload: Workload = build_component("workload", point.workload)
+        limits = RequestLimits(
+            point.max_new_tokens,
+            point.gamma + 1,
+            shape.max_position_embeddings,
+            shape.vocab_size,
+            workload.chat_format.max_prompt_tokens,
+        )
         renderer = chat_renderer(workload.chat_format, point.target_dir)
         maker = RequestMaker(renderer, read_tokenizer(point.target_dir), limits)
         return cls(point, workload, maker)

@@ -85,6 +85,9 @@ def test_the_target_is_the_fetched_folder(cache: Path, capsys: pytest.CaptureFix
     assert "dspark-bench fetch smollm2" in told
     assert execute(["fetch", "smollm2"]) == 0
     assert execute(words) == 0
+    capsys.readouterr()
+    assert execute(["train", "target=smollm2", f"train.out={cache / 'out'}"]) == 2
+    assert "fetched models are not trained; valid: target=zoo" in capsys.readouterr().err
 
 
 def test_what_was_downloaded_before_a_kill_is_used(
