@@ -25,6 +25,7 @@ from dspark_bench.workloads.prompt import (
     Prompt,
     Split,
     check_max_tokens,
+    check_system,
     check_too_long,
     choose,
     with_system,
@@ -57,17 +58,13 @@ class JsonlWorkload:
     ) -> None:
         if path is None:
             raise WorkloadError("workload=jsonl needs workload.path=FILE (one JSON object a line)")
-        if not (system_prompt is None or isinstance(system_prompt, str)):
-            raise WorkloadError(
-                f"workload.system_prompt is {system_prompt!r}; valid: text, or null for none"
-            )
         self.chat_format = ChatFormat(
             chat_template,
             thinking,
             check_too_long(too_long),
             check_max_tokens(max_prompt_tokens),
         )
-        self._system = system_prompt
+        self._system = check_system(system_prompt)
         self._path = Path(path)
         self._file = _read(self._path)
         by_hash = sorted(self._file.prompts, key=_digest)

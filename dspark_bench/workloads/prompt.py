@@ -96,6 +96,13 @@ def check_max_tokens(value: object) -> int | None:
     return value
 
 
+def check_system(value: object) -> str | None:
+    """The text that `workload.system_prompt` gives. Raises WorkloadError for another kind."""
+    if value is None or isinstance(value, str):
+        return value
+    raise WorkloadError(f"workload.system_prompt is {value!r}; valid: text, or null for none")
+
+
 def with_system(prompt: Prompt, text: str | None) -> Prompt:
     """A chat with `text` as its system message; its own stays, and so does plain text."""
     if text is None or not prompt.messages or prompt.messages[0].role in SYSTEM_ROLES:

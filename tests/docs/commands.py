@@ -253,7 +253,7 @@ def _key(override: str) -> str:
 def make_targets() -> set[str]:
     """Targets of the Makefile that a reader is told of: those with a line of help."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.findall(r"^([a-z-]+):.*##", text, re.MULTILINE))
+    return set(re.findall(r"^([a-z0-9-]+):.*##", text, re.MULTILINE))
 
 
 def _check_make(words: Sequence[str]) -> None:
