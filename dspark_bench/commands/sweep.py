@@ -27,6 +27,7 @@ from dspark_bench.commands.domain_lines import domain_table
 from dspark_bench.commands.foreign_lines import foreign_lines
 from dspark_bench.commands.interrupts import Interrupts
 from dspark_bench.commands.launch import launch, remove_job_folders
+from dspark_bench.commands.loop_lines import loop_lines
 from dspark_bench.commands.noise_lines import noise_lines
 from dspark_bench.commands.precision_lines import precision_lines
 from dspark_bench.commands.time_lines import time_lines
@@ -299,7 +300,7 @@ def _report(
         return row_label(row, plan.swept_keys)
 
     lines = (*precision_lines(mine), *foreign_lines(mine, label_of), *noise_lines(mine, label_of))
-    for line in lines:
+    for line in (*lines, *loop_lines(mine, label_of)):
         console.print(line, soft_wrap=True)
     num_noisy = sum(row.get("is_noisy") is True for row in mine)
     if num_noisy:

@@ -22,6 +22,7 @@ from dspark_bench.config.sweep_lists import refuse_sweep_list, with_plain_group
 from dspark_bench.config.validate import check_overrides
 from dspark_bench.core.errors import UsageError
 from dspark_bench.models.checkpoint import read_tokenizer
+from dspark_bench.models.fetchable import FETCHABLE
 from dspark_bench.training.corpus import CorpusConfig
 from dspark_bench.training.prepared import prepare
 from dspark_bench.training.target_stages import StagedJob, train_in_stages
@@ -49,6 +50,11 @@ def run_train(request: SweepRequest, console: Console) -> Path:
     torch.set_num_threads(settings.threads or max(1, torch.get_num_threads() - 1))
     if _names(overrides, "drafter"):
         return _train_drafter(point, settings, out, console)
+    chosen = point.choices.get("target")
+    if chosen in FETCHABLE:
+        raise UsageError(
+            f"train target={chosen}: fetched models are not trained; valid: target=zoo"
+        )
     if _names(overrides, "target"):
         return train_in_stages(StagedJob(Path(settings.work), out, settings.minutes), console)
     raise UsageError("train needs drafter=NAME or target=zoo: what is to be trained?")

@@ -16,9 +16,11 @@ from dspark_bench.config.schema import (
 from dspark_bench.config.sizes import default_num_requests
 from dspark_bench.config.wording import did_you_mean
 from dspark_bench.core.errors import CheckpointError, UsageError
+from dspark_bench.core.model_cache import model_folder
 from dspark_bench.core.types import RunLimits, SamplingParams
 from dspark_bench.metrics.slo import Slo
 from dspark_bench.models.backend import Backend
+from dspark_bench.models.fetchable import FETCHABLE
 
 ZOO = PACKAGE_DIR / "zoo"
 NO_DRAFTER = "none"
@@ -129,7 +131,7 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
         num_requests=_num_requests(values, components["load"]),
         name=name,
         results_dir=Path(values["results_dir"]),
-        target_dir=_target_dir(values["target"]["path"]),
+        target_dir=_target_dir(values["target"]["path"], composed.choices.get("target")),
         target_backend=_backend(values["target"]["backend"]),
         **components,
         engine=EngineSettings(**values["engine"]),
@@ -158,9 +160,12 @@ def _check_keys(group: str, values: Mapping[str, Any], kind: type) -> None:
         )
 
 
-def _target_dir(path: str | None) -> Path:
+def _target_dir(path: str | None, choice: str | None) -> Path:
+    """A null path: where `fetch` keeps a model of the option's name, else the zoo's."""
     if path == "":
         raise UsageError("target.path is ''; valid: a model's folder, or null for the zoo's")
+    if path is None and choice in FETCHABLE:
+        return model_folder(choice)
     return ZOO / "target" if path is None else Path(path)
 
 

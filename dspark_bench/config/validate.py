@@ -12,6 +12,7 @@ from dspark_bench.config.point_config import PLUGIN_GROUPS, Component, PointConf
 from dspark_bench.config.schema import GROUPS
 from dspark_bench.config.sizes import FEWEST_ROUNDS
 from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
+from dspark_bench.core.model_cache import model_folder
 from dspark_bench.models.backend import check_files, read_shape
 from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.draft_config import (
@@ -24,6 +25,7 @@ from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.models.expected_tensors import (
     check_drafter_headers,
 )
+from dspark_bench.models.fetchable import FETCHABLE
 
 _MAX_NAME_BYTES = 200
 COPY_NOISE = ("shared", "own")
@@ -90,8 +92,7 @@ def check_point(point: PointConfig, sound: set[str] | None = None) -> None:
     )
     if sound is not None and asked in sound:
         return
-    check_files(point.target_dir, point.target_backend)
-    read_tokenizer(point.target_dir)
+    _check_target(point)
     if point.drafter_dir is not None:
         _check_drafter(point, point.drafter_dir)
     if sound is not None:
@@ -234,6 +235,19 @@ def _check_component(group: str, component: Component) -> None:
             f"{group}={component.name}: cannot import {component.class_path} ({reason}); "
             "is it on PYTHONPATH?"
         ) from error
+
+
+def _check_target(point: PointConfig) -> None:
+    directory, name = point.target_dir, point.choices.get("target")
+    if not directory.is_dir():
+        if name in FETCHABLE and directory == model_folder(name):
+            raise CheckpointError(
+                f"target={name} is not in the model cache ({directory}); "
+                f"`dspark-bench fetch {name}` brings it ({FETCHABLE[name].download_megabytes} MB)"
+            )
+        raise CheckpointError(f"no checkpoint directory at {directory}")
+    check_files(directory, point.target_backend)
+    read_tokenizer(directory)
 
 
 def _check_drafter(point: PointConfig, directory: Path) -> None:

@@ -87,10 +87,14 @@ class _PromptMaker:
     @classmethod
     def of(cls, point: PointConfig, config: TargetShape | None) -> "_PromptMaker":
         shape = config or read_shape(point.target_dir, point.target_backend)
-        limits = RequestLimits(
-            point.max_new_tokens, point.gamma + 1, shape.max_position_embeddings, shape.vocab_size
-        )
         workload: Workload = build_component("workload", point.workload)
+        limits = RequestLimits(
+            point.max_new_tokens,
+            point.gamma + 1,
+            shape.max_position_embeddings,
+            shape.vocab_size,
+            workload.chat_format.max_prompt_tokens,
+        )
         renderer = chat_renderer(workload.chat_format, point.target_dir)
         maker = RequestMaker(renderer, read_tokenizer(point.target_dir), limits)
         return cls(point, workload, maker)
@@ -167,10 +171,12 @@ class _PromptMaker:
         """Whether a template that a user may expect was not applied."""
         num_chats = sum(bool(prompt.messages) for prompt in prompts)
         num_plain = len(prompts) - num_chats
-        if self.requests.renderer.has_template and num_plain:
+        if self.requests.renderer.has_template:
             return (
                 f"{num_plain} of {len(prompts)} prompts are plain text, sent without the chat "
                 "template; messages or turns get it"
+                if num_plain
+                else None
             )
         if num_chats and self.workload.chat_format.template != NO_TEMPLATE:
             return (

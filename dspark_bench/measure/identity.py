@@ -15,6 +15,8 @@ from dspark_bench.workloads.requests import requests_hash
 
 SCHEMA_VERSION = 1
 _LEFT_OUT = ("name", "results_dir")
+_IN_PROMPTS = ("too_long", "max_prompt_tokens", "system_prompt")
+"""Keys of workloads that change nothing but the tokens of the prompts, which are hashed."""
 _NO_RESULT = ("time_limit_s", "law_tokens", "max_arms")
 
 
@@ -103,15 +105,15 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
 def _without_paths(point: PointConfig) -> dict[str, Any]:
     """The configuration without names, places, and gamma where nothing is drafted.
 
-    A trace and a cost file count by their content, and so does what `workload.too_long` makes of
-    the prompts; a time limit changes no result within it, nor does how much of the output is judged
-    afterwards.
+    A trace and a cost file count by their content, and so does what the keys of `_IN_PROMPTS` make
+    of the prompts; a time limit changes no result within it, nor does how much of the output is
+    judged afterwards.
     """
     kept = {key: value for key, value in point.values.items() if key not in _LEFT_OUT}
     kept["measure"] = {k: v for k, v in kept["measure"].items() if k not in _NO_RESULT}
     for group in ("target", "drafter", "workload", "calibrator", "acceptance"):
         kept[group] = {k: v for k, v in kept[group].items() if k != "path"}
-    kept["workload"] = {k: v for k, v in kept["workload"].items() if k != "too_long"}
+    kept["workload"] = {k: v for k, v in kept["workload"].items() if k not in _IN_PROMPTS}
     for group in ("load", "lengths", "cost"):
         path = kept[group].get("path")
         if isinstance(path, str) and Path(path).is_file():

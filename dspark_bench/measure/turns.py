@@ -17,6 +17,7 @@ import pandas as pd
 
 from dspark_bench.core.types import CycleRecord, Request, RequestRecord, RunResult
 from dspark_bench.measure.interleave import interleave
+from dspark_bench.metrics.loops import COLUMN, flag_loops
 
 WARMUP_REPEAT: Final = -1
 
@@ -182,16 +183,19 @@ def cycle_frame(done: Sequence[TurnResult]) -> pd.DataFrame:
 def request_frame(done: Sequence[TurnResult]) -> pd.DataFrame:
     """`requests.parquet`: every request record with its arm, repeat, block, warm-up flag and turn.
 
-    prompt_hash: 16 hex digits over the prompt's tokens.
+    prompt_hash: 16 hex digits over the prompt's tokens; is_degenerate: `loops.flag_loops`.
     """
     names = [field.name for field in fields(RequestRecord)]
     rows = []
+    prompts: dict[str, tuple[int, ...]] = {}
     for item in done:
         hashes = {r.request_id: _prompt_hash(r) for r in item.turn.requests}
+        prompts |= {hashes[r.request_id]: r.prompt_tokens for r in item.turn.requests}
         for record in item.result.requests:
             known = {"prompt_hash": hashes.get(record.request_id, "")}
             rows.append(_row(record, names, item.turn) | known)
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    return frame.assign(**{COLUMN: flag_loops(frame, prompts)}) if rows else frame
 
 
 def _prompt_hash(request: Request) -> str:

@@ -16,6 +16,7 @@ from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.jackknife import Jackknife
 from dspark_bench.metrics.latency import e2e_s, percentile, tpot_s, ttft_s
 from dspark_bench.metrics.log_ratio import SHARE
+from dspark_bench.metrics.loops import loop_figures
 from dspark_bench.metrics.lossless import LosslessResult
 from dspark_bench.metrics.more_units import Ending
 from dspark_bench.metrics.noise_floor import NoiseFloor, noise_floor
@@ -163,6 +164,8 @@ def summarise(
     total = jackknife.total
     values = _ratios(total, context) | _request_values(requests) | unserved_values(requests)
     values |= {name: _finite(value) for name, value in machine_values(cycles).items()}
+    loops = loop_figures(cycles, requests, context.pooling, headline["speedup"], context.share)
+    values |= {} if loops is None else loops.as_row()
     values["speedup_basis"] = basis
     values["speedup_interval_basis"] = interval_basis
     values["speedup_model"] = _speedup_model(context)

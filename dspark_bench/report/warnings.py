@@ -179,6 +179,12 @@ def _output(points: Sequence[Point]) -> list[str]:
         ),
         *_about(
             points,
+            lambda p: (p.number("degenerate_requests") or 0.0) > 0,
+            "requests whose answer runs in a circle, judged on the baseline's output; "
+            "speedup_not_degenerate is S without them",
+        ),
+        *_about(
+            points,
             lambda p: p.keys.get("acceptance") == "forced",
             "simulated acceptance (acceptance=forced)",
         ),

@@ -1,6 +1,13 @@
 """`math`, `code`, `prose`: the embedded held-out prompts of one domain."""
 
-from dspark_bench.workloads.prompt import NO_TEMPLATE, ChatFormat, Prompt, Split, check_too_long
+from dspark_bench.workloads.prompt import (
+    NO_TEMPLATE,
+    ChatFormat,
+    Prompt,
+    Split,
+    check_max_tokens,
+    check_too_long,
+)
 from dspark_bench.workloads.zoo_prompts import chosen_zoo_prompts, zoo_prompts
 
 
@@ -9,8 +16,14 @@ class DomainWorkload:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, domain: str, too_long: str = "error") -> None:
-        self.chat_format = ChatFormat(NO_TEMPLATE, too_long=check_too_long(too_long))
+    def __init__(
+        self, domain: str, too_long: str = "error", max_prompt_tokens: int | None = None
+    ) -> None:
+        self.chat_format = ChatFormat(
+            NO_TEMPLATE,
+            too_long=check_too_long(too_long),
+            max_prompt_tokens=check_max_tokens(max_prompt_tokens),
+        )
         self._domain = domain
         zoo_prompts(domain, "test")
 

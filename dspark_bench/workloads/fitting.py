@@ -1,4 +1,6 @@
-"""Prompts that the target has no room for: `workload.too_long=error|skip|cut`, and their count.
+"""Prompts that are too long: `workload.too_long=error|skip|cut`, and their count.
+
+That is: that the target has no room for, or that have more than `workload.max_prompt_tokens`.
 
 Called while a point's prompts are chosen. `skip` walks on in the workload's own order, so that the
 prompts that fit are those that would have been drawn; `cut` keeps the end.
@@ -62,8 +64,7 @@ def fit_prompts(
         return _refusing(source, num_wanted, maker)
     room = maker.limits.max_positions - maker.limits.max_new_tokens
     room -= max(maker.limits.num_spare, SPARE_FOR_DRAFTS)
-    if room < 1:
-        room = maker.limits.room
+    room = maker.limits.allowed(room) if room >= 1 else maker.limits.room
     if rule == "cut":
         drawn = source.draw(num_wanted)
         cut = [

@@ -24,8 +24,11 @@ from dspark_bench.workloads.prompt import (
     ChatFormat,
     Prompt,
     Split,
+    check_max_tokens,
+    check_system,
     check_too_long,
     choose,
+    with_system,
 )
 from dspark_bench.workloads.prompt_files import read_prompt_file
 
@@ -50,10 +53,18 @@ class JsonlWorkload:
         chat_template: str = AUTO_TEMPLATE,
         thinking: bool = False,
         too_long: str = "error",
+        system_prompt: str | None = None,
+        max_prompt_tokens: int | None = None,
     ) -> None:
         if path is None:
             raise WorkloadError("workload=jsonl needs workload.path=FILE (one JSON object a line)")
-        self.chat_format = ChatFormat(chat_template, thinking, check_too_long(too_long))
+        self.chat_format = ChatFormat(
+            chat_template,
+            thinking,
+            check_too_long(too_long),
+            check_max_tokens(max_prompt_tokens),
+        )
+        self._system = check_system(system_prompt)
         self._path = Path(path)
         self._file = _read(self._path)
         by_hash = sorted(self._file.prompts, key=_digest)
@@ -62,8 +73,18 @@ class JsonlWorkload:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What of the file is not sent."""
-        return self._file.notes
+        """What of the file is not sent, and which prompts go without `workload.system_prompt`."""
+        if self._system is None:
+            return self._file.notes
+        prompts = self._file.prompts
+        num_without = sum(with_system(prompt, self._system) is prompt for prompt in prompts)
+        if not num_without:
+            return self._file.notes
+        return (
+            *self._file.notes,
+            f"{num_without} of {len(prompts)} prompts go without workload.system_prompt: they are "
+            "plain text, or have a system message of their own",
+        )
 
     def prompts(self, split: Split, num_prompts: int, seed: int) -> list[Prompt]:
         """See `Workload.prompts`."""
@@ -77,7 +98,8 @@ class JsonlWorkload:
                 f"{num_prompts} {split} prompts wanted from {self._path}; valid: 1 to "
                 f"{len(held)}{more}"
             )
-        return choose(held, [prompt.id for prompt in held], num_prompts, seed)
+        chosen = choose(held, [prompt.id for prompt in held], num_prompts, seed)
+        return [with_system(prompt, self._system) for prompt in chosen]
 
     def num_available(self, split: Split) -> int:
         """See `Workload.num_available`."""

@@ -5,6 +5,7 @@ from dspark_bench.workloads.prompt import (
     ChatFormat,
     Prompt,
     Split,
+    check_max_tokens,
     check_too_long,
     choose,
     require,
@@ -23,8 +24,12 @@ class MixedWorkload:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, too_long: str = "error") -> None:
-        self.chat_format = ChatFormat(NO_TEMPLATE, too_long=check_too_long(too_long))
+    def __init__(self, too_long: str = "error", max_prompt_tokens: int | None = None) -> None:
+        self.chat_format = ChatFormat(
+            NO_TEMPLATE,
+            too_long=check_too_long(too_long),
+            max_prompt_tokens=check_max_tokens(max_prompt_tokens),
+        )
 
     def prompts(self, split: Split, num_prompts: int, seed: int) -> list[Prompt]:
         """See `Workload.prompts`."""

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar, cast, get_args
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, Protocol, TypeVar, cast, get_args
 
 from dspark_bench.core.errors import WorkloadError
 
@@ -14,6 +14,7 @@ Item = TypeVar("Item")
 
 AUTO_TEMPLATE = "auto"
 NO_TEMPLATE = "none"
+SYSTEM_ROLES: Final = ("system", "developer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,14 @@ class Prompt:
 class ChatFormat:
     """How messages become text: `auto` (the target's template), `none`, or a Jinja file.
 
-    too_long: what becomes of a prompt that the target has no room for.
+    too_long: what becomes of a prompt that the target has no room for, or that has more than
+    max_prompt_tokens (None: as many as there is room for).
     """
 
     template: str = AUTO_TEMPLATE
     has_thinking: bool = False
     too_long: TooLong = "error"
+    max_prompt_tokens: int | None = None
 
 
 class Workload(Protocol):
@@ -82,6 +85,30 @@ def check_too_long(value: str) -> TooLong:
         if value == rule:
             return cast(TooLong, rule)
     raise WorkloadError(f"workload.too_long is {value!r}; valid: {', '.join(get_args(TooLong))}")
+
+
+def check_max_tokens(value: object) -> int | None:
+    """The number that `workload.max_prompt_tokens` gives. Raises WorkloadError for another kind."""
+    if value is None:
+        return None
+    if type(value) is not int or value < 1:
+        raise WorkloadError(f"workload.max_prompt_tokens is {value!r}; valid: 1 or more, or null")
+    return value
+
+
+def check_system(value: object) -> str | None:
+    """The text that `workload.system_prompt` gives. Raises WorkloadError for another kind."""
+    if value is None or isinstance(value, str):
+        return value
+    raise WorkloadError(f"workload.system_prompt is {value!r}; valid: text, or null for none")
+
+
+def with_system(prompt: Prompt, text: str | None) -> Prompt:
+    """A chat with `text` as its system message; its own stays, and so does plain text."""
+    if text is None or not prompt.messages or prompt.messages[0].role in SYSTEM_ROLES:
+        return prompt
+    messages = (Message("system", text), *prompt.messages)
+    return replace(prompt, messages=messages, text=f"{text}\n\n{prompt.text}")
 
 
 def choose(items: Sequence[Item], keys: Sequence[str], num_chosen: int, seed: int) -> list[Item]:

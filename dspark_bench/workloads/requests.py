@@ -17,18 +17,24 @@ from dspark_bench.workloads.prompt import Prompt
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
     """max_new_tokens: per request; num_spare: positions that a cycle may write past the last token;
-    max_positions: what the target was made for; vocab_size: of the target.
+    max_positions: what the target was made for; vocab_size: of the target; max_prompt_tokens: what
+    a user allows of the room, None for all of it.
     """
 
     max_new_tokens: int
     num_spare: int
     max_positions: int
     vocab_size: int
+    max_prompt_tokens: int | None = None
 
     @property
     def room(self) -> int:
         """Tokens that a prompt may have."""
-        return self.max_positions - self.max_new_tokens - self.num_spare
+        return self.allowed(self.max_positions - self.max_new_tokens - self.num_spare)
+
+    def allowed(self, room: int) -> int:
+        """`room`, or what the user allows of it."""
+        return room if self.max_prompt_tokens is None else min(room, self.max_prompt_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ class RequestMaker:
 
 def too_many(num_tokens: int, limits: RequestLimits) -> str:
     """`1200 tokens; valid: up to 1000 (...)`."""
+    if limits.room == limits.max_prompt_tokens:
+        return f"{num_tokens} tokens; valid: up to {limits.room} (workload.max_prompt_tokens)"
     return (
         f"{num_tokens} tokens; valid: up to {limits.room} ({limits.max_positions} positions of "
         f"the target - {limits.max_new_tokens} new - {limits.num_spare} for drafts)"

@@ -36,6 +36,7 @@ from dspark_bench.config.sweep_lists import read_sweep_list, with_plain_group
 from dspark_bench.config.validate import check_overrides, check_point
 from dspark_bench.core.errors import UsageError
 from dspark_bench.measure.build import try_light_parts
+from dspark_bench.models.fetchable import FETCHABLE
 from dspark_bench.plots.figures import check_formats
 from dspark_bench.plots.kinds import choose_kinds
 from dspark_bench.plots.style import find_look
@@ -174,6 +175,8 @@ class Checker:
             self._set(config, text)
         values = OmegaConf.to_container(config, resolve=True)
         assert isinstance(values, dict)
+        if choices["target"] in FETCHABLE:  # the reader has fetched it
+            choices["target"] = "zoo"
         for group in ("target", "drafter") if is_checked else ():
             if "path" in values[group]:
                 values[group]["path"] = None
@@ -250,7 +253,7 @@ def _key(override: str) -> str:
 def make_targets() -> set[str]:
     """Targets of the Makefile that a reader is told of: those with a line of help."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.findall(r"^([a-z-]+):.*##", text, re.MULTILINE))
+    return set(re.findall(r"^([a-z0-9-]+):.*##", text, re.MULTILINE))
 
 
 def _check_make(words: Sequence[str]) -> None:
