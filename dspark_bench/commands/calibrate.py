@@ -118,7 +118,7 @@ def prepare_job(point: PointConfig, has_gamma: bool, has_requests: bool) -> Cali
             "calibrate; valid: a checkpoint with enable_confidence_head"
         )
     if not has_gamma:
-        point = replace(point, gamma=drafter.spec.max_gamma)
+        point = replace(point, gamma=drafter.spec.max_gamma or point.gamma)
     wanted = point.measure.calibration_requests if has_requests else None
     requests = build_calibration_requests(point, target.config, wanted, DEFAULT_REQUESTS)
     if len(requests) < 2:

@@ -252,9 +252,9 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
     check_headers(directory, drafter_tensors(config))
 
 
-def check_gamma(point: PointConfig, max_gamma: int) -> None:
-    """Raise UsageError for a draft longer than the drafter was trained for."""
-    if point.gamma > max_gamma:
+def check_gamma(point: PointConfig, max_gamma: int | None) -> None:
+    """Raise UsageError for a draft longer than the drafter was trained for, if it was."""
+    if max_gamma is not None and point.gamma > max_gamma:
         raise UsageError(
             f"gamma is {point.gamma}; valid for drafter={point.drafter.name}: 1 to {max_gamma} "
             "(what its checkpoint was trained for)"

@@ -21,6 +21,7 @@ from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.types import Request, RunResult
 from dspark_bench.costs.surface_file import read_surface
 from dspark_bench.engine.engine import Engine, EngineConfig
+from dspark_bench.engine.short_drafts import always_full
 from dspark_bench.engine.surface import measure_surface
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.machine.environment import Environment
@@ -114,7 +115,8 @@ def _measure(
     only_largest: bool = False,
 ) -> CostSurface:
     prompts = objects.prompts.calibration
-    if objects.drafter is None:
+    drafter = always_full(objects.drafter)
+    if drafter is None:
         raise UsageError("drafter=none has no step costs to profile; choose a drafter")
     if not prompts:
         raise UsageError(NO_PROMPTS)
@@ -125,7 +127,7 @@ def _measure(
     def serve(size: int, scheduler: Scheduler, requests: Sequence[Request]) -> RunResult:
         engine = Engine(
             objects.target,
-            objects.drafter,
+            drafter,
             scheduler,
             objects.acceptance,
             point.sampling,
