@@ -150,7 +150,8 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class DrafterSpec:
-    """What the engine must know about a drafter. `max_gamma` is what it was trained for; None: any.
+    """What the engine must know about a drafter. `max_gamma` is what it was trained for, None where
+    nobody knows.
 
     notes: what a reader of its figures must know; falls_short: it may propose fewer tokens than it
     is asked for.

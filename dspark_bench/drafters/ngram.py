@@ -26,14 +26,19 @@ class NgramDrafter:
 
     def __init__(self, target: TargetModel, n_min: int = 2, n_max: int = 4) -> None:
         """n_min, n_max: see conf/drafter/ngram.yaml. Raises UsageError."""
-        if n_min < 1:
-            raise UsageError(f"drafter.n_min is {n_min}; valid: 1 or more")
-        if n_max < n_min:
-            raise UsageError(f"drafter.n_max is {n_max}; valid: {n_min} (drafter.n_min) or more")
+        self.check_keys(n_min, n_max)
         self._sizes = range(n_min, n_max + 1)
         self._ends = frozenset(target.config.eos_token_ids)
         self._texts: dict[int, _Text] = {}
         self.spec = DrafterSpec("ngram", None, (), has_confidence=False, falls_short=True)
+
+    @staticmethod
+    def check_keys(n_min: int = 2, n_max: int = 4) -> None:
+        """Raise UsageError for lengths that no n-gram has."""
+        if n_min < 1:
+            raise UsageError(f"drafter.n_min is {n_min}; valid: 1 or more")
+        if n_max < n_min:
+            raise UsageError(f"drafter.n_max is {n_max}; valid: {n_min} (drafter.n_min) or more")
 
     def allocate(self, num_rows: int, max_len: int) -> None:
         """Forget every request. What is kept of one grows with its tokens."""
@@ -47,6 +52,10 @@ class NgramDrafter:
                 self._texts[row] = _Text(self._sizes)
             self._texts[row].append(tokens[at : at + count])
             at += count
+
+    def known(self, row: int) -> tuple[int, ...]:
+        """Committed tokens of the request in a row, but for the anchor."""
+        return tuple(self._texts[row].tokens)
 
     def propose(self, batch: DraftBatch) -> Proposal:
         """Look up each request's last tokens, the anchor being the last."""
@@ -70,29 +79,29 @@ class _Text:
     def __init__(self, sizes: range) -> None:
         """sizes: of the n-grams that are kept, ascending."""
         self._sizes = sizes
-        self._tokens: list[int] = []
+        self.tokens: list[int] = []
         self._behind: dict[tuple[int, ...], int] = {}
         """Where the token behind the first occurrence of each n-gram stands, or will stand."""
 
     def append(self, tokens: list[int]) -> None:
         """Take in the next tokens."""
-        first = len(self._tokens) + 1
-        self._tokens.extend(tokens)
-        for end in range(first, len(self._tokens) + 1):
+        first = len(self.tokens) + 1
+        self.tokens.extend(tokens)
+        for end in range(first, len(self.tokens) + 1):
             for size in self._sizes:
                 if size > end:
                     break
-                self._behind.setdefault(tuple(self._tokens[end - size : end]), end)
+                self._behind.setdefault(tuple(self.tokens[end - size : end]), end)
 
     def following(self, anchor: int, most: int) -> list[int]:
         """Up to `most` tokens that followed the longest n-gram which the anchor ends."""
         longest = self._sizes[-1]
-        last = (*self._tokens[max(0, len(self._tokens) + 1 - longest) :], anchor)
+        last = (*self.tokens[max(0, len(self.tokens) + 1 - longest) :], anchor)
         for size in reversed(self._sizes):
             if size > len(last):
                 continue
             start = self._behind.get(last[len(last) - size :])
             if start is not None:
-                known = self._tokens[start : start + most]
+                known = self.tokens[start : start + most]
                 return known if len(known) == most else [*known, anchor]
         return []

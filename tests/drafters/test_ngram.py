@@ -6,16 +6,22 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dspark_bench.core.clock import device_clock
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.protocols import Acceptance, Scheduler
+from dspark_bench.core.protocols import Scheduler
+from dspark_bench.core.sampling import token_probs
 from dspark_bench.core.types import ContextUpdate, DraftBatch, Proposal, Request, SamplingParams
 from dspark_bench.drafters.ngram import NgramDrafter
+from dspark_bench.engine.acceptance import ExactAcceptance
+from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.exactness import P_MIN, chi_square, example_laws, tilt_check
 from dspark_bench.engine.forced_acceptance import ForcedAcceptance
 from dspark_bench.engine.forced_contract import forced_contract
 from dspark_bench.engine.markov import MarkovTarget, count_sequences
 from dspark_bench.engine.replay_acceptance import ReplayAcceptance
+from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.schedulers.batch_size import BatchSizeScheduler
+from dspark_bench.schedulers.fixed import FixedScheduler
 from tests import tiny
 
 GREEDY = SamplingParams(temperature=0.0)
@@ -222,27 +228,19 @@ PROMPT = (1, 0, 2, 0, 0, 1, 1, 2, 2, 1, 0, 1, 0)
 
 
 def law_p(
-    sampling: SamplingParams = SamplingParams(),
+    sampling: SamplingParams,
     gamma: int = 3,
     scheduler: Scheduler | None = None,
-    acceptance: Acceptance | None = None,
-    num_requests: int = 16_000,
+    num_requests: int = 5_000,
 ) -> float:
     """p of the joint law of four emitted tokens; the target's law, filtered, written down whole."""
-    from dspark_bench.core.clock import device_clock
-    from dspark_bench.core.sampling import token_probs
-    from dspark_bench.engine.acceptance import ExactAcceptance
-    from dspark_bench.engine.engine import Engine, EngineConfig
-    from dspark_bench.loads.closed import ClosedLoad
-    from dspark_bench.schedulers.fixed import FixedScheduler
-
     target = MarkovTarget(example_laws()[0])
     drafting = NgramDrafter(target, 1, 3)  # type: ignore[arg-type]
     engine = Engine(
         target,
         drafting,
         scheduler or FixedScheduler(),
-        acceptance or ExactAcceptance(),
+        ExactAcceptance(),
         sampling,
         gamma,
         EngineConfig(1024, 32),
@@ -268,7 +266,7 @@ def test_what_is_emitted_has_the_targets_law(sampling: SamplingParams) -> None:
 
 
 def test_so_it_has_when_the_batch_chooses_the_length() -> None:
-    assert law_p(gamma=4, scheduler=BatchSizeScheduler([[1, 4], [512, 1]])) >= P_MIN
+    assert law_p(SamplingParams(), 4, BatchSizeScheduler([[1, 4], [512, 1]])) >= P_MIN
 
 
 def test_along_a_record_acceptance_has_the_law_of_speculation() -> None:
@@ -311,3 +309,29 @@ def test_it_answers_forced_tokens_as_it_must_and_its_texts_do_not_lean() -> None
     colder = tiny.outputs(tiny.serve(served, None, concurrency=8, temperature=0.7, max_len=256))
     texts = [(r, colder[r.request_id]) for r in served]
     assert not tilt_check(tiny.target(), drafting, texts, 4, SamplingParams()).is_passed
+
+
+def test_it_knows_what_was_emitted_and_no_more() -> None:
+    """At every draft: all committed tokens but the anchor, in their order."""
+    served = repetitive(6)
+    drafting = drafter(1, 3)
+    seen: list[tuple[int, tuple[int, ...]]] = []
+
+    class Watched:
+        spec = drafting.spec
+        allocate, extend = drafting.allocate, drafting.extend
+
+        def propose(self, batch: DraftBatch) -> Proposal:
+            for row, length, anchor in zip(
+                batch.rows, batch.context_lens, batch.anchors.tolist(), strict=True
+            ):
+                known = drafting.known(row)
+                assert len(known) == length
+                seen.append((length, (*known, anchor)))
+            return drafting.propose(batch)
+
+    found = tiny.serve(served, Watched(), 4, 2, max_len=256, prefill_tokens=8)
+    written = tiny.outputs(found)
+    whole = [r.prompt_tokens + written[r.request_id] for r in served]
+    assert len(seen) > 50
+    assert all(any(text[: length + 1] == known for text in whole) for length, known in seen)
