@@ -115,11 +115,11 @@ def _measure(
     only_largest: bool = False,
 ) -> CostSurface:
     prompts = objects.prompts.calibration
-    drafter = always_full(objects.drafter)
-    if drafter is None:
+    if objects.drafter is None:
         raise UsageError("drafter=none has no step costs to profile; choose a drafter")
     if not prompts:
         raise UsageError(NO_PROMPTS)
+    drafter = always_full(objects.drafter)
     longest = max(len(prompt.prompt_tokens) + prompt.max_new_tokens for prompt in prompts)
     room = longest + point.gamma + 1
     seed = repeat_seed(point.seed, _PROFILE_REPEAT)
