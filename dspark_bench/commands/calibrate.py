@@ -117,8 +117,8 @@ def prepare_job(point: PointConfig, has_gamma: bool, has_requests: bool) -> Cali
             f"drafter={point.drafter.name} has no confidence head, so there is nothing to "
             "calibrate; valid: a checkpoint with enable_confidence_head"
         )
-    if not has_gamma and drafter.spec.max_gamma is not None:
-        point = replace(point, gamma=drafter.spec.max_gamma)
+    if not has_gamma:
+        point = replace(point, gamma=drafter.spec.max_gamma or point.gamma)
     wanted = point.measure.calibration_requests if has_requests else None
     requests = build_calibration_requests(point, target.config, wanted, DEFAULT_REQUESTS)
     if len(requests) < 2:

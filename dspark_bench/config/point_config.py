@@ -13,6 +13,7 @@ from dspark_bench.config.schema import (
     TargetSettings,
     TrainSettings,
 )
+from dspark_bench.config.shipped import shipped_checkpoint
 from dspark_bench.config.sizes import default_num_requests
 from dspark_bench.config.wording import did_you_mean
 from dspark_bench.core.errors import CheckpointError, UsageError
@@ -115,14 +116,16 @@ class PointConfig:
 
 
 def to_point_config(composed: Composed, name: str) -> PointConfig:
-    """Typed values of a composed configuration; a null path becomes the zoo's.
+    """Typed values of a composed configuration; a null path becomes that of what is shipped.
 
-    Raises UsageError for a key that no group has.
+    Raises UsageError for a key that no group has. A drafter without a shipped checkpoint for the
+    target keeps its null, which `check_point` refuses.
     """
     values = composed.values
     for group, kind in _PLAIN_GROUPS.items():
         _check_keys(group, values[group], kind)
-    components = {group: _component(group, composed) for group in PLUGIN_GROUPS}
+    target_dir = _target_dir(values["target"]["path"], composed.choices.get("target"))
+    components = {group: _component(group, composed, target_dir) for group in PLUGIN_GROUPS}
     return PointConfig(
         gamma=values["gamma"],
         sampling=SamplingParams(values["temperature"], values["top_k"], values["top_p"]),
@@ -131,7 +134,7 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
         num_requests=_num_requests(values, components["load"]),
         name=name,
         results_dir=Path(values["results_dir"]),
-        target_dir=_target_dir(values["target"]["path"], composed.choices.get("target")),
+        target_dir=target_dir,
         target_backend=_backend(values["target"]["backend"]),
         **components,
         engine=EngineSettings(**values["engine"]),
@@ -177,18 +180,22 @@ def _backend(value: object) -> Backend:
         raise UsageError(f"target.backend is {value!r}; valid: {valid}") from None
 
 
-def _component(group: str, composed: Composed) -> Component:
+def _component(group: str, composed: Composed, target_dir: Path) -> Component:
     settings = dict(composed.values[group])
     name = str(composed.choices.get(group))
     class_path = settings.pop("_target_", None)
-    if group == "drafter" and "path" in settings and settings["path"] is None:
-        embedded = ZOO / "drafters" / name
-        settings["path"] = str(embedded)
     component = Component(name, class_path, settings)
-    path = settings.get("path")
-    if group == "drafter" and component.is_own and isinstance(path, str):
-        settings["path"] = str(checkpoint_folder(Path(path)))
+    if group == "drafter" and component.is_own and "path" in settings:
+        settings["path"] = _checkpoint(name, settings["path"], target_dir)
     return component
+
+
+def _checkpoint(option: str, path: object, target_dir: Path) -> object:
+    """Where a drafter of ours finds its files; null: the shipped ones for this target, if any."""
+    if path is None:
+        shipped = shipped_checkpoint(option, target_dir)
+        return None if shipped is None else str(shipped)
+    return str(checkpoint_folder(Path(path))) if isinstance(path, str) else path
 
 
 def checkpoint_folder(folder: Path) -> Path:

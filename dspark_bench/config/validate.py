@@ -10,6 +10,7 @@ from typing import Any
 from dspark_bench.config.plugin_fit import find_class
 from dspark_bench.config.point_config import PLUGIN_GROUPS, Component, PointConfig
 from dspark_bench.config.schema import GROUPS
+from dspark_bench.config.shipped import shipped_targets
 from dspark_bench.config.sizes import FEWEST_ROUNDS
 from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
 from dspark_bench.core.model_cache import model_folder
@@ -95,6 +96,8 @@ def check_point(point: PointConfig, sound: set[str] | None = None) -> None:
     _check_target(point)
     if point.drafter_dir is not None:
         _check_drafter(point, point.drafter_dir)
+    elif point.drafter.is_own and "path" in point.drafter.arguments:
+        raise CheckpointError(_nothing_shipped(point))
     if sound is not None:
         sound.add(asked)
 
@@ -250,6 +253,17 @@ def _check_target(point: PointConfig) -> None:
     read_tokenizer(directory)
 
 
+def _nothing_shipped(point: PointConfig) -> str:
+    """Why a null path means nothing for this target."""
+    option = point.drafter.name
+    targets = ", ".join(shipped_targets(option))
+    shipped = f"shipped are those for target={targets}" if targets else "none is shipped"
+    return (
+        f"drafter={option} has no checkpoint for the target {point.target_dir}; {shipped}; valid: "
+        "drafter.path=FOLDER, or drafter=ngram, which needs no checkpoint"
+    )
+
+
 def _check_drafter(point: PointConfig, directory: Path) -> None:
     """A file-level look; a user's class, with a format of its own, judges when it is built."""
     if not point.drafter.is_own:
@@ -259,6 +273,11 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
     if not directory.is_dir():
         raise CheckpointError(f"no checkpoint directory at {directory}")
     ours: Any = find_class(str(point.drafter.class_path))
+    if "READS" not in vars(ours):
+        raise UsageError(
+            f"drafter={point.drafter.name} reads no checkpoint, so drafter.path={directory} means "
+            "nothing; valid: leave it out"
+        )
     config = read_draft_config(directory, ours.READS)
     shape = read_shape(point.target_dir, point.target_backend)
     check_fits_target(config, shape, directory)

@@ -41,7 +41,11 @@ class Drafter(Protocol):
         ...
 
     def propose(self, batch: DraftBatch) -> Proposal:
-        """Draft up to `batch.num_slots` tokens per request; the committed context is unchanged."""
+        """Draft up to `batch.num_slots` tokens per request; the committed context is unchanged.
+
+        A drafter that finds fewer than it is asked for says so in `Proposal.draft_lens`. How many
+        it finds may depend on the committed context, never on what it has just drawn.
+        """
         ...
 
 

@@ -79,8 +79,7 @@ def reject_sampled(
     draft_at = draft_probs[requests, slots, tokens]
     passed = (accept_uniform[requests, slots] * draft_at < target_at).tolist()
     num_accepted, is_rejected = _prefixes(_split(passed, verify_lens), verify_lens)
-    ends = [start + n for start, n in zip(places.starts, num_accepted, strict=True)]
-    weights = target_probs[ends]
+    weights = target_probs[places.ends(num_accepted)]
     if any(is_rejected):
         refused = draft_probs[
             range(len(verify_lens)), [min(n, draft_tokens.shape[1] - 1) for n in num_accepted]
@@ -88,6 +87,31 @@ def reject_sampled(
         is_tested = torch.tensor(is_rejected, device=refused.device).unsqueeze(1)
         residual = torch.where(is_tested, weights - refused, weights).clamp_(min=0.0)
         weights = residual.add_(weights, alpha=RESIDUAL_FLOOR)
+    return Verdict(num_accepted, is_rejected, sample(weights, emit_uniform).tolist())
+
+
+def reject_certain(
+    target_probs: Tensor,
+    draft_tokens: Tensor,
+    verify_lens: Sequence[int],
+    accept_uniform: Tensor,
+    emit_uniform: Tensor,
+) -> Verdict:
+    """`reject_sampled` for drafts that were proposed with probability 1. Same shapes.
+
+    Draft x_k is accepted iff u < target(x_k); after the first refusal the next token comes from the
+    target without x_k, normalised, after none from the target.
+    """
+    places = verified_places(verify_lens, draft_tokens.device)
+    rows, requests, slots = places.rows, places.requests, places.slots
+    target_at = target_probs[rows, draft_tokens[requests, slots]]
+    passed = (accept_uniform[requests, slots] < target_at).tolist()
+    num_accepted, is_rejected = _prefixes(_split(passed, verify_lens), verify_lens)
+    weights = target_probs[places.ends(num_accepted)]
+    tested = [request for request, is_refused in enumerate(is_rejected) if is_refused]
+    if tested:
+        refused = draft_tokens[tested, [num_accepted[request] for request in tested]]
+        weights[tested, refused] *= RESIDUAL_FLOOR
     return Verdict(num_accepted, is_rejected, sample(weights, emit_uniform).tolist())
 
 
@@ -130,6 +154,10 @@ class VerifiedPlaces:
     slots: Tensor
     starts: tuple[int, ...]
 
+    def ends(self, num_accepted: Sequence[int]) -> list[int]:
+        """The target's row [B] behind each accepted prefix."""
+        return [start + n for start, n in zip(self.starts, num_accepted, strict=True)]
+
 
 def verified_places(verify_lens: Sequence[int], device: torch.device) -> VerifiedPlaces:
     """Index a batch whose requests have 1 + verify_len rows each, in order."""
@@ -169,6 +197,11 @@ def reject_greedy(
 def overlap(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     """Expected acceptance sum_v min(target, draft) = 1 - TV, over the last dimension."""
     return torch.minimum(target_probs, draft_probs).sum(-1)
+
+
+def overlap_certain(target_probs: Tensor, tokens: Tensor) -> Tensor:
+    """The same where the draft [...] has probability 1: target [..., V] at that token."""
+    return target_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1).clamp(max=1.0)
 
 
 def _split(flat: Sequence[bool], lengths: Sequence[int]) -> list[Sequence[bool]]:

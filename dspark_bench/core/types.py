@@ -100,11 +100,23 @@ class Proposal:
 
     token_ids [B, K] int64; probs [B, K, V] fp32: the distribution each token was really drawn from,
     None when greedy; confidence [B, K] fp32: conditional acceptance estimates, None without a head.
+
+    draft_lens [B]: tokens that it found to propose, 0 to as many as were asked for; None: as many
+    as were asked for. certain [B, K] int64: of a drafter that draws nothing, the token that it
+    proposes at each slot whatever is forced: its distribution is all on that token, so `probs` is
+    None and nothing of the vocabulary's size is made.
     """
 
     token_ids: Tensor
     probs: Tensor | None
     confidence: Tensor | None
+    draft_lens: tuple[int, ...] | None = None
+    certain: Tensor | None = None
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether the drafts follow from the context alone: each has draft probability 1."""
+        return self.certain is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +153,8 @@ class DrafterSpec:
     """What the engine must know about a drafter. `max_gamma` is what it was trained for, None where
     nobody knows.
 
-    notes: what a reader of its figures must know.
+    notes: what a reader of its figures must know; falls_short: it may propose fewer tokens than it
+    is asked for.
     """
 
     name: str
@@ -149,6 +162,7 @@ class DrafterSpec:
     feature_layers: tuple[int, ...]
     has_confidence: bool
     notes: tuple[str, ...] = ()
+    falls_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from dspark_bench.core.random_streams import CycleNoise
 from dspark_bench.core.sampling import (
     Verdict,
     overlap,
+    overlap_certain,
+    reject_certain,
     reject_greedy,
     reject_sampled,
     sample,
@@ -64,14 +66,11 @@ class ExactAcceptance:
         probs = token_probs(logits, sampling)
         if proposal is None:
             return ExactDecision(bonus_only(sample(probs, emit).tolist()))
-        assert proposal.probs is not None
         num_drafted = proposal.token_ids.shape[0]
         lens = verify_lens[:num_drafted]
         split = sum(lens) + num_drafted
         accept = torch.from_numpy(noise.accept[:num_drafted]).to(logits.device)
-        drafted = reject_sampled(
-            probs[:split], proposal.probs, proposal.token_ids, lens, accept, emit[:num_drafted]
-        )
+        drafted = _judge_sampled(probs[:split], proposal, lens, accept, emit[:num_drafted])
         verdict = drafted
         if num_drafted < len(verify_lens):
             verdict = join(drafted, bonus_only(sample(probs[split:], emit[num_drafted:]).tolist()))
@@ -80,12 +79,25 @@ class ExactAcceptance:
 
 def expected_overlaps(probs: Tensor, proposal: Proposal, verify_lens: Sequence[int]) -> Tensor:
     """Expected acceptance [D, K] at every verified slot, 0 elsewhere. probs [N, V] or more."""
-    assert proposal.probs is not None
     places = verified_places(verify_lens, probs.device)
-    found = overlap(probs[places.rows], proposal.probs[places.requests, places.slots])
+    requests, slots = places.requests, places.slots
+    if proposal.certain is not None:
+        found = overlap_certain(probs[places.rows], proposal.certain[requests, slots])
+    else:
+        assert proposal.probs is not None
+        found = overlap(probs[places.rows], proposal.probs[requests, slots])
     table = torch.zeros(proposal.token_ids.shape, device=probs.device)
-    table[places.requests, places.slots] = found
+    table[requests, slots] = found
     return table
+
+
+def _judge_sampled(
+    probs: Tensor, proposal: Proposal, lens: Sequence[int], accept: Tensor, emit: Tensor
+) -> Verdict:
+    if proposal.certain is not None:
+        return reject_certain(probs, proposal.certain, lens, accept, emit)
+    assert proposal.probs is not None
+    return reject_sampled(probs, proposal.probs, proposal.token_ids, lens, accept, emit)
 
 
 def greedy_margins(logits: Tensor, num_slots: int, verify_lens: Sequence[int]) -> Findings:

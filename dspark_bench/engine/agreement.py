@@ -2,14 +2,13 @@
 
 Conditional acceptance sees only the cycles that survived to position k, which are the easy ones.
 Here the drafter is scored along recorded target continuations, every anchor counted: 1 - TV between
-target and drafter at each position.
+target and drafter at each position. Where a drafter proposes nothing, it agrees with nothing: 0.
 """
 
 import numpy as np
 
 from dspark_bench.core.protocols import Drafter
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.sampling import overlap
 from dspark_bench.core.types import SamplingParams
 from dspark_bench.engine.teacher_forcing import Sequences, score_blocks
 from dspark_bench.models.target import LoadedTarget
@@ -28,7 +27,7 @@ def measure_agreement(
     """
     overlaps, anchors = np.zeros((len(sequences), gamma)), np.zeros(len(sequences))
     for blocks in score_blocks(target, drafter, sequences, gamma, sampling):
-        shared = overlap(blocks.target_probs, blocks.draft_probs).double().cpu().numpy()
+        shared = blocks.overlaps().double().cpu().numpy()
         places = list(blocks.places)
         np.add.at(overlaps, places, shared)
         np.add.at(anchors, places, 1.0)

@@ -35,6 +35,7 @@ from dspark_bench.engine.plugin_checks import check_lengths, check_proposal
 from dspark_bench.engine.prompt_chunks import take_chunks
 from dspark_bench.engine.record import carry_record, recorded_tokens
 from dspark_bench.engine.row_order import order_rows
+from dspark_bench.engine.short_drafts import settle
 from dspark_bench.engine.state import ActiveRequest
 from dspark_bench.engine.timing import StageTimer
 from dspark_bench.engine.utilisation import CpuUtilisation
@@ -155,8 +156,9 @@ class Engine:
         recorded = self._recorded(emitting)
         timer.engine()
 
-        proposal = self._propose(states, draft_lens, noise, recorded)
-        hindsight = self._foresee(states, proposal, noise, recorded)
+        proposed = self._propose(states, draft_lens, noise, recorded)
+        proposal, draft_lens = settle(proposed, draft_lens)
+        hindsight = self._foresee(states, draft_lens, proposal, noise, recorded)
         if hindsight is None:
             timer.draft()
         else:
@@ -220,7 +222,7 @@ class Engine:
 
     def _plan_draft(
         self, active: Sequence[ActiveRequest], is_explored: bool
-    ) -> tuple[list[ActiveRequest], list[int]]:
+    ) -> tuple[list[ActiveRequest], Sequence[int]]:
         """Requests with drafts first, those that read on last, and each one's draft length.
 
         A scheduler is asked in explored cycles too: it keeps account of who is new.
@@ -257,6 +259,7 @@ class Engine:
     def _foresee(
         self,
         states: Sequence[ActiveRequest],
+        draft_lens: Sequence[int],
         proposal: Proposal | None,
         noise: CycleNoise,
         recorded: Recorded | None,
@@ -267,10 +270,9 @@ class Engine:
         """
         if proposal is None or not self._scheduler.spec.needs_hindsight:
             return None
-        num_drafted, num_slots = proposal.token_ids.shape
-        lens = [num_slots] * num_drafted + [0] * (len(states) - num_drafted)
-        judged_lens = lens[: len(noise.emit)]
-        batch = build_verify_batch(states, proposal, lens, self._cache)
+        num_drafted = proposal.token_ids.shape[0]
+        judged_lens = draft_lens[: len(noise.emit)]
+        batch = build_verify_batch(states, proposal, draft_lens, self._cache)
         logits = self._target.forward(
             batch.token_ids, batch.plan, self._cache, batch.logit_rows
         ).logits

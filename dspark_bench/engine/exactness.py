@@ -16,7 +16,12 @@ from dspark_bench.core.near_tie import is_near_tie
 from dspark_bench.core.protocols import Drafter, Scheduler
 from dspark_bench.core.types import PlanContext, Request, RunResult, SamplingParams
 from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget, count_sequences
-from dspark_bench.engine.teacher_forcing import STRIDE, Sequences, score_blocks
+from dspark_bench.engine.teacher_forcing import (
+    STRIDE,
+    ScoredBlocks,
+    Sequences,
+    score_blocks,
+)
 from dspark_bench.models.target import LoadedTarget
 
 P_MIN = 5e-5
@@ -114,16 +119,15 @@ def tilt_check(
 
     For each emitted token y after a prefix, with target law p and drafter law q there, the scores
     log p(y), log q(y) and [y = argmax p] have known means and variances under p; their standardised
-    sums must be small.
+    sums must be small. Of a drafter that is certain, [y = the draft] stands for log q(y).
     """
     sums = {"log p": [0.0, 0.0], "log q": [0.0, 0.0], "argmax": [0.0, 0.0]}
     count = 0
     for blocks in score_blocks(target, drafter, sequences, gamma, sampling):
         law = blocks.target_probs[:, :STRIDE].double()
-        other = blocks.draft_probs[:, :STRIDE].double()
         tokens = blocks.tokens[:, :STRIDE]
-        best = torch.zeros_like(law).scatter_(-1, law.argmax(-1, keepdim=True), 1.0)
-        scores = {"log p": _log(law), "log q": _log(other), "argmax": best}
+        best = _mark(law, law.argmax(-1))
+        scores = {"log p": _log(law), "log q": _draft_score(blocks, law), "argmax": best}
         for name, score in scores.items():
             mean = (law * score).sum(-1)
             variance = (law * score.square()).sum(-1) - mean.square()
@@ -175,6 +179,20 @@ def _plan(scheduler: Scheduler, confidence: Tensor) -> list[int]:
     size, gamma = confidence.shape
     context = PlanContext(tuple(range(size)), (5,) * size, gamma, size)
     return scheduler.plan_verify(context, [gamma] * size, confidence.double().numpy())
+
+
+def _draft_score(blocks: ScoredBlocks, law: Tensor) -> Tensor:
+    """Of every token, by the drafter [A, STRIDE, V]; 0 where nothing is proposed."""
+    is_proposed = blocks.is_proposed()[:, :STRIDE].unsqueeze(-1)
+    certain = blocks.proposal.certain
+    if certain is not None:
+        return _mark(law, certain[:, :STRIDE]) * is_proposed
+    return _log(blocks.draft_probs[:, :STRIDE].double()) * is_proposed
+
+
+def _mark(law: Tensor, tokens: Tensor) -> Tensor:
+    """1 at the tokens [A, K], 0 at all others of the vocabulary: shaped as law [A, K, V]."""
+    return torch.zeros_like(law).scatter_(-1, tokens.unsqueeze(-1), 1.0)
 
 
 def _log(probs: Tensor) -> Tensor:

@@ -99,10 +99,21 @@ def _proposed(drafter: Drafter, batch: DraftBatch) -> Proposal:
 
 def _distance(first: Proposal, second: Proposal, num_slots: int | None = None) -> float:
     """Largest difference of a probability in the first slots."""
-    ours, theirs = (_probs(proposal)[:, :num_slots] for proposal in (first, second))
-    return float((ours - theirs).abs().max())
+    ours, theirs = (_law(proposal)[:, :num_slots] for proposal in (first, second))
+    is_certain = first.is_deterministic, second.is_deterministic
+    if is_certain == (False, False):
+        return float((ours - theirs).abs().max())
+    is_same = is_certain == (True, True) and torch.equal(ours, theirs)
+    return 0.0 if is_same else 1.0
 
 
-def _probs(proposal: Proposal) -> Tensor:
-    assert proposal.probs is not None  # check_proposal
-    return proposal.probs.float()
+def _law(proposal: Proposal) -> Tensor:
+    """probs [B, K, V], or the tokens [B, K] that stand for them, -1 where there is no draft."""
+    certain = proposal.certain
+    if certain is None:
+        assert proposal.probs is not None  # check_proposal
+        return proposal.probs.float()
+    size, width = certain.shape
+    lens = torch.tensor(proposal.draft_lens or (width,) * size, device=certain.device)
+    is_draft = torch.arange(width, device=certain.device) < lens.unsqueeze(1)
+    return torch.where(is_draft, certain, -1)

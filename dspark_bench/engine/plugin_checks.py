@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Load
@@ -27,7 +28,8 @@ def check_lengths(
 
 
 def check_proposal(owner: object, proposal: Proposal, batch: DraftBatch) -> None:
-    """Raise UsageError unless tokens are [B, K] and, when sampling, probabilities [B, K, V].
+    """Raise UsageError unless tokens are [B, K] and, when sampling, either probabilities [B, K, V]
+    or certain tokens [B, K] say how they were drawn.
 
     Tokens that are forced must come back as they are.
     """
@@ -36,13 +38,18 @@ def check_proposal(owner: object, proposal: Proposal, batch: DraftBatch) -> None
     if tuple(proposal.token_ids.shape) != shape:
         found = tuple(proposal.token_ids.shape)
         raise UsageError(f"{name} gave token_ids of shape {found}; valid: {shape}")
+    if proposal.draft_lens is not None:
+        check_lengths(owner, "propose (draft_lens)", proposal.draft_lens, batch.draft_lens)
     _check_forced(name, proposal, batch)
+    if proposal.certain is not None:
+        _check_certain(name, proposal, batch)
+        return
     if batch.sampling.is_greedy:
         return
     if proposal.probs is None:
         raise UsageError(
             f"{name} gave no probs; valid when sampling: the [B, K, V] probabilities that the "
-            "tokens were drawn from"
+            "tokens were drawn from, or certain tokens that were not drawn at all"
         )
     if tuple(proposal.probs.shape[:2]) != shape:
         found = tuple(proposal.probs.shape)
@@ -53,13 +60,37 @@ def _check_forced(name: str, proposal: Proposal, batch: DraftBatch) -> None:
     """Raise UsageError if a slot holds another token than the one that it was given."""
     if batch.forced is None:
         return
-    wrong = proposal.token_ids != batch.forced
-    lengths = torch.tensor(batch.draft_lens, device=wrong.device).unsqueeze(1)
-    if (wrong & (torch.arange(batch.num_slots, device=wrong.device) < lengths)).any():
+    if _differ(proposal, batch, proposal.token_ids, batch.forced):
         raise UsageError(
             f"{name} drew tokens of its own where batch.forced gives them; valid: those tokens "
             "and the probabilities of drawing them"
         )
+
+
+def _check_certain(name: str, proposal: Proposal, batch: DraftBatch) -> None:
+    """Raise UsageError if certain tokens are not what was proposed, or come with probabilities."""
+    certain = proposal.certain
+    assert certain is not None
+    if certain is proposal.token_ids and proposal.probs is None:
+        return
+    if certain.shape != proposal.token_ids.shape:
+        shape = tuple(proposal.token_ids.shape)
+        raise UsageError(f"{name} gave certain of shape {tuple(certain.shape)}; valid: {shape}")
+    if proposal.probs is not None:
+        raise UsageError(f"{name} gave certain tokens and probs; valid: one of them")
+    if batch.forced is None and _differ(proposal, batch, proposal.token_ids, certain):
+        raise UsageError(
+            f"{name} is certain of other tokens than it proposes; valid: the same where "
+            "batch.forced gives none"
+        )
+
+
+def _differ(proposal: Proposal, batch: DraftBatch, first: Tensor, second: Tensor) -> bool:
+    """Whether two tables [B, K] differ within the drafts."""
+    lens = batch.draft_lens if proposal.draft_lens is None else proposal.draft_lens
+    lengths = torch.tensor(lens, device=first.device).unsqueeze(1)
+    is_drafted = torch.arange(batch.num_slots, device=first.device) < lengths
+    return bool(((first != second) & is_drafted).any())
 
 
 def check_places(load: Load) -> None:

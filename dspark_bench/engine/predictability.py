@@ -14,7 +14,6 @@ from torch import Tensor
 
 from dspark_bench.core.protocols import Drafter
 from dspark_bench.core.random_streams import Bools, Floats, Ints
-from dspark_bench.core.sampling import overlap
 from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.engine.teacher_forcing import ScoredBlocks, Sequences, score_blocks
 from dspark_bench.models.target import LoadedTarget
@@ -37,7 +36,7 @@ def agreement_by_kind(
     overlaps, counts = np.zeros(shape), np.zeros(shape)
     slots = np.arange(gamma)
     for blocks in score_blocks(target, drafter, sequences, gamma, sampling):
-        shared = overlap(blocks.target_probs, blocks.draft_probs).double().cpu().numpy()
+        shared = blocks.overlaps().double().cpu().numpy()
         where = (np.array(blocks.places)[:, None], slots, classify(blocks))
         np.add.at(overlaps, where, shared)
         np.add.at(counts, where, 1.0)

@@ -77,12 +77,15 @@ class ReplayAcceptance:
         plain: Verdict,
     ) -> ExactDecision:
         """lens [D]: verify lengths of the drafted requests; plain: the verdict on the others."""
-        assert proposal.probs is not None
         num_drafted, num_slots = proposal.token_ids.shape
         probs = token_probs(logits[: sum(lens) + num_drafted], sampling)
-        uniform = torch.from_numpy(self._draws(recorded, num_drafted, num_slots)).to(logits.device)
         known = recorded.token_ids[:num_drafted]
-        judged = reject_recorded(probs, proposal.probs, known, lens, uniform)
+        if proposal.certain is not None:  # u < draft(y) / target(y): 0, or 1 and more
+            judged = reject_greedy(known.tolist(), proposal.certain.tolist(), lens)
+        else:
+            assert proposal.probs is not None
+            drawn = torch.from_numpy(self._draws(recorded, num_drafted, num_slots))
+            judged = reject_recorded(probs, proposal.probs, known, lens, drawn.to(logits.device))
         return ExactDecision(
             join(judged, plain), lambda: Findings(expected_overlaps(probs, proposal, lens))
         )

@@ -12,8 +12,14 @@ import torch
 from torch import Tensor
 
 from dspark_bench.core.protocols import Drafter
-from dspark_bench.core.sampling import token_probs
-from dspark_bench.core.types import ContextUpdate, DraftBatch, Request, SamplingParams
+from dspark_bench.core.sampling import overlap, overlap_certain, token_probs
+from dspark_bench.core.types import (
+    ContextUpdate,
+    DraftBatch,
+    Proposal,
+    Request,
+    SamplingParams,
+)
 from dspark_bench.engine.long_pass import PIECE_TOKENS, run_along
 from dspark_bench.models.target import Target
 
@@ -26,17 +32,37 @@ Sequences = Sequence[tuple[Request, tuple[int, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class ScoredBlocks:
-    """A anchors: tokens [A, K] that followed, target_probs and draft_probs [A, K, V].
+    """A anchors: tokens [A, K] that followed, target_probs [A, K, V], and what the drafter said.
 
     places [A]: which of the sequences each anchor lies in; anchors [A]: where in it, prompt and
-    output counted from 0.
+    output counted from 0; proposal: with `probs` [A, K, V], or with certain tokens.
     """
 
     places: tuple[int, ...]
     anchors: tuple[int, ...]
     tokens: Tensor
     target_probs: Tensor
-    draft_probs: Tensor
+    proposal: Proposal
+
+    @property
+    def draft_probs(self) -> Tensor:
+        """[A, K, V], of a drafter that draws."""
+        assert self.proposal.probs is not None
+        return self.proposal.probs
+
+    def overlaps(self) -> Tensor:
+        """[A, K]: 1 - TV at each slot; 0 where nothing is proposed."""
+        if self.proposal.certain is not None:
+            found = overlap_certain(self.target_probs, self.proposal.certain)
+        else:
+            found = overlap(self.target_probs, self.draft_probs)
+        return found * self.is_proposed()
+
+    def is_proposed(self) -> Tensor:
+        """[A, K]: whether a slot holds a draft."""
+        slots = torch.arange(self.tokens.shape[1], device=self.tokens.device)
+        lens = self.proposal.draft_lens or (self.tokens.shape[1],) * self.tokens.shape[0]
+        return slots < torch.tensor(lens, device=slots.device).unsqueeze(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +198,6 @@ def _score(
             forced=table[:, 1:],
         )
     )
-    assert proposal.probs is not None
     truth = torch.stack([recorded[r].probs[anchor[r] : anchor[r] + gamma] for r in rows])
     anchors = tuple(anchor[row] for row in rows)
-    return ScoredBlocks(where, anchors, table[:, 1:], truth, proposal.probs)
+    return ScoredBlocks(where, anchors, table[:, 1:], truth, proposal)

@@ -13,7 +13,6 @@ import torch
 
 from dspark_bench.core.protocols import Drafter
 from dspark_bench.core.random_streams import cycle_noise, request_key
-from dspark_bench.core.sampling import overlap
 from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.engine.teacher_forcing import BATCH, score_blocks
 from dspark_bench.gate.counts import Counts
@@ -80,7 +79,7 @@ def score_replay(
                 [
                     blocks.target_probs.gather(-1, chosen).squeeze(-1),
                     blocks.draft_probs.gather(-1, chosen).squeeze(-1),
-                    overlap(blocks.target_probs, blocks.draft_probs),
+                    blocks.overlaps(),
                 ]
             )
         )

@@ -35,8 +35,10 @@ def kind_of(point: Point) -> str | None:
 
 
 def checkpoint_of(point: Point) -> str:
-    """Its folder: as given, or the one that came with this package."""
+    """Its folder: as given, or the one that came with this package for the point's target."""
     given = point.keys.get("drafter.path")
     if isinstance(given, str) and given:
         return given
-    return str(Path(dspark_bench.__file__).parent / "zoo" / "drafters" / point.text("drafter"))
+    root, name = Path(dspark_bench.__file__).parent / "zoo" / "drafters", point.text("drafter")
+    own = root / point.text("target") / name
+    return str(own if own.is_dir() else root / name)

@@ -21,6 +21,7 @@ from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.types import Request, RunResult
 from dspark_bench.costs.surface_file import read_surface
 from dspark_bench.engine.engine import Engine, EngineConfig
+from dspark_bench.engine.short_drafts import always_full
 from dspark_bench.engine.surface import measure_surface
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.machine.environment import Environment
@@ -118,6 +119,7 @@ def _measure(
         raise UsageError("drafter=none has no step costs to profile; choose a drafter")
     if not prompts:
         raise UsageError(NO_PROMPTS)
+    drafter = always_full(objects.drafter)
     longest = max(len(prompt.prompt_tokens) + prompt.max_new_tokens for prompt in prompts)
     room = longest + point.gamma + 1
     seed = repeat_seed(point.seed, _PROFILE_REPEAT)
@@ -125,7 +127,7 @@ def _measure(
     def serve(size: int, scheduler: Scheduler, requests: Sequence[Request]) -> RunResult:
         engine = Engine(
             objects.target,
-            objects.drafter,
+            drafter,
             scheduler,
             objects.acceptance,
             point.sampling,

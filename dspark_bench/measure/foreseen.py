@@ -35,7 +35,9 @@ def check_measurable(point: PointConfig) -> None:
 
 
 def _check_drafter_keys(point: PointConfig) -> None:
-    """A drafter is built beside its target only; its keys can be compared with what it takes."""
+    """A drafter is built beside its target only; its keys can be compared with what it takes, and
+    judged by its class where that has a `check_keys`.
+    """
     if not point.has_drafter:
         return
     called = find_class(str(point.drafter.class_path))
@@ -45,6 +47,9 @@ def _check_drafter_keys(point: PointConfig) -> None:
     if unknown and known and not _takes_any(called):
         valid = ", ".join(name for name in known if name != "target")
         raise UsageError(f"drafter={point.drafter.name} has no key {unknown[0]!r}; valid: {valid}")
+    judge = vars(called).get("check_keys")
+    if isinstance(judge, staticmethod):
+        judge(**point.drafter.arguments)
 
 
 def _takes_any(called: type) -> bool:
@@ -54,12 +59,14 @@ def _takes_any(called: type) -> bool:
 
 
 def _has_confidence(point: PointConfig) -> bool | None:
-    """Whether the drafter gives confidences; None where only its class knows."""
+    """Whether the drafter gives confidences; None where only its class knows. Ours have them from
+    their checkpoint.
+    """
     path = point.drafter_dir
-    if not point.has_drafter:
-        return False
-    if not point.drafter.is_own or path is None:
+    if point.has_drafter and not point.drafter.is_own:
         return None
+    if path is None:
+        return False
     ours: Any = find_class(str(point.drafter.class_path))
     return read_draft_config(Path(path), ours.READS).has_confidence
 

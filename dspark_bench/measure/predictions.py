@@ -1,8 +1,10 @@
 """What `speedup_model` and the agreement curve rest on, measured apart from the timed runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
+
+import numpy as np
 
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.protocols import Scheduler
@@ -10,6 +12,8 @@ from dspark_bench.core.types import Request, RunResult
 from dspark_bench.engine.agreement import measure_agreement
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.profile import PROFILE_NEW_TOKENS, profile_costs
+from dspark_bench.engine.short_drafts import always_full
+from dspark_bench.engine.surface import grid_sizes
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.measure.build import PointObjects
 from dspark_bench.measure.turns import TurnResult, garbage_kept, repeat_seed
@@ -64,8 +68,32 @@ def predict(point: PointConfig, objects: PointObjects, taken: Sequence[CostProfi
         is_speculative=True,
     )
     lengths = [len(record.output_tokens) for record in result.requests]
-    return Prediction(
-        _mean_profile(taken), _survival(result, point.gamma), sum(lengths) / len(lengths)
+    profile = _mean_profile(taken)
+    if objects.drafter is not None and objects.drafter.spec.falls_short:
+        profile = of_lengths(profile, _draft_lens(result), point.gamma)
+    return Prediction(profile, _survival(result, point.gamma), sum(lengths) / len(lengths))
+
+
+def of_lengths(profile: CostProfile, lengths: Sequence[int], gamma: int) -> CostProfile:
+    """The profile whose costs at gamma are the mean over cycles with drafts of these lengths.
+
+    Lengths that were not measured lie between those that were. A cycle that found nothing to
+    propose looked for it all the same, so it drafts at the cost of one token.
+    """
+
+    def mixed(costs: tuple[float, ...], places: Sequence[int]) -> tuple[float, ...]:
+        known = [place for place in range(gamma + 1) if np.isfinite(costs[place])]
+        found = np.interp(places, known, [costs[place] for place in known])
+        return (*costs[:gamma], float(found.mean()), *costs[gamma + 1 :])
+
+    if not lengths:
+        return profile
+    drafting = [max(1, length) for length in lengths]
+    return replace(
+        profile,
+        verify_s=mixed(profile.verify_s, lengths),
+        draft_s=mixed(profile.draft_s, drafting),
+        overhead_s=mixed(profile.overhead_s, drafting),
     )
 
 
@@ -92,12 +120,16 @@ def _profile(
     objects: PointObjects,
     prompts: Sequence[Request],
 ) -> CostProfile:
+    drafter = always_full(objects.drafter)
+    is_uneven = drafter is not objects.drafter
+    widths = grid_sizes(point.gamma) if is_uneven else (point.gamma,)
     longest = max(len(p.prompt_tokens) for p in prompts)
     positions = longest + PROFILE_NEW_TOKENS + point.gamma + 1
     room = EngineConfig(1, positions, prefill_tokens=point.engine.prefill_tokens)
+    filled = replace(objects, drafter=drafter)
     engines = {
-        gamma: _engine(point, objects, gamma, room, is_speculative=gamma > 0)
-        for gamma in (0, point.gamma)
+        gamma: _engine(point, filled, gamma, room, is_speculative=gamma > 0)
+        for gamma in (0, *widths)
     }
 
     def serve(gamma: int, requests: Sequence[Request], seed: int) -> RunResult:
@@ -105,7 +137,7 @@ def _profile(
             return engines[gamma].run(requests, ClosedLoad(1), seed)
 
     seed = repeat_seed(point.seed, _CALIBRATION_REPEAT)
-    costs = profile_costs(serve, prompts, (point.gamma,), seed)
+    costs = profile_costs(serve, prompts, widths, seed)
     return CostProfile(
         costs.step_s,
         costs.verify_s,
@@ -197,12 +229,21 @@ def _baseline_outputs(
 
 
 def _survival(result: RunResult, gamma: int) -> tuple[float, ...] | None:
-    """#(a >= k)/#(l >= k) for k in 1..gamma; None if some position was never verified."""
+    """#(a >= k)/#(l >= k) for k in 1..gamma, times the share of cycles that drafted so far: 1, but
+    for a drafter that falls short. None if some position was drafted and never verified.
+    """
     cycles = [record for record in result.cycles if not record.is_prefill]
     survival = []
     for k in range(1, gamma + 1):
+        num_drafted = sum(record.num_drafted >= k for record in cycles)
         num_verified = sum(record.verify_len >= k for record in cycles)
-        if num_verified == 0:
+        if num_verified == 0 and (num_drafted > 0 or not cycles):
             return None
-        survival.append(sum(record.num_accepted >= k for record in cycles) / num_verified)
+        stood = sum(record.num_accepted >= k for record in cycles) / max(1, num_verified)
+        survival.append(stood * num_drafted / len(cycles))
     return tuple(survival)
+
+
+def _draft_lens(result: RunResult) -> list[int]:
+    """Tokens drafted in each decode cycle."""
+    return [record.num_drafted for record in result.cycles if not record.is_prefill]

@@ -91,7 +91,7 @@ def find_base(gathered: Gathered) -> Base:
     if not usable:
         raise ResultsError(
             f"no acceptance is recorded in {gathered.path}: it takes measured points with "
-            "scheduler=fixed in closed loops"
+            "scheduler=fixed in closed loops, and a drafter that always drafts gamma tokens"
         )
     labels = _labels(list(usable))
     if len(usable) > 1:
@@ -116,8 +116,11 @@ def _labels(keys: Sequence[tuple[tuple[tuple[str, str], ...], DrafterId]]) -> li
 
 def _is_usable(point: Point) -> bool:
     """Whether full drafts were verified in a closed loop and counted by position."""
-    is_kept = bool(trial_cycles(point) and accepted_counts(point) and rejected_counts(point))
-    return is_kept and is_plain(point) and point.text("load") in ("", CLOSED)
+    accepted, rejected = accepted_counts(point), rejected_counts(point)
+    if not (trial_cycles(point) and accepted and rejected):
+        return False
+    is_full = accepted[0] + rejected[0] >= trial_cycles(point)  # `ngram` finds nothing at times
+    return is_full and is_plain(point) and point.text("load") in ("", CLOSED)
 
 
 def gamma_of(point: Point) -> int:

@@ -3,6 +3,8 @@ import torch
 
 from dspark_bench.core.sampling import (
     overlap,
+    overlap_certain,
+    reject_certain,
     reject_greedy,
     reject_recorded,
     reject_sampled,
@@ -219,3 +221,56 @@ def test_along_a_record_a_token_stands_by_the_drafters_share_of_it() -> None:
         )
         assert verdict.num_accepted == [accepted] * 2
         assert verdict.bonus == ([2, 1] if accepted else [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("u", "emit", "expected"),
+    [
+        (0.29, 0.99, (1, False, 2)),
+        (0.31, 0.69, (0, True, 0)),
+        (0.31, 0.72, (0, True, 2)),
+        (0.31, 1 - 2**-52, (0, True, 2)),
+    ],
+    ids=["accepted, then the target", "refused: 0.5 of 0.7", "refused: 0.2 of 0.7", "the last"],
+)
+def test_a_certain_draft_stands_with_the_targets_probability(
+    u: float, emit: float, expected: tuple[int, bool, int]
+) -> None:
+    """Target 0.5, 0.3, 0.2, the draft is token 1; behind it the target says token 2."""
+    target = torch.tensor([[0.5, 0.3, 0.2], [0.0, 0.0, 1.0]])
+    found = reject_certain(target, torch.tensor([[1]]), [1], uniform(u).view(1, 1), uniform(emit))
+    assert (found.num_accepted[0], found.is_rejected[0], found.bonus[0]) == expected
+
+
+def test_a_certain_draft_is_one_of_a_law_on_one_token() -> None:
+    """Ragged requests, random laws: the verdicts are those of one-hot draft probabilities."""
+    generator = torch.Generator().manual_seed(0)
+    lens = [3, 0, 1, 2]
+    for _ in range(200):
+        target = torch.rand(10, 5, generator=generator).softmax(-1)
+        tokens = torch.randint(0, 5, (4, 3), generator=generator)
+        accept = torch.rand(4, 3, generator=generator, dtype=torch.float64)
+        emit = torch.rand(4, generator=generator, dtype=torch.float64)
+        one_hot = torch.nn.functional.one_hot(tokens, 5).float()
+        expected = reject_sampled(target, one_hot, tokens, lens, accept, emit)
+        assert reject_certain(target, tokens, lens, accept, emit) == expected
+
+
+def test_a_certain_draft_outside_the_target_never_stands_nor_follows() -> None:
+    target = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    for emit in (0.0, 0.5, 1 - 2**-52):
+        draws = uniform(0.0).view(1, 1), uniform(emit)
+        found = reject_certain(target, torch.tensor([[0]]), [1], *draws)
+        assert (found.num_accepted, found.is_rejected, found.bonus) == ([0], [True], [1])
+        found = reject_certain(
+            target, torch.tensor([[1]]), [1], uniform(1 - 2**-53).view(1, 1), draws[1]
+        )
+        assert (found.num_accepted, found.bonus) == ([1], [0])
+
+
+def test_overlap_of_a_certain_draft_is_that_of_its_law() -> None:
+    target = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
+    tokens = torch.tensor([1, 2])
+    one_hot = torch.nn.functional.one_hot(tokens, 3).float()
+    assert overlap_certain(target, tokens).tolist() == pytest.approx([0.3, 0.8])
+    assert torch.equal(overlap_certain(target, tokens), overlap(target, one_hot))

@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 from dspark_bench.core.types import Request, RunResult
+from dspark_bench.drafters.ngram import NgramDrafter
 from dspark_bench.measure import predictions
-from dspark_bench.measure.predictions import agreement_curve, can_predict, costs_now, predict
+from dspark_bench.measure.predictions import (
+    agreement_curve,
+    can_predict,
+    costs_now,
+    of_lengths,
+    predict,
+)
 from dspark_bench.measure.turns import Turn, TurnResult
 from dspark_bench.metrics.theory import CostProfile
 from dspark_bench.schedulers.fixed import FixedScheduler
@@ -91,6 +98,41 @@ def test_a_draft_that_was_never_verified_predicts_nothing(
     )
     monkeypatch.setattr(predictions, "run_untimed", lambda *_, **__: result)
     assert predict(one.point, one.objects, [profile(1.0)]).survival is None
+
+
+def test_a_drafter_that_falls_short_is_predicted_with_what_it_finds(
+    one: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five cycles draft 2, 2, 1, 0 and 0: the second draft stands in one of the two."""
+    drafted = ((2, 2), (2, 1), (1, 1), (0, 0), (0, 0))
+    cycles = [
+        cycle_record(num_drafted=n, verify_len=n, num_accepted=accepted) for n, accepted in drafted
+    ]
+    outputs = [finished(one.objects.prompts.calibration[0], range(3))]
+    monkeypatch.setattr(predictions, "run_untimed", lambda *_, **__: RunResult(outputs, cycles))
+    objects = replace(one.objects, drafter=NgramDrafter(one.objects.target))
+    found = predict(one.point, objects, [profile(1.0)])
+    assert found.survival == pytest.approx((3 / 5, 1 / 5))
+    assert found.profile is not None
+    assert found.profile.verify_s == pytest.approx((1.0, 2.0, (3 + 3 + 2 + 1 + 1) / 5))
+    assert found.profile.draft_s == pytest.approx((10.0, 20.0, (30 + 30 + 20 + 20 + 20) / 5))
+    assert found.profile.overhead_s[2] == pytest.approx((300 + 300 + 200 + 200 + 200) / 5)
+
+
+def test_lengths_that_were_not_measured_lie_between_those_that_were() -> None:
+    nan = float("nan")
+    known = CostProfile(1.0, (1.0, 2.0, nan, 4.0), (0.0, 1.0, nan, 3.0), (0.0, 1.0, nan, 1.0), 1, 1)
+    found = of_lengths(known, [2, 2, 0], 3)
+    assert found.verify_s[3] == pytest.approx((3 + 3 + 1) / 3)
+    assert found.draft_s[3] == pytest.approx((2 + 2 + 1) / 3)
+    assert of_lengths(known, [], 3) is known
+
+
+def test_costs_of_a_drafter_that_falls_short_cover_its_lengths(one: Built) -> None:
+    objects = replace(one.objects, drafter=NgramDrafter(one.objects.target))
+    costs = costs_now(replace(one.point, gamma=3), objects)
+    for curve in (costs.verify_s, costs.draft_s, costs.overhead_s):
+        assert all(curve[width] == curve[width] for width in (0, 1, 2, 3))
 
 
 def test_only_points_that_verify_everything_one_request_at_a_time_are_predicted(

@@ -67,3 +67,11 @@ def test_chosen_verify_lengths_and_open_loops_are_no_record(tmp_path: Path) -> N
         write_counts(folder, name, 10, [5], [5])
     with pytest.raises(ResultsError, match="no acceptance is recorded"):
         find_base(gather(folder))
+
+
+def test_a_drafter_that_finds_nothing_at_times_is_no_record(tmp_path: Path) -> None:
+    """Of 10 cycles 4 had no draft: what was decided says nothing about those."""
+    folder = write_sweep(tmp_path / "s", [point("a", 1.2, gamma=1, drafter="ngram")])
+    write_counts(folder, "a", 10, [4], [2])
+    with pytest.raises(ResultsError, match="a drafter that always drafts gamma tokens"):
+        find_base(gather(folder))
