@@ -98,8 +98,9 @@ def _make(
         "member_sha256": wanted.member_sha256,
     }
     convert_gguf(member, made, origin)
-    if folder.exists():
-        shutil.rmtree(folder)
+    if folder.exists():  # a folder that is half deleted must not lie there either
+        shutil.rmtree(work / "damaged", ignore_errors=True)
+        folder.rename(work / "damaged")
     made.rename(folder)
 
 
