@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from dspark_bench.core.errors import CheckpointError
+from dspark_bench.models.backend import Backend, check_files, is_hosted, read_shape
 from dspark_bench.models.checkpoint import Header, read_headers
-from dspark_bench.models.config import parse_model_config, read_model_config
+from dspark_bench.models.config import read_model_config
 from dspark_bench.models.config_values import read_json
 from dspark_bench.models.draft_config import DraftConfig, check_fits_target
 from dspark_bench.models.draft_formats.reading import Recognised, recognise
@@ -22,7 +23,6 @@ from dspark_bench.models.expected_tensors import (
     drafter_tensors,
     target_tensors,
 )
-from dspark_bench.models.families import FAMILIES
 
 _MOST_NAMES = 4
 
@@ -65,8 +65,8 @@ def inspect(directory: Path, target: Path | None = None) -> Inspection:
     unread = name_unread(data, headers, files)
     if unread is not None:
         return Inspection({"format": f"{unread}: no reader yet"} | _size(headers), None)
-    if data.get("model_type") in FAMILIES:
-        return _target(directory, data)
+    if isinstance(data.get("model_type"), str):
+        return _target(directory, data["model_type"])
     raise CheckpointError(
         f"{directory} looks like no drafter or target that is known here; valid: a folder with "
         "config.json and safetensors (docs/drafter_formats.md)"
@@ -92,7 +92,7 @@ def _drafter(
     facts["fits"] = _fits(config)
     if target is not None:
         try:
-            check_fits_target(config, read_model_config(target), directory)
+            check_fits_target(config, read_shape(target, Backend.AUTO), directory)
             facts["with that target"] = "it fits"
         except CheckpointError as error:
             facts["with that target"] = "it does not fit"
@@ -129,20 +129,24 @@ def _fits(config: DraftConfig) -> str:
     return f"targets of {vocab} tokens, width {width} and {depth}"
 
 
-def _target(directory: Path, data: dict[str, Any]) -> Inspection:
+def _target(directory: Path, family: str) -> Inspection:
     headers, problem = _headers(directory)
-    facts = {"format": f"a target, {data['model_type']}", "run as": f"target.path={directory}"}
+    hosted = is_hosted(directory, Backend.AUTO)
+    facts = {
+        "format": f"a target, {family}{', computed by transformers' if hosted else ''}",
+        "run as": f"target.path={directory}",
+    }
     try:
-        config = parse_model_config(data, str(directory / "config.json"))
+        shape = read_shape(directory, Backend.AUTO)
+        facts["layers"] = f"{shape.num_hidden_layers} of width {shape.hidden_size}"
+        facts["vocabulary"] = f"{shape.vocab_size} tokens"
+        facts |= _size(headers)
+        if problem is None and not hosted:
+            facts |= _differences(headers, target_tensors(read_model_config(directory)))
+        if problem is None:
+            check_files(directory, Backend.AUTO)
     except CheckpointError as error:
         return Inspection(facts | _size(headers), str(error))
-    facts["layers"] = f"{config.num_hidden_layers} of width {config.hidden_size}"
-    facts["vocabulary"] = f"{config.vocab_size} tokens"
-    facts |= _size(headers)
-    if problem is None:
-        expected = target_tensors(config)
-        facts |= _differences(headers, expected)
-        problem = _first_problem(directory, headers, expected)
     return Inspection(facts, problem)
 
 

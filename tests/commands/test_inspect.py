@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from transformers import Gemma2Config, Gemma2ForCausalLM
 
 from dspark_bench import cli
 from dspark_bench.commands.inspect import inspect
@@ -85,6 +86,24 @@ def test_a_target(capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, llama_dir())
     assert f"format a target, llama run as target.path={llama_dir()} layers 8" in text
     assert "missing nothing" in text
+
+
+def test_a_target_that_transformers_computes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shape = {
+        "vocab_size": 64,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+    }
+    Gemma2ForCausalLM(Gemma2Config(**shape)).save_pretrained(tmp_path)
+    text = said(capsys, tmp_path)
+    assert "format a target, gemma2, computed by transformers" in text
+    assert "layers 2 of width 32 vocabulary 64 tokens" in text
 
 
 def test_what_is_missing_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dspark_bench.core.errors import CheckpointError, UsageError
+from dspark_bench.models.backend import Backend, read_shape
 from dspark_bench.models.checkpoint import WEIGHTS, weight_files
-from dspark_bench.models.config import read_model_config
 from dspark_bench.models.draft_config import (
     EAGLE3,
     DraftConfig,
@@ -81,7 +81,7 @@ def _read(source: Path, target: Path | None) -> DraftConfig:
         )
     check_drafter_headers(source, config)
     if target is not None:
-        shape = read_model_config(target)
+        shape = read_shape(target, Backend.AUTO)
         check_fits_target(config, shape, source)
         layers = target_layers(config, shape, source)
         return replace(config, target_layer_ids=layers, unclear_layer_ids=())
