@@ -15,7 +15,7 @@ import torch
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
-from dspark_bench.models.target import TargetModel
+from dspark_bench.models.target import Target
 
 _NOTHING: Final = 0
 """Stands in slots without a draft. Nobody reads it."""
@@ -24,7 +24,7 @@ _NOTHING: Final = 0
 class NgramDrafter:
     """Keeps the tokens of each request and where its n-grams stood first."""
 
-    def __init__(self, target: TargetModel, n_min: int = 2, n_max: int = 4) -> None:
+    def __init__(self, target: Target, n_min: int = 2, n_max: int = 4) -> None:
         """n_min, n_max: see conf/drafter/ngram.yaml. Raises UsageError."""
         self.check_keys(n_min, n_max)
         self._sizes = range(n_min, n_max + 1)

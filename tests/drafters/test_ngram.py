@@ -235,7 +235,7 @@ def law_p(
 ) -> float:
     """p of the joint law of four emitted tokens; the target's law, filtered, written down whole."""
     target = MarkovTarget(example_laws()[0])
-    drafting = NgramDrafter(target, 1, 3)  # type: ignore[arg-type]
+    drafting = NgramDrafter(target, 1, 3)
     engine = Engine(
         target,
         drafting,
