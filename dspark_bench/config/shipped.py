@@ -52,11 +52,11 @@ def _folders(option: str, root: Path) -> list[Path]:
 
 
 def _is_for(folder: Path, target_dir: Path) -> bool:
-    """Whether a manifest names this target. A target of another shape is not hashed: that takes
-    seconds for each gigabyte.
+    """Whether a manifest names this target. A target of another shape than the config says
+    (not every format says it) is not hashed: that takes seconds for each gigabyte.
     """
     ours, theirs = read_json(folder / "config.json"), read_json(target_dir / "config.json")
-    if any(ours.get(mine) != theirs.get(its) for mine, its in _SHAPE):
+    if any(mine in ours and ours[mine] != theirs.get(its) for mine, its in _SHAPE):
         return False
     named = read_json(folder / "manifest.json").get("target_hash")
     return bool(named == _hash_of(target_dir))

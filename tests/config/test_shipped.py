@@ -46,6 +46,14 @@ def test_a_copy_of_the_target_finds_it_and_another_of_its_shape_does_not(
     assert shipped_checkpoint("semi_ar", tmp_path / "absent", shipped) is None
 
 
+def test_a_config_that_says_nothing_of_the_targets_shape_is_found_by_the_hash(
+    shipped: Path, tiny_zoo: TinyZoo
+) -> None:
+    (shipped / "tiny" / "semi_ar" / "config.json").write_text('{"transformer_layer_config": {}}')
+    assert shipped_checkpoint("semi_ar", tiny_zoo.target, shipped) == shipped / "tiny" / "semi_ar"
+    assert shipped_checkpoint("semi_ar", ZOO / "target", shipped) == shipped / "semi_ar"
+
+
 def test_the_embedded_drafters_are_found_for_the_embedded_target() -> None:
     for option in ("semi_ar", "semi_ar_gated", "semi_ar_rnn", "parallel", "ar"):
         assert shipped_checkpoint(option, ZOO / "target") == DRAFTERS / option
