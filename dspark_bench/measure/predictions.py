@@ -13,7 +13,6 @@ from dspark_bench.engine.agreement import measure_agreement
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.profile import PROFILE_NEW_TOKENS, profile_costs
 from dspark_bench.engine.short_drafts import always_full
-from dspark_bench.engine.surface import grid_sizes
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.measure.build import PointObjects
 from dspark_bench.measure.turns import TurnResult, garbage_kept, repeat_seed
@@ -122,7 +121,7 @@ def _profile(
 ) -> CostProfile:
     drafter = always_full(objects.drafter)
     is_uneven = drafter is not objects.drafter
-    widths = grid_sizes(point.gamma) if is_uneven else (point.gamma,)
+    widths = tuple(sorted({1, point.gamma})) if is_uneven else (point.gamma,)
     longest = max(len(p.prompt_tokens) for p in prompts)
     positions = longest + PROFILE_NEW_TOKENS + point.gamma + 1
     room = EngineConfig(1, positions, prefill_tokens=point.engine.prefill_tokens)

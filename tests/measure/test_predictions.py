@@ -1,5 +1,6 @@
 """What a prediction rests on: other prompts than the run's, decode cycles, and both looks."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -132,7 +133,8 @@ def test_costs_of_a_drafter_that_falls_short_cover_its_lengths(one: Built) -> No
     objects = replace(one.objects, drafter=NgramDrafter(one.objects.target))
     costs = costs_now(replace(one.point, gamma=3), objects)
     for curve in (costs.verify_s, costs.draft_s, costs.overhead_s):
-        assert all(curve[width] == curve[width] for width in (0, 1, 2, 3))
+        known = [width for width, seconds in enumerate(curve) if math.isfinite(seconds)]
+        assert known == [0, 1, 3]
 
 
 def test_only_points_that_verify_everything_one_request_at_a_time_are_predicted(
