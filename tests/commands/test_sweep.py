@@ -3,7 +3,7 @@
 import io
 import json
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -145,13 +145,15 @@ def test_the_model_comes_from_prompts_that_are_not_timed(
 ) -> None:
     """Every engine's prompts, in order: those of the timed turns are never met elsewhere."""
     served: list[tuple[str, ...]] = []
-    run = Engine.run
+    steps = Engine.steps
 
-    def spy(engine: Engine, requests: Sequence[Request], load: Load, seed: int) -> RunResult:
+    def spy(
+        engine: Engine, requests: Sequence[Request], load: Load, seed: int
+    ) -> Iterator[RunResult]:
         served.append(tuple(request.prompt_id for request in requests))
-        return run(engine, requests, load, seed)
+        return steps(engine, requests, load, seed)
 
-    monkeypatch.setattr(Engine, "run", spy)
+    monkeypatch.setattr(Engine, "steps", spy)
     rows, _ = _sweep(tiny_overrides(tiny_zoo, tmp_path, "gamma=3"))
     point = tmp_path / "results" / "tiny" / "points" / rows[0]["point_id"]
     requests = pd.read_parquet(point / "requests.parquet")
