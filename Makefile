@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 TORCH ?= cpu
 ZOO_WORK ?= zoo-work
 # Drafters of the sweep on SmolLM2 that need no training: ngram, where this version has it.
-SMOLLM2_DRAFTER ?= $(if $(wildcard conf/drafter/ngram.yaml),ngram,none)
+SMOLLM2_DRAFTER ?= ngram
 ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 
 .DEFAULT_GOAL := help

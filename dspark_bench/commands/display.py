@@ -278,8 +278,15 @@ def row_label(row: Row, swept_keys: Sequence[str]) -> str:
 
 
 def serving_lines(label: str, row: Row) -> list[str]:
-    """Goodput where an objective is set, and what either arm did not serve and why."""
+    """What the table alone would mislead about: how often a drafter that may find nothing drafted,
+    goodput where an objective is set, and what either arm did not serve and why.
+    """
     lines = []
+    share = row.get("drafting_share")
+    if row.get("falls_short") is True and share is not None:
+        lines.append(
+            f"{label}: drafted in {share:.0%} of the cycles; alpha, c and S theory speak of those"
+        )
     goodput, baseline = row.get("goodput_req_s"), row.get("baseline_goodput_req_s")
     if goodput is not None and baseline is not None:
         lines.append(

@@ -22,18 +22,20 @@ from dspark_bench.store.point_store import POINTS, PointStore, StoredPoint, flat
 
 LEAST_S: Final = 3.0
 """Seconds that loading and warming up take however little is measured."""
-RULE: Final = f"scaled by requests x tokens served, at least {LEAST_S:.0f} s a point"
+RULE: Final = f"turns scaled by requests x tokens served, at least {LEAST_S:.0f} s a point"
 AT_MOST: Final = f"{RULE}; less where measure.precision is reached early"
 _LIKENESS = ("drafter", "scheduler", "load", "load.concurrency", "load.rate")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a point has taken. wall_s: its whole time, seconds; work: requests served x tokens;
-    alike: what tells slow points from fast ones; is_near: measured in the folder at hand.
+    """What a point has taken. turns_s: its turns, seconds; fixed_s: everything else, which does not
+    grow with them; work: requests served x tokens; alike: what tells slow points from fast ones;
+    is_near: measured in the folder at hand.
     """
 
-    wall_s: float
+    turns_s: float
+    fixed_s: float
     work: int
     alike: tuple[str, ...]
     is_near: bool
@@ -91,7 +93,7 @@ def _point_s(point: PointConfig, load: Load, known: Sequence[Measured]) -> float
     kept = [measured for measured in known if measured.is_near] or known
     kept = [measured for measured in kept if measured.alike == alike] or kept
     work = most_served(point, load.max_concurrency) * point.max_new_tokens
-    return max(LEAST_S, median(one.wall_s * work / one.work for one in kept))
+    return max(LEAST_S, median(one.fixed_s + one.turns_s * work / one.work for one in kept))
 
 
 def _measured(stored: StoredPoint, is_near: bool) -> Measured | None:
@@ -102,7 +104,10 @@ def _measured(stored: StoredPoint, is_near: bool) -> Measured | None:
         return None
     if not isinstance(wall_s, float | int) or wall_s <= 0:
         return None
-    return Measured(float(wall_s), num_served * num_tokens, _alike(keys), is_near)
+    turns_s = facts.get("spent_turns_s")
+    turns_s = min(wall_s, turns_s) if isinstance(turns_s, float | int) else wall_s
+    work = num_served * num_tokens
+    return Measured(float(turns_s), float(wall_s - turns_s), work, _alike(keys), is_near)
 
 
 def _is_count(value: Any) -> bool:

@@ -19,7 +19,7 @@ _MARK = (
     "A model, not a measurement: S = tokens per cycle x a step's time / a cycle's time, from "
     "stored costs."
 )
-_ERROR = "error: the unchanged model over the measured S; no measured point, no error"
+_ERROR = "column error: the unchanged model over the measured S; no measured point, no error"
 _GAP = "  "
 
 

@@ -111,12 +111,14 @@ def run_block(
             with stopwatch.at("costs"):
                 arms = _each(arms, _with_late_costs, watcher.on_point, lambda arm: arm.planned)
         is_shared = lock.is_shared
+    with stopwatch.at("costs"):
+        read_bytes_s = models.read_bytes_s(choose_device(block.points[0].config))
     measured = MeasuredBlock(
         block.block_id,
         len(block.points),
         turns,
         is_shared,
-        read_bytes_s=models.read_bytes_s(choose_device(block.points[0].config)),
+        read_bytes_s=read_bytes_s,
         shared_s=stopwatch.shares(len(block.points)),
     )
     control = cache(lambda: greedy_control(arms[0]))

@@ -10,6 +10,8 @@ from dspark_bench.metrics.frames import BASELINE, SPECULATIVE, measured
 from dspark_bench.metrics.machine import Window, by_turn
 from dspark_bench.metrics.sums import FloatArray
 
+SHORTEST_WINDOW_S: Final = 0.5
+"""Power and load of a sample are means over up to some tenths of a second."""
 Turn = tuple[str, int, int]
 HARMLESS_REASONS: Final = frozenset({"gpu_idle", "applications_clocks", "display_clock"})
 """Clocks that nobody asked for more of, or that somebody has set: no throttling."""
@@ -116,6 +118,9 @@ def _arm(
 ) -> dict[str, Any]:
     inside = samples[_is_inside(samples["time_s"].to_numpy(dtype=np.float64), windows)]
     energy_j, num_tokens, num_turns = _energy(windows, tokens, curve)
+    if is_too_short(windows):  # a sample's power is a mean over both arms
+        energy_j, num_turns = None, 0
+        inside = inside.assign(utilisation=None, power_w=None)
     return {
         "num_samples": len(inside),
         "utilisation_mean": _of(inside, "utilisation", "mean"),
@@ -135,6 +140,12 @@ def _arm(
         else None,
         "clock_reasons": _reasons(inside),
     }
+
+
+def is_too_short(windows: Sequence[Window]) -> bool:
+    """Whether arms hand over so often that samples cannot be told apart."""
+    lengths = [window.elapsed_s for window in windows]
+    return bool(lengths) and float(np.mean(lengths)) < SHORTEST_WINDOW_S
 
 
 def _energy(

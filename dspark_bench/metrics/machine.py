@@ -118,8 +118,9 @@ def summarise_machine(windows: Sequence[Window], num_cores: int) -> MachineSumma
         for reading in (window.before, window.after)
         if reading.frequency_mhz is not None
     ]
-    # temperature and swap do not wait for a turn: whatever happened since the first one counts
-    whole = [_span(timed)] if timed else []
+    # temperature and swap do not wait for a turn: whatever happened since the first one counts,
+    # but for the time between an interruption and the process that went on
+    whole = [_span(part) for part in _processes(timed)]
     return MachineSummary(
         num_cores=num_cores,
         num_turns=len(turns),
@@ -215,6 +216,16 @@ def _span(windows: Sequence[Window]) -> Window:
     """From the first reading to the last."""
     first, last = windows[0], windows[-1]
     return Window(first.arm, first.repeat, first.block, False, first.before, last.after)
+
+
+def _processes(windows: Sequence[Window]) -> list[list[Window]]:
+    """The windows of each process that measured: its own time starts anew."""
+    parts: list[list[Window]] = []
+    for window in windows:
+        if not parts or window.before.own_s < parts[-1][-1].after.own_s:
+            parts.append([])
+        parts[-1].append(window)
+    return parts
 
 
 def _length(windows: Sequence[Window]) -> float:

@@ -160,12 +160,14 @@ def summarise(
         headline["speedup_e2e"].value, sums, strata, context.share
     )
     labelled, _, _ = label_units(measured(cycles), measured(requests), context.pooling.is_by_prompt)
-    trials = trial_cycles(decode_cycles(labelled), context.is_selective)
+    decoded = decode_cycles(labelled)
+    trials = trial_cycles(decoded, context.is_selective)
     total = jackknife.total
     values = _ratios(total, context) | _request_values(requests) | unserved_values(requests)
     values |= {name: _finite(value) for name, value in machine_values(cycles).items()}
     loops = loop_figures(cycles, requests, context.pooling, headline["speedup"], context.share)
     values |= {} if loops is None else loops.as_row()
+    values["drafting_share"] = _finite(float((decoded["num_drafted"] > 0).mean()))
     values["speedup_basis"] = basis
     values["speedup_interval_basis"] = interval_basis
     values["speedup_model"] = _speedup_model(context)

@@ -120,6 +120,7 @@ def _is_usable(point: Point) -> bool:
     if not (trial_cycles(point) and accepted and rejected):
         return False
     is_full = accepted[0] + rejected[0] >= trial_cycles(point)  # `ngram` finds nothing at times
+    is_full = is_full and point.text("falls_short").lower() != "true"
     return is_full and is_plain(point) and point.text("load") in ("", CLOSED)
 
 

@@ -90,11 +90,12 @@ def _config(*overrides: str) -> PointConfig:
 
 def test_the_estimate_scales_with_the_work_of_the_nearest_points(point: PointConfig) -> None:
     alike = ("semi_ar", "fixed", "closed", "1", "None")
-    here = Measured(wall_s=6.0, work=200, alike=alike, is_near=True)
-    slow = replace(here, wall_s=60.0)
+    here = Measured(turns_s=6.0, fixed_s=0.0, work=200, alike=alike, is_near=True)
+    slow = replace(here, turns_s=60.0)
     far = replace(slow, is_near=False)
     other = replace(slow, alike=("ar", "fixed", "closed", "1", "None"))
     assert estimate([[point]], [here]) == Estimate(12.0, 1)
+    assert estimate([[point]], [replace(here, fixed_s=30.0)]) == Estimate(42.0, 1)
     assert estimate([[point, point]], [here, far, other]) == Estimate(24.0, 3)
     assert estimate([[point], [point]], [here, far, other]) == Estimate(24.0, 3)
     assert estimate([[point]], [far]) == Estimate(120.0, 1)
@@ -110,10 +111,10 @@ def test_requests_that_arrive_by_a_clock_are_waited_for_in_every_arm() -> None:
         *("load=constant", "load.rate=0.25", "measure.warmup_requests=0"),
     )
     alike = ("semi_ar", "fixed", "constant", "None", "0.25")
-    fast = Measured(wall_s=1.0, work=440, alike=alike, is_near=True)
+    fast = Measured(turns_s=1.0, fixed_s=0.0, work=440, alike=alike, is_near=True)
     found = estimate([[timed, timed]], [fast])
     assert found is not None and (found.total_s, found.arrivals_s) == (240.0, 240.0)
-    slow = replace(fast, wall_s=400.0)
+    slow = replace(fast, turns_s=400.0)
     found = estimate([[timed, timed]], [slow])
     assert found is not None and (found.total_s, found.arrivals_s) == (800.0, 240.0)
     assert estimate([[timed]], []) == Estimate(160.0, 0, arrivals_s=160.0)
@@ -121,7 +122,7 @@ def test_requests_that_arrive_by_a_clock_are_waited_for_in_every_arm() -> None:
 
 def test_what_a_precision_may_end_is_an_upper_bound(point: PointConfig) -> None:
     """As many new prompts as there may be rounds of them; the words say that it may be less."""
-    here = Measured(6.0, 100, ("semi_ar", "fixed", "closed", "1", "None"), True)
+    here = Measured(6.0, 0.0, 100, ("semi_ar", "fixed", "closed", "1", "None"), True)
     most = estimate([[_config("num_requests=20", "max_new_tokens=20")]], [here])
     assert most is not None and most.total_s == 24.0 and most.rule.startswith(RULE)
     assert "less where measure.precision is reached early" in most.rule

@@ -30,6 +30,7 @@ def test_a_sweep_measures_predicts_and_judges_it(tiny_zoo: TinyZoo, tmp_path: Pa
     for row in rows:
         assert (row["status"], row["lossless"], row["drafter"]) == ("finished", "true", "ngram")
         assert row["drafter_hash"] == row["gamma_trained"] == ""
+        assert row["falls_short"] == "true" and 0 < float(row["drafting_share"]) < 1
         assert float(row["speedup_model"]) > 0
         assert 1 < float(row["accepted_length"]) < 1 + int(row["gamma"])
         found = json.loads((folder / "points" / row["point_id"] / "metrics.json").read_text())

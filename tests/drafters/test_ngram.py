@@ -13,6 +13,7 @@ from dspark_bench.core.sampling import token_probs
 from dspark_bench.core.types import ContextUpdate, DraftBatch, Proposal, Request, SamplingParams
 from dspark_bench.drafters.ngram import NgramDrafter
 from dspark_bench.engine.acceptance import ExactAcceptance
+from dspark_bench.engine.agreement import measure_agreement
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.exactness import P_MIN, chi_square, example_laws, tilt_check
 from dspark_bench.engine.forced_acceptance import ForcedAcceptance
@@ -335,3 +336,9 @@ def test_it_knows_what_was_emitted_and_no_more() -> None:
     whole = [r.prompt_tokens + written[r.request_id] for r in served]
     assert len(seen) > 50
     assert all(any(text[: length + 1] == known for text in whole) for length, known in seen)
+
+
+def test_where_nothing_is_found_nothing_agrees() -> None:
+    texts = [(Request(0, "0", "", (2, 3, 4), 9), (5, 6, 7, 8, 9, 10, 11, 12, 13))]
+    overlaps, anchors = measure_agreement(tiny.target(), drafter(), texts, 4, SamplingParams())
+    assert anchors.tolist() == [2.0] and overlaps.tolist() == [[0.0] * 4]

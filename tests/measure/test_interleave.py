@@ -38,6 +38,15 @@ def test_arms_hand_over_after_equally_many_tokens() -> None:
     assert len(results["slow"].cycles) == 6
 
 
+def test_what_an_arm_overshoots_counts_for_its_next_turn() -> None:
+    """Five tokens a cycle, turns of 16: it hands over at 20, 35 and 50, not at 20, 40 and 60."""
+    order: list[str] = []
+    runs = {"many": emitting("m", [5] * 12, order), "one": emitting("o", [1] * 60, order)}
+    interleave(runs, 16, (("many", "one"),))
+    turns = ["".join(part) for _, part in itertools.groupby(order)]
+    assert [len(turn) for turn in turns[:6]] == [4, 16, 3, 16, 3, 16]
+
+
 def test_no_runs_have_no_results() -> None:
     assert interleave({}, 10) == ({}, {})
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from dspark_bench.core.types import Request, RequestRecord, RunResult
+from dspark_bench.machine.gpu_process import GpuTelemetry
 from dspark_bench.measure.round_loop import Rounds
 from dspark_bench.measure.rounds import RoundPlan, Style
-from dspark_bench.measure.turns import Order, TurnResult
+from dspark_bench.measure.turns import Order, TurnResult, plan_warmup
 from dspark_bench.metrics.frames import BASELINE
 from dspark_bench.metrics.units import STRETCH_TOKENS
 from tests.cycles import cycle_record
@@ -33,7 +34,8 @@ class _Arm:
         self._num_emitted = 0
 
     def run(self, requests: Sequence[Request], seed: int) -> RunResult:
-        raise AssertionError("served apart from the others")
+        *_, result = self.steps(requests, seed)
+        return result
 
     def steps(self, requests: Sequence[Request], seed: int) -> Iterator[RunResult]:
         result = RunResult()
@@ -79,6 +81,23 @@ def test_an_arm_that_fails_within_an_answer_works_no_more() -> None:
     assert of_x[-1] == ("1x", 3) and sum(length for _, length in of_x) == _ANSWER + 19
     for other in "by":
         assert sum(n for name, n in served if name.endswith(other)) == 4 * _ANSWER
+
+
+def test_an_arm_that_fails_in_a_round_has_no_turn_on_record() -> None:
+    arms = {label: _Arm(label, [], _ANSWER + 3 if label == "x" else None) for label in _ROWS[0]}
+    plan = RoundPlan(Style.ONE_BY_ONE, 1, (_REQUESTS,))
+    records = Rounds(plan, _ORDER, arms, None, _Watcher(), {}).serve_next()
+    assert {turn["arm"] for turn in records.turns} == {BASELINE, "y"} == set(records.cycles["arm"])
+
+
+def test_what_was_seen_around_the_warm_up_is_kept() -> None:
+    arms = {label: _Arm(label, []) for label in _ROWS[0]}
+    rounds = Rounds(
+        RoundPlan(Style.ONE_BY_ONE, 1, (_REQUESTS,)), _ORDER, arms, None, _Watcher(), {}
+    )
+    rounds.warm_up(plan_warmup(_REQUESTS, 1, _ORDER))
+    found = rounds.turns(GpuTelemetry("none")).windows
+    assert [(window.arm, window.is_warmup) for window in found] == [(a, True) for a in _ROWS[0]]
 
 
 def _merged(parts: list[tuple[str, int]]) -> list[tuple[str, int]]:

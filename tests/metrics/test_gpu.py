@@ -81,6 +81,16 @@ def test_a_turn_that_was_served_in_stretches_counts_its_tokens_once() -> None:
     assert found["speculative"]["energy_j"] is None
 
 
+def test_arms_that_hand_over_faster_than_samples_tell_have_no_power() -> None:
+    """What a sample shows is both arms' together; the clock's bounds are still the machine's."""
+    windows = [_window("baseline", n, 102.0 + n, 102.1 + n) for n in range(3)]
+    columns = {"power_w": [300.0] * 6, "utilisation": [0.5] * 6, "sm_clock_mhz": [900] * 6}
+    found = summarise_gpu(_samples(**columns), windows, _TOKENS)["arms"]["baseline"]
+    for name in ("energy_j", "energy_per_token_j", "power_mean_w", "utilisation_mean"):
+        assert found[name] is None
+    assert found["sm_clock_min_mhz"] == 900
+
+
 def test_an_arm_sees_its_own_samples_and_reasons_only() -> None:
     samples = _samples(
         utilisation=[1.0, 0.2, 0.4, 0.6, 0.9, 0.0],

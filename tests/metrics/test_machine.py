@@ -133,3 +133,15 @@ def test_short_turns_are_too_coarse_to_be_the_worst() -> None:
     window = Window("baseline", 0, 0, False, reading, Reading(0.1, 0.0, busy_s=0.4))
     found = summarise_machine([window], 4)
     assert found.other_cores == pytest.approx(4.0) and found.other_cores_max is None
+
+
+def test_what_happened_between_two_processes_is_nobodys() -> None:
+    """Swap before an interruption and after; a neighbour's in between counts for no turn."""
+
+    def window(start_s: float, own_s: float, swapped: float, more: float) -> Window:
+        first = Reading(start_s, own_s, swap_in_bytes=swapped)
+        last = Reading(start_s + 1, own_s + 1, swap_in_bytes=swapped + more)
+        return Window("baseline", 0, int(start_s), False, first, last)
+
+    windows = [window(0, 5, 0, 10), window(2, 7, 12, 0), window(90, 1, 9000, 3)]
+    assert summarise_machine(windows, 2).swap_in_bytes == 12 + 3

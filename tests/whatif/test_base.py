@@ -41,6 +41,14 @@ def test_timing_that_is_invalid_leaves_acceptance_and_no_measured_s(tmp_path: Pa
     assert base.gammas == (1,) and base.measured(1, 1) is None
 
 
+def test_drafts_that_may_fall_short_are_no_record(tmp_path: Path) -> None:
+    """Though the first token was there in every cycle."""
+    folder = write_sweep(tmp_path / "s", [point("a", 1.2, gamma=2, falls_short="true")])
+    write_counts(folder, "a", 100, [80, 5], [20, 1])
+    with pytest.raises((ResultsError, UsageError)):
+        find_base(gather(folder))
+
+
 def test_several_drafters_or_settings_have_to_be_narrowed(tmp_path: Path) -> None:
     rows = [
         point("a", 1.2, gamma=1),

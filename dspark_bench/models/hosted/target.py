@@ -14,6 +14,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from dspark_bench.core.errors import CheckpointError, UsageError
 from dspark_bench.models.attention import AttentionPlan, plan_attention
@@ -38,7 +39,8 @@ from dspark_bench.models.target import EMBEDDING_OUTPUT, TargetOutput
 
 _OWN_ATTENTION: Final = "eager"
 _NOTE: Final = "transformers computes the target, with its own modules (target.backend)"
-_PROBE_TOKENS: Final = 8
+_PROBE_TOKENS: Final = 12
+_PROBE_WINDOW: Final = 5
 _TOLERANCES: Final = {torch.float32: 1e-4}
 _COARSE_TOLERANCE: Final = 0.1
 """Largest difference of logits, as a share of the largest: rounding to 16 bits, or less."""
@@ -66,7 +68,7 @@ class HostedTarget:
         self._uses = _probe(model, self.device, shape)
         self.config: TargetShape = _with_uses(shape, self._uses)
         self.notes: tuple[str, ...] = (_NOTE,)
-        self._check_equal()
+        self._check_equal(shape)
 
     @classmethod
     def load(
@@ -80,6 +82,7 @@ class HostedTarget:
         shape = hosted_shape(directory)
         weight_files(directory)
         register()
+        disable_progress_bar()
         try:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 directory,
@@ -152,16 +155,33 @@ class HostedTarget:
         )
         return TargetOutput(logits, features)
 
-    def _check_equal(self) -> None:
-        """Raise CheckpointError unless a short text has the logits of the model's own attention."""
-        length = min(_PROBE_TOKENS, self.config.max_position_embeddings)
-        tokens = torch.arange(1, length + 1, device=self.device) % self.config.vocab_size
-        cache = self.new_cache(1, length)
-        with torch.inference_mode():
-            plan = plan_attention([Span(0, 0, length)], cache)
-            ours = self.forward(tokens, plan, cache).logits
+    def _check_equal(self, shape: TargetShape) -> None:
+        """Raise CheckpointError unless short texts have the logits of the model's own attention.
+
+        Two requests share a pass, the first is told in two, and windows are made so small that
+        both reach beyond: what depends on other requests, or is masked elsewhere, shows.
+        """
+        length = min(_PROBE_TOKENS, shape.max_position_embeddings)
+        text = torch.arange(1, length + 1, device=self.device) % shape.vocab_size
+        texts, cut = (text, text.flip(0)), length // 2
+        with torch.inference_mode(), _small_windows(self._model):
+            uses = _probe(self._model, self.device, shape)
+            small = _with_uses(shape, uses)
+            depth = small.num_hidden_layers
+            cache = KVCache(small, depth, 2, length, self.dtype, self.device)
+
+            def told(tokens: Tensor, *spans: Span) -> Tensor:
+                plan = plan_attention(spans, cache)
+                hosted = RaggedPass(cache, plan, uses)
+                return _logits(self._model, tokens, plan.positions, hosted)
+
+            both = told(torch.cat([text[:cut], texts[1]]), Span(0, 0, cut), Span(1, 0, length))
+            rest = told(text[cut:], Span(0, cut, length - cut))
+            ours = torch.cat([both[:cut], rest, both[cut:]])
             with _own_attention(self._model):
-                theirs = self._model(input_ids=tokens[None], use_cache=False).logits[0].float()
+                theirs = torch.cat(
+                    [self._model(input_ids=x[None], use_cache=False).logits[0] for x in texts]
+                ).float()
         gap = float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1e-6))
         if not gap <= _TOLERANCES.get(self.dtype, _COARSE_TOLERANCE):
             raise CheckpointError(
@@ -256,6 +276,21 @@ def _with_uses(shape: TargetShape, uses: tuple[LayerUse, ...]) -> TargetShape:
         head_dim=uses[0].head_dim,
         windows=windows if any(windows) else (),
     )
+
+
+@contextmanager
+def _small_windows(model: PreTrainedModel) -> Iterator[None]:
+    """Sliding windows of `_PROBE_WINDOW` positions in place of larger ones, while this lasts."""
+    holders: list[Any] = [model.config.get_text_config(), *model.modules()]
+    found = [(one, getattr(one, "sliding_window", None)) for one in holders]
+    large = [(one, size) for one, size in found if type(size) is int and size > _PROBE_WINDOW]
+    try:
+        for one, _ in large:
+            one.sliding_window = _PROBE_WINDOW
+        yield
+    finally:
+        for one, size in large:
+            one.sliding_window = size
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from dspark_bench.models.hosted.target import HostedTarget
 from dspark_bench.models.scoring import Scoring
 from dspark_bench.models.spans import Span
 from tests.models.hosted.families import FAMILIES, write_model
-from tests.tiny_models import VOCAB
+from tests.tiny_models import HIDDEN, LAYERS, VOCAB
 
 _CPU = torch.device("cpu")
 
@@ -127,6 +127,22 @@ def test_a_layer_that_is_computed_otherwise_is_found_at_once(
 
     monkeypatch.setattr(attention_module, "_read", deaf)
     _refused(tmp_path, "gemma2", "gives other logits with this project's attention")
+
+
+@pytest.mark.parametrize(
+    ("family", "more"),
+    [
+        ("olmoe", {"num_experts": 4, "num_experts_per_tok": 2, "sliding_window": 100}),
+        ("bart", {"d_model": HIDDEN, "decoder_layers": LAYERS, "decoder_attention_heads": 2}),
+    ],
+)
+def test_windows_and_positions_that_are_kept_elsewhere_are_found_at_once(
+    tmp_path: Path, family: str, more: dict[str, Any]
+) -> None:
+    """olmoe names a window that it does not mask by, beyond any short text; bart counts positions
+    by itself.
+    """
+    _refused(tmp_path, family, "gives other logits with this project's attention", **more)
 
 
 def test_what_attention_is_asked_for_and_does_not_know_is_refused() -> None:
