@@ -13,7 +13,6 @@ from dspark_bench.config import validate
 from dspark_bench.core.errors import CheckpointError, UsageError
 from dspark_bench.measure.block_plan import PlannedPoint
 from dspark_bench.measure.identity import HashCache
-from dspark_bench.models.expected_tensors import Expected
 from tests.sweeps import tiny_overrides
 from tests.tiny_models import TinyZoo, write_block_drafter, write_target
 
@@ -64,7 +63,7 @@ def test_bad_values_are_one_line_that_says_what_is_valid(
 
 
 def test_an_unknown_option_lists_the_valid_ones() -> None:
-    with pytest.raises(UsageError, match="ar, none, parallel, semi_ar"):
+    with pytest.raises(UsageError, match="ar, ngram, none, parallel, semi_ar"):
         _plan(["drafter=nope"])
 
 
@@ -130,13 +129,18 @@ def test_a_sweep_reads_what_its_points_share_once(
     tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
-    check = validate.check_headers
 
-    def counted(directory: Path, expected: Expected) -> None:
-        read.append(directory)
-        check(directory, expected)
+    def count(name: str) -> None:
+        check = getattr(validate, name)
 
-    monkeypatch.setattr(validate, "check_headers", counted)
+        def counted(directory: Path, *more: object) -> None:
+            read.append(directory)
+            check(directory, *more)
+
+        monkeypatch.setattr(validate, name, counted)
+
+    count("check_files")
+    count("check_drafter_headers")
     assert len(_plan(tiny_overrides(tiny_zoo, tmp_path, "seed=range(0,40)"))) == 40
     assert read == [tiny_zoo.target, tiny_zoo.semi_ar]
     with pytest.raises(UsageError, match=r"seed=1 gamma=99: gamma is 99.* \(2 of 4 points cannot"):

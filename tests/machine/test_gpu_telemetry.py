@@ -44,7 +44,7 @@ def test_samples_share_the_parents_clock_and_give_energy_per_token(tmp_path: Pat
     with sampled(_FAKE, str(mark), 0.02, [_ROOT]) as telemetry:
         _wait_for(mark.exists, "the sampler starts")
         start_s = time.monotonic()
-        time.sleep(0.2)
+        time.sleep(0.6)
         end_s = time.monotonic()
     assert telemetry.pid is not None and _is_gone(telemetry.pid)
     assert telemetry.obstacle is None
