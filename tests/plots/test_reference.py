@@ -17,22 +17,19 @@ from dspark_bench.plots.steps import steps_of
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "results/reference/paper"
 FIGURES = ROOT / "results/reference/figures"
-LATER = {"arms": "no point knows its block: measured by an earlier version"}
-"""Kinds that came after the committed results were measured."""
 
 
 @pytest.fixture(scope="module")
 def drawn() -> list[Figure]:
     found = draw_all(load_results(PAPER))
-    skipped = {item.kind: item.reason for item in found if isinstance(item, Skipped)}
-    assert skipped.items() <= LATER.items()
+    assert not [item.reason for item in found if isinstance(item, Skipped)]
     return [item for item in found if isinstance(item, Figure)]
 
 
 def test_every_kind_is_drawn_from_the_committed_results(drawn: list[Figure]) -> None:
     """Warnings are errors in these tests, so there was none."""
     names = {figure.kind for figure in drawn}
-    assert {kind.name for kind in find_kinds()} - names <= LATER.keys()
+    assert {kind.name for kind in find_kinds()} == names
     assert all(figure.canvas is not None or figure.texts for figure in drawn)
     assert all(" n = " in "".join(f.caption) or "interval" in "".join(f.caption) for f in drawn)
 

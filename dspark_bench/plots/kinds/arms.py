@@ -32,6 +32,8 @@ from dspark_bench.reading.speeds import leads_among, read_speeds
 MOST = 6
 _CURVES = ("drafter", "gamma", "scheduler", "cost", "calibrator")
 _WINNER, _TIED, _BEATEN = "fastest", "not clearly slower", "clearly slower"
+_UNRANKED = "not compared: the records are not there"
+_VERDICTS = (_WINNER, _TIED, _BEATEN, _UNRANKED)
 _HOW = (
     "Numbers: S, and the winner's lead with its interval, which holds for all pairs of arms "
     "together. An arm is clearly slower if that interval lies above 1 and a randomisation test "
@@ -70,8 +72,9 @@ def _ranked(rows: pd.DataFrame, results: Results) -> pd.DataFrame:
     lead = {item.challenger: item for item in (() if found is None else found.leads)}
     ratios = [lead[str(place)].ratio if str(place) in lead else None for place in rows.index]
     clear = [str(place) in lead and lead[str(place)].is_clear for place in rows.index]
-    verdicts = [_BEATEN if is_clear else _TIED for is_clear in clear]
+    verdicts = [_UNRANKED] * len(rows)
     if found is not None:
+        verdicts = [_BEATEN if is_clear else _TIED for is_clear in clear]
         verdicts[int(found.winner)] = _WINNER
     nan = float("nan")
     known = pd.DataFrame(
@@ -102,10 +105,12 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
     """One panel per block, its arms from top to bottom."""
     blocks = list(split(plotted.data, ["block_id"]))
     most = max(len(block) for block in blocks)
-    grid = panel_grid(len(blocks), 2, width_in=5.6, height_in=1.6 + 0.36 * most)
+    grid = panel_grid(len(blocks), 2, width_in=5.6, height_in=1.6 + 0.5 * most)
+    present = set(plotted.data["verdict"])
     keys = [
         Patch(facecolor=look.colors[place], hatch=HATCHES[place], edgecolor=look.paper, label=name)
-        for place, name in enumerate((_WINNER, _TIED, _BEATEN))
+        for place, name in enumerate(_VERDICTS)
+        if name in present
     ]
     figure, axes = sheet(look, grid, keys, plotted.caption)
     for axis, block in zip(switch_off(axes, len(blocks)), blocks, strict=True):
@@ -116,11 +121,12 @@ def draw(plotted: Plotted, look: Look) -> Canvas:
 
 
 def _draw_block(axes: Axes, block: pd.DataFrame, look: Look) -> None:
-    places = {name: place for place, name in enumerate((_WINNER, _TIED, _BEATEN))}
+    """Each arm's name stands above its bar: names are longer than any margin."""
+    places = {name: place for place, name in enumerate(_VERDICTS)}
     for height, (_, row) in enumerate(block.iterrows()):
         style = places[str(row["verdict"])]
         axes.barh(
-            height, row["speedup"], 0.66, color=look.colors[style], hatch=HATCHES[style],
+            height, row["speedup"], 0.4, color=look.colors[style], hatch=HATCHES[style],
             edgecolor=look.paper,
         )  # fmt: skip
         end = row["speedup"]
@@ -134,9 +140,10 @@ def _draw_block(axes: Axes, block: pd.DataFrame, look: Look) -> None:
         axes.annotate(
             text, (end, height), (4, 0), textcoords="offset points", va="center", fontsize=10
         )
+        axes.text(0.0, height - 0.24, str(row["series"]), va="bottom", fontsize=10)
     axes.axvline(1.0, color=look.muted, linewidth=0.8)
-    axes.set_yticks(range(len(block)), [str(name) for name in block["series"]], fontsize=10)
-    axes.invert_yaxis()
+    axes.set_yticks([])
+    axes.set_ylim(len(block) - 0.6, -0.75)
     axes.set_xlim(0.0, axes.get_xlim()[1] * 1.35)
     axes.grid(False, axis="y")
 
