@@ -10,7 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dspark_bench.core.errors import UsageError
 from dspark_bench.models.config import TargetShape
+
+
+def check_length(max_len: int, shape: TargetShape) -> None:
+    """Raise UsageError for more positions than the target has."""
+    most = shape.max_position_embeddings
+    if not 1 <= max_len <= most:
+        raise UsageError(
+            f"max_len is {max_len}; valid for this target: 1 to {most} (its "
+            "max_position_embeddings)"
+        )
 
 
 class KVCache:

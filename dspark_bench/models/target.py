@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dspark_bench.core.errors import CheckpointError, UsageError
+from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.checkpoint import (
     check_all_read,
@@ -22,7 +22,7 @@ from dspark_bench.models.checkpoint import (
 from dspark_bench.models.config import ModelConfig, TargetShape, read_model_config
 from dspark_bench.models.kernels.choice import KernelChoice, Wanted, choose_kernels
 from dspark_bench.models.kernels.interface import Kernels
-from dspark_bench.models.kv_cache import KVCache
+from dspark_bench.models.kv_cache import KVCache, check_length
 from dspark_bench.models.layers import Tensors, load_norm, take
 from dspark_bench.models.linear import Linear
 from dspark_bench.models.rotary import Rotary
@@ -175,12 +175,7 @@ class TargetModel:
 
         Raises UsageError for more positions than the target has.
         """
-        most = self.config.max_position_embeddings
-        if not 1 <= max_len <= most:
-            raise UsageError(
-                f"max_len is {max_len}; valid for this target: 1 to {most} (its "
-                "max_position_embeddings)"
-            )
+        check_length(max_len, self.config)
         depth = self.config.num_hidden_layers
         is_compiled = self.kernel_choice.kernels is not None
         return KVCache(self.config, depth, num_rows, max_len, self.dtype, self.device, is_compiled)

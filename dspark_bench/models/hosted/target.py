@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
-from dspark_bench.core.errors import CheckpointError, UsageError
+from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.attention import AttentionPlan, plan_attention
 from dspark_bench.models.checkpoint import content_hash, weight_files
 from dspark_bench.models.config import ModelConfig, TargetShape
@@ -32,7 +32,7 @@ from dspark_bench.models.hosted.attention import (
 from dspark_bench.models.hosted.shape import hosted_shape
 from dspark_bench.models.kernels.choice import KernelChoice, Wanted, choose_kernels
 from dspark_bench.models.kernels.interface import Kernels
-from dspark_bench.models.kv_cache import KVCache
+from dspark_bench.models.kv_cache import KVCache, check_length
 from dspark_bench.models.linear import Linear
 from dspark_bench.models.spans import Span
 from dspark_bench.models.target import EMBEDDING_OUTPUT, TargetOutput
@@ -127,12 +127,7 @@ class HostedTarget:
 
         Raises UsageError for more positions than the target has.
         """
-        most = self.config.max_position_embeddings
-        if not 1 <= max_len <= most:
-            raise UsageError(
-                f"max_len is {max_len}; valid for this target: 1 to {most} (positions whose "
-                "rotation does not depend on other requests)"
-            )
+        check_length(max_len, self.config)
         depth = self.config.num_hidden_layers
         return KVCache(self.config, depth, num_rows, max_len, self.dtype, self.device)
 
