@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from dspark_bench.commands.calibration_table import calibration_table
+from dspark_bench.commands.kernel_notice import prepare_kernels
 from dspark_bench.commands.sweep import SweepRequest
 from dspark_bench.config.compose import compose_point, hydra_session, search_path_override
 from dspark_bench.config.expand import expand
@@ -85,6 +86,8 @@ def run_calibrate(request: SweepRequest, console: Console) -> Path:
     point = _point(with_plain_group(overrides))
     refuse_simulated(point, "calibrate")
     path = calibration_path(point)
+    if path is None and point.drafter_dir is None and point.calibrator.name == "checkpoint":
+        raise _nothing_to_calibrate(point)
     if path is None:
         raise UsageError(
             f"calibrator={point.calibrator.name} with drafter={point.drafter.name} has no file to "
@@ -93,6 +96,7 @@ def run_calibrate(request: SweepRequest, console: Console) -> Path:
         )
     check_can_write(path)
     torch.set_num_threads(choose_threads(point))
+    prepare_kernels(point, console)
     job = prepare_job(point, _is_given(overrides, "gamma"), _is_given(overrides, _REQUESTS_KEY))
     fit = fit_calibration(job, console)
     console.print(calibration_table(_title(job), fit.temperatures, fit.held_out, fit.calibrated))
@@ -113,10 +117,7 @@ def prepare_job(point: PointConfig, has_gamma: bool, has_requests: bool) -> Cali
     target = ModelCache().target(point)
     drafter = build_drafter(point, target)
     if drafter is None or not drafter.spec.has_confidence:
-        raise UsageError(
-            f"drafter={point.drafter.name} has no confidence head, so there is nothing to "
-            "calibrate; valid: a checkpoint with enable_confidence_head"
-        )
+        raise _nothing_to_calibrate(point)
     if not has_gamma:
         point = replace(point, gamma=drafter.spec.max_gamma or point.gamma)
     wanted = point.measure.calibration_requests if has_requests else None
@@ -127,6 +128,13 @@ def prepare_job(point: PointConfig, has_gamma: bool, has_requests: bool) -> Cali
             "score on (a fifth of workload.path's lines is set aside)"
         )
     return CalibrationJob(point, target, drafter, requests)
+
+
+def _nothing_to_calibrate(point: PointConfig) -> UsageError:
+    return UsageError(
+        f"drafter={point.drafter.name} has no confidence head, so there is nothing to calibrate; "
+        "valid: a checkpoint with enable_confidence_head"
+    )
 
 
 def fit_calibration(job: CalibrationJob, console: Console) -> Fit:

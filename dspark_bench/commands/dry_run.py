@@ -13,6 +13,7 @@ from rich.table import Table
 from dspark_bench.commands.estimate import Estimate, estimate, measured_points
 from dspark_bench.commands.sweep import PlannedSweep, SweepRequest, plan_request
 from dspark_bench.config.expand import distinct_settings
+from dspark_bench.core.wording import number_of
 from dspark_bench.machine.environment import Environment, read_environment
 from dspark_bench.measure.block_plan import PlannedPoint, plan_blocks
 from dspark_bench.measure.identity import HashCache
@@ -89,7 +90,7 @@ def summary_lines(
     """How many points there are, how many are there already, and the time for the others."""
     states = [point.state for point in points]
     num_there = sum(state in (FINISHED, STALE) for state in states)
-    line = f"{len(points)} points: {num_there} finished, {num_wanted} to measure"
+    line = f"{number_of(len(points), 'point')}: {num_there} finished, {num_wanted} to measure"
     if ELSEWHERE in states:
         line += f", {states.count(ELSEWHERE)} to copy from a folder beside"
     if TO_MEASURE in states and states.count(TO_MEASURE) != num_wanted:
@@ -105,7 +106,7 @@ def summary_lines(
     if guess is None or guess.num_known == 0:
         none = f"no estimate: no point below {results_dir} was measured on this machine"
         return [*lines, f"{none}; {waits}" if waits else none]
-    basis = f"from {guess.num_known} points measured on this machine, {guess.rule}"
+    basis = f"from {number_of(guess.num_known, 'point')} measured on this machine, {guess.rule}"
     return [*lines, f"about {duration(guess.total_s)} ({basis}{f'; {waits}' if waits else ''})"]
 
 

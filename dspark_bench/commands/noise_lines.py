@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from dspark_bench.config.point_config import NO_DRAFTER
+from dspark_bench.core.wording import number_of
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.noise_floor import within_floor
 from dspark_bench.metrics.summary import PointSummary
@@ -42,7 +43,7 @@ def noise_lines(rows: Sequence[Row], label: Callable[[Row], str]) -> list[str]:
         spread = low if low == high else f"{low} to {high}"
         lines.append(f"timing noise floor (baseline against itself): {spread}")
     lines += [
-        f"timing noise floor {reason} ({count} of {len(rows)} points)"
+        f"timing noise floor {reason} ({count} of {number_of(len(rows), 'point')})"
         for reason, count in reasons.items()
     ]
     for row in rows:

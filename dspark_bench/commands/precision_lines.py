@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from dspark_bench.core.wording import is_or_are, number_of
 from dspark_bench.reading.rows import INTERRUPTED, Row
 
 
@@ -22,4 +23,7 @@ def precision_lines(rows: Sequence[Row]) -> Iterator[str]:
         )
     num_cut = sum(row["status"] == INTERRUPTED for row in rows)
     if num_cut:
-        yield f"{num_cut} points are interrupted: the same command goes on at their next round"
+        yield (
+            f"{number_of(num_cut, 'point')} {is_or_are(num_cut)} interrupted: the same "
+            "command goes on at the next round"
+        )

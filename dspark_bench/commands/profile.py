@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from dspark_bench.commands.kernel_notice import prepare_kernels
 from dspark_bench.commands.sweep import SweepRequest, single_point
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.errors import UsageError
@@ -24,6 +25,7 @@ def run_profile(request: SweepRequest, console: Console) -> CostSurface:
     if not point.has_drafter:
         raise UsageError("drafter=none has no step costs to profile; choose a drafter")
     torch.set_num_threads(choose_threads(point))
+    prepare_kernels(point, console)
     objects = build_point(point, ModelCache())
     with timing_lock() as lock:
         found = measure_and_keep(point, objects, planned.identity, read_environment())

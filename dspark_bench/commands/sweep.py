@@ -26,6 +26,7 @@ from dspark_bench.commands.display import (
 from dspark_bench.commands.domain_lines import domain_table
 from dspark_bench.commands.foreign_lines import foreign_lines
 from dspark_bench.commands.interrupts import Interrupts
+from dspark_bench.commands.kernel_notice import prepare_kernels
 from dspark_bench.commands.launch import launch, remove_job_folders
 from dspark_bench.commands.loop_lines import loop_lines
 from dspark_bench.commands.noise_lines import noise_lines
@@ -130,6 +131,8 @@ def run_planned(
             write_tables(folder, plan, environment)
         for line in notes:
             console.print(line, soft_wrap=True)
+        if blocks:
+            prepare_kernels(blocks[0].points[0].config, console)
         display = SweepDisplay(console, len(wanted) - num_kept)
         task = BlockTask(blocks, display, environment, plan.swept_keys, interrupts)
         lost = None

@@ -19,6 +19,7 @@ from dspark_bench.config.quoting import quoted, unquoted
 from dspark_bench.config.sweep_lists import SweepList
 from dspark_bench.config.validate import check_writable
 from dspark_bench.core.errors import PointsFailedError, UsageError
+from dspark_bench.core.wording import number_of
 from dspark_bench.machine.environment import Environment, read_environment
 from dspark_bench.measure.identity import HashCache
 from dspark_bench.report.paper import write_paper_table
@@ -55,7 +56,8 @@ def run_sweep_list(found: SweepList, request: SweepRequest, console: Console) ->
     folders = [part.folder for part in parts]
     num_distinct = len({point_id for _, point_id in wanted})
     console.print(
-        f"{found.name}: {len(wanted)} points in {len(folders)} folders, {num_distinct} distinct"
+        f"{found.name}: {number_of(len(wanted), 'point')} in "
+        f"{number_of(len(folders), 'folder')}, {num_distinct} distinct"
     )
     with ExitStack() as locks:
         for folder in folders:
@@ -85,7 +87,7 @@ def _run_parts(
         console.rule(part.exhibit)
         num_copied = adopt(part.folder, part.point_ids, folders, environment)
         if num_copied:
-            console.print(f"{num_copied} points were measured for another exhibit")
+            console.print(f"{number_of(num_copied, 'point')} measured for another exhibit")
         try:
             run_planned(part.sweep, console, environment)
         except PointsFailedError as error:

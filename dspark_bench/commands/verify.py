@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from dspark_bench.commands.kernel_notice import prepare_kernels
 from dspark_bench.commands.sweep import SweepRequest, single_point
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.errors import RegressionError
@@ -54,6 +55,7 @@ def run_verify(request: SweepRequest, console: Console) -> None:
     point, identity = planned.config, planned.identity
     refuse_simulated(point, "verify")
     torch.set_num_threads(choose_threads(point))
+    prepare_kernels(point, console)
     found = find_calibration(point, identity.target_hash, identity.drafter_hash)
     objects = build_point(point, ModelCache(), found.stored)
     check_confidence(build_scheduler(point, LAWS), objects.drafter, point)

@@ -85,8 +85,15 @@ def _screen(
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row[:-1], widths, strict=False)]
         lines.append(Line(_GAP.join([*cells, row[-1]])))
-    lines += [Line(f"not predicted: {reason}") for reason in reasons]
+    lines += [Line(f"not predicted: {reason}") for reason in (*_left_out(base), *reasons)]
     return [*lines, Line(_ERROR)]
+
+
+def _left_out(base: Base) -> list[str]:
+    return [
+        f"drafter={name}: no record of full drafts with scheduler=fixed in a closed loop"
+        for name in base.left_out
+    ]
 
 
 def _row(item: Prediction, is_changed: bool) -> list[str]:
@@ -128,5 +135,5 @@ def _as_json(
             }
             for item in found
         ],
-        "not_predicted": list(reasons),
+        "not_predicted": [*_left_out(base), *reasons],
     }

@@ -38,7 +38,9 @@ class NgramDrafter:
         if n_min < 1:
             raise UsageError(f"drafter.n_min is {n_min}; valid: 1 or more")
         if n_max < n_min:
-            raise UsageError(f"drafter.n_max is {n_max}; valid: {n_min} (drafter.n_min) or more")
+            raise UsageError(
+                f"drafter.n_min is {n_min} and drafter.n_max is {n_max}; valid: n_min up to n_max"
+            )
 
     def allocate(self, num_rows: int, max_len: int) -> None:
         """Forget every request. What is kept of one grows with its tokens."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dspark_bench.core.wording import number_of
 from dspark_bench.export.axis import traffic_of
 from dspark_bench.export.counts import accepted_counts, trial_cycles
 from dspark_bench.export.drafter import DrafterId, drafter_id, is_plain
@@ -136,7 +137,9 @@ def golden(gathered: Gathered) -> tuple[tuple[Golden, ...], tuple[str, ...]]:
     ]
     reasons = [reason for _, reason in obstacles if reason is not None]
     counted = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
-    said = tuple(f"{n} of {len(points)} points: {reason}" for reason, n in counted.items())
+    said = tuple(
+        f"{n} of {number_of(len(points), 'point')}: {reason}" for reason, n in counted.items()
+    )
     return tuple(sorted(found, key=lambda g: (g.setting, g.drafter, g.gamma))), said
 
 

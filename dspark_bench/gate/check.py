@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from dspark_bench.core.errors import BenchError, RegressionError, ResultsError, UsageError
+from dspark_bench.core.wording import number_of
 from dspark_bench.gate.baseline_file import is_baseline, read_baseline, write_baseline
 from dspark_bench.gate.figures import MIN_REQUESTS
 from dspark_bench.gate.match import check_unique
@@ -110,7 +111,9 @@ def run_update(request: CheckRequest, console: Console) -> None:
             console.print(f"not comparable with the old baseline: {error}", soft_wrap=True)
     write_baseline(request.baseline, points)
     size = request.baseline.stat().st_size / 1024
-    console.print(f"{request.baseline}: {len(points)} points, {size:.0f} kB", soft_wrap=True)
+    console.print(
+        f"{request.baseline}: {number_of(len(points), 'point')}, {size:.0f} kB", soft_wrap=True
+    )
 
 
 def run_plan(baseline: Path, margin: float, console: Console) -> None:

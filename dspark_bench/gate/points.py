@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.core.wording import is_or_are, number_of
 from dspark_bench.gate.counts import PromptCounts, collect_counts
 from dspark_bench.gate.speed import SpeedUnits, collect_speed
 from dspark_bench.reading.gather import read_sweeps
@@ -109,7 +110,8 @@ def _refuse_stale(sweep: Sweep) -> None:
     stale = [point.point_id for point in sweep.points if point.status == STALE]
     if stale:
         raise ResultsError(
-            f"{len(stale)} points of {sweep.folder} are stale: measured by other code or on "
+            f"{number_of(len(stale), 'point')} of {sweep.folder} {is_or_are(len(stale))} "
+            f"stale: measured by other code or on "
             f"another machine ({', '.join(stale)}); sweep --fresh measures them again"
         )
 
@@ -119,7 +121,8 @@ def _refuse_interrupted(sweep: Sweep) -> None:
     cut = [point.point_id for point in sweep.points if point.status == INTERRUPTED]
     if cut:
         raise ResultsError(
-            f"{len(cut)} points of {sweep.folder} are interrupted ({', '.join(cut)}); the same "
+            f"{number_of(len(cut), 'point')} of {sweep.folder} {is_or_are(len(cut))} "
+            f"interrupted ({', '.join(cut)}); the same "
             "command goes on with them"
         )
 
@@ -129,9 +132,9 @@ def _refuse_violated(sweep: Sweep) -> None:
     wrong = [point.point_id for point in sweep.points if _is_violated(point)]
     if wrong:
         raise ResultsError(
-            f"{len(wrong)} points of {sweep.folder} emitted output that is not the target's "
-            f"(lossless_evidence is {VIOLATED}): {', '.join(wrong)}; acceptance of wrong output is "
-            "no evidence"
+            f"{number_of(len(wrong), 'point')} of {sweep.folder} emitted output that is not the "
+            f"target's (lossless_evidence is {VIOLATED}): {', '.join(wrong)}; acceptance of wrong "
+            "output is no evidence"
         )
 
 

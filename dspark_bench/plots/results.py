@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.core.wording import number_of
 from dspark_bench.plots.columns import point_columns
 from dspark_bench.reading.gather import read_sweeps
 from dspark_bench.reading.points import Gathered, Point
@@ -96,7 +97,11 @@ def _skipped(gathered: Gathered) -> list[SkippedPoint]:
         num_pending, total = len(sweep.pending), len(sweep.points) + len(sweep.pending)
         reasons = [] if sweep.problem is None else [sweep.problem]
         reasons += [f"point {point_id} is gone from points/" for point_id in sweep.lost]
-        reasons += [f"{num_pending} of {total} points not measured yet"] if num_pending else []
+        reasons += (
+            [f"{num_pending} of {number_of(total, 'point')} not measured yet"]
+            if num_pending
+            else []
+        )
         found += [SkippedPoint(sweep.name, "", reason) for reason in reasons]
     if gathered.hidden:
         what = (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dspark_bench.core.errors import ResultsError
+from dspark_bench.core.wording import number_of
 from dspark_bench.reading.files import part_of, read_object, read_point_file
 from dspark_bench.reading.names import name_files
 from dspark_bench.reading.origin import FoundSweep, discover, origin_of, told_apart
@@ -150,7 +151,7 @@ def _plain_value(value: Any) -> Any:
 def _nothing_measured(gathered: Gathered) -> str:
     states = [point.status for point in gathered.points]
     num_pending = sum(len(sweep.pending) for sweep in gathered.sweeps)
-    state = f"{states.count(FAILED)} points failed, {num_pending} were never run"
+    state = f"{number_of(states.count(FAILED), 'point')} failed, {num_pending} never run"
     if UNREADABLE in states:
         state += f", {states.count(UNREADABLE)} cannot be read"
     where = ", ".join(map(str, gathered.paths))

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from dspark_bench.core.wording import number_of
 from dspark_bench.metrics.gpu import throttle_reasons
 from dspark_bench.metrics.machine import machine_warnings
 from dspark_bench.reading.points import Gathered, Point, Sweep
@@ -80,7 +81,9 @@ def gpu_blocks(gathered: Gathered) -> tuple[Block, ...]:
         for point in gathered.points
         if (found := point.block("gpu").get("obstacle")) is not None
     )
-    missing = tuple(f"{reason} ({count} points)" for reason, count in obstacles.items())
+    missing = tuple(
+        f"{reason} ({number_of(count, 'point')})" for reason, count in obstacles.items()
+    )
     read = (Paragraph(_READ_GPU),) if tables else ()
     return (*read, *tables, Items(missing)) if missing else (*read, *tables)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dspark_bench.core.wording import number_of
 from dspark_bench.reading.points import Gathered, Point, Sweep
 from dspark_bench.reading.rows import PENDING
 from dspark_bench.report.content import Block, Cell, Commands, Items, Table
@@ -52,7 +53,7 @@ def environment_table(gathered: Gathered) -> Table | None:
         return None
     columns = [_merged([_flat(point.environment) for point in group]) for group in groups.values()]
     names = dict.fromkeys(name for column in columns for name in column)
-    heads = ("what", *(f"{len(group)} points" for group in groups.values()))
+    heads = ("what", *(number_of(len(group), "point") for group in groups.values()))
     rows = [(Cell(name), *(Cell(column.get(name, "-")) for column in columns)) for name in names]
     return Table("What the points were measured on", heads, tuple(rows))
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from dspark_bench.core.wording import number_of
 from dspark_bench.metrics.acceptance import FOREIGN, is_foreign
 from dspark_bench.metrics.log_ratio import MIN_UNITS
 from dspark_bench.metrics.noise_floor import within_floor
@@ -52,7 +53,7 @@ def _states(gathered: Gathered) -> list[str]:
         found += _line(meant, gathered.points, meaning)
     num_pending = sum(len(sweep.pending) for sweep in gathered.sweeps)
     if num_pending:
-        found.append(f"{num_pending} points were asked for and have not been measured yet")
+        found.append(f"{number_of(num_pending, 'point')} asked for, not measured yet")
     return found
 
 
@@ -198,7 +199,9 @@ def _notes(points: Sequence[Point]) -> list[str]:
     for point in points:
         own = point.metrics.get("notes")
         notes.update(str(note) for note in own) if isinstance(own, list) else None
-    return [f"{note} ({count} of {len(points)} points)" for note, count in notes.items()]
+    return [
+        f"{note} ({count} of {number_of(len(points), 'point')})" for note, count in notes.items()
+    ]
 
 
 def _about(points: Sequence[Point], is_meant: Callable[[Point], bool], meaning: str) -> list[str]:
@@ -212,5 +215,7 @@ def _line(meant: Sequence[Point], points: Sequence[Point], meaning: str) -> list
     names = ", ".join(f"{point.sweep}/{point.point_id}" for point in meant[:_NAMED])
     more = f" and {len(meant) - _NAMED} more" if len(meant) > _NAMED else ""
     whole = len(meant) == len(points)
-    which = f"all {len(points)} points" if whole else f"{len(meant)} of {len(points)} points"
+    total = number_of(len(points), "point")
+    every = "the only point" if len(points) == 1 else f"all {total}"
+    which = every if whole else f"{len(meant)} of {total}"
     return [f"{which}: {meaning}" if whole else f"{which}: {meaning} ({names}{more})"]

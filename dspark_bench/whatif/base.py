@@ -30,12 +30,14 @@ class Acceptance:
 @dataclass(frozen=True, slots=True)
 class Base:
     """label: drafter and traffic; points: measured, full drafts in closed loops; owners: every
-    point of this drafter and traffic, also those whose scheduler chose lengths: some hold costs.
+    point of this drafter and traffic, also those whose scheduler chose lengths: some hold costs;
+    left_out: drafters of the results that no record of full drafts speaks for.
     """
 
     label: str
     points: tuple[Point, ...]
     owners: tuple[Point, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def gammas(self) -> tuple[int, ...]:
@@ -101,8 +103,9 @@ def find_base(gathered: Gathered) -> Base:
             f"the results hold {len(usable)} drafters or settings ({shown}{more}); name one by "
             "KEY=VALUE, such as drafter=semi_ar workload=math"
         )
-    (own,) = usable.values()
-    return Base(labels[0], tuple(filter(_is_usable, own)), tuple(own))
+    (((_, drafter), own),) = usable.items()
+    others = dict.fromkeys(other[0] for _, other in groups if other != drafter)
+    return Base(labels[0], tuple(filter(_is_usable, own)), tuple(own), tuple(others))
 
 
 def _labels(keys: Sequence[tuple[tuple[tuple[str, str], ...], DrafterId]]) -> list[str]:

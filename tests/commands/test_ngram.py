@@ -92,4 +92,4 @@ def test_the_key_that_it_lacks_is_refused(
     assert typed(tiny_zoo, tmp_path, "run", "drafter.path=somewhere") == 2
     assert "drafter=ngram has no key 'path'" in capsys.readouterr().err
     assert typed(tiny_zoo, tmp_path, "run", "drafter.n_max=0", "--dry-run") == 2
-    assert "drafter.n_max is 0; valid: 1 (drafter.n_min) or more" in capsys.readouterr().err
+    assert "drafter.n_max is 0; valid: n_min up to n_max" in capsys.readouterr().err

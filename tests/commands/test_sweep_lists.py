@@ -215,7 +215,7 @@ def test_a_suite_fills_its_folders_shares_points_and_resumes(
     shown = run()
     root = tmp_path / "results" / "tiny"
     assert "both: 3 points in 2 folders, 2 distinct" in shown
-    assert "1 points were measured for another exhibit" in shown
+    assert "1 point measured for another exhibit" in shown
     rows = {name: read_summary(root / name) for name in ("lengths", "more")}
     assert sorted(row["gamma"] for row in rows["lengths"]) == ["3"]
     assert sorted(row["seed"] for row in rows["more"]) == ["0", "1"]

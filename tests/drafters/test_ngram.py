@@ -175,7 +175,7 @@ def test_forced_tokens_come_back_and_the_look_up_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n_min", "n_max", "said"), [(0, 4, "n_min is 0"), (3, 2, "n_max is 2; valid: 3")]
+    ("n_min", "n_max", "said"), [(0, 4, "n_min is 0"), (3, 2, "n_min is 3 and drafter.n_max is 2")]
 )
 def test_sizes_that_make_no_sense_are_refused(n_min: int, n_max: int, said: str) -> None:
     with pytest.raises(UsageError, match=said):

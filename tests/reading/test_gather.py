@@ -139,6 +139,6 @@ def test_nothing_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="is not a folder"):
         read_sweeps(tmp_path / "absent")
     folder = write_sweep(tmp_path / "s", [cells("a", status="failed")], pending=("b", "c"))
-    with pytest.raises(ResultsError, match="1 points failed, 2 were never run") as caught:
+    with pytest.raises(ResultsError, match="1 point failed, 2 never run") as caught:
         gather(folder)
     assert "\n" not in str(caught.value)

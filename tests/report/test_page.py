@@ -131,7 +131,7 @@ def test_the_twin_says_the_same(tmp_path: Path) -> None:
     for said in (
         "git checkout aaaaaaaa",
         "dspark-bench sweep gamma=2,4",
-        "1 points were asked for and have not been measured yet",
+        "1 point asked for, not measured yet",
         "Test CPU (4 cores)",
         "| 1.23 |",
     ):
@@ -200,7 +200,7 @@ def test_nothing_measured_or_nowhere_to_write_is_one_line(
 ) -> None:
     empty = write_sweep(tmp_path / "s", [], pending=("x", "y"))
     assert cli.execute(["report", str(empty)]) == 2
-    assert "0 points failed, 2 were never run" in capsys.readouterr().err
+    assert "0 points failed, 2 never run" in capsys.readouterr().err
     assert cli.execute(["report", str(tmp_path / "absent")]) == 2
     full = write_sweep(tmp_path / "full", _rows())
     (tmp_path / "file").write_text("")

@@ -343,7 +343,7 @@ def test_the_command_and_its_errors(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert shown.startswith("Another machine: Test CPU (4 cores)\n\nmath, 1 request at a time  ")
     assert shown.splitlines()[3].startswith("semi_ar gamma 7  ")
     assert "warning: 1 of 3 points: failed" in shown
-    assert "1 points were asked for" in shown
+    assert "1 point asked for" in shown
     assert cli.execute(["recommend", str(folder), "--why"]) == 0
     assert capsys.readouterr().out.startswith("semi_ar at gamma 7 with fixed is fastest here: 2.0")
     empty = write_sweep(tmp_path / "empty", [], pending=("x",))

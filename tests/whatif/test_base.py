@@ -83,3 +83,12 @@ def test_a_drafter_that_finds_nothing_at_times_is_no_record(tmp_path: Path) -> N
     write_counts(folder, "a", 10, [4], [2])
     with pytest.raises(ResultsError, match="a drafter that always drafts gamma tokens"):
         find_base(gather(folder))
+
+
+def test_drafters_without_a_record_are_named(tmp_path: Path) -> None:
+    rows = [point("a", 1.2, gamma=1), point("b", 1.1, gamma=1, drafter="ngram")]
+    folder = write_sweep(tmp_path / "s", rows)
+    write_counts(folder, "a", 10, [5], [5])
+    write_counts(folder, "b", 10, [4], [2])
+    found = find_base(gather(folder))
+    assert ([item.point_id for item in found.points], found.left_out) == (["a"], ("ngram",))

@@ -1,4 +1,9 @@
-"""How the kernels are compiled: once per machine, kept beside the code, without the GIL."""
+"""How the kernels are compiled: once per machine, kept beside the code, without the GIL.
+
+Two things make a kernel slow to compile: a literal number among a call's arguments (numba compiles
+the callee once for every value; `np.int64(0)` is no literal) and an array that is assigned to a
+slice (its check of shapes brings in numba's strings; a loop brings in nothing).
+"""
 
 import hashlib
 from collections.abc import Callable

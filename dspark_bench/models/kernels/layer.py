@@ -117,5 +117,6 @@ def stack_pass(x, weights, eps, scene, room, taps, tapped, out, gate, part, num_
         for tap in range(taps.shape[0]):
             if taps[tap] == layer:
                 for row in range(part, x.shape[0], num_parts):
-                    tapped[tap, row] = target[row]
+                    for i in range(x.shape[1]):
+                        tapped[tap, row, i] = target[row, i]
         source = target

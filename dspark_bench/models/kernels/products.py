@@ -80,22 +80,22 @@ def multiply(x, panels, out, part, num_parts):
         depth,
         out.ctypes.data + first * PANEL_BYTES,
         out_step,
-        0,
+        np.int64(0),
     )
     if last > whole:
         cut = np.empty((num_rows, COLUMNS), np.float32)
         multiply_rows(
             num_rows,
-            1,
+            np.int64(1),
             source,
             x_step,
             weights + whole * panel_step,
             PANEL_BYTES,
             panel_step,
             depth,
-            cut.ctypes.data,
-            PANEL_BYTES,
-            0,
+            np.int64(cut.ctypes.data),
+            np.int64(PANEL_BYTES),
+            np.int64(0),
         )
         for row in range(num_rows):
             for column in range(whole * COLUMNS, size):

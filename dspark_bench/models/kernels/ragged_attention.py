@@ -29,7 +29,7 @@ def attend_rows(query, keys, values, spans, parents, out, part, num_parts, windo
     the context; window: how many positions a query sees, up to its own. hd is a multiple of 16.
     Computes every `num_parts`th piece of the work.
     """
-    piece = 0
+    piece = np.int64(0)
     for index in range(spans.shape[0]):
         span = spans[index]
         if span[IS_TREE]:
@@ -70,8 +70,8 @@ def _attend_chain(query, keys, values, span, window, out, piece, part, num_parts
             skipped = first * step
             for place in range(count):
                 token, head = (start + place) // share, kv * share + (start + place) % share
-                own = head * head_dim
-                queries[place] = query[span[FIRST] + token, own : own + head_dim]
+                for i in range(head_dim):
+                    queries[place, i] = query[span[FIRST] + token, head * head_dim + i]
             num_keys, most_keys = longest - first, keys.shape[0] - first
             _score(queries, count, own_keys + skipped, step, num_keys, most_keys, weights, first)
             for place in range(count):
@@ -80,7 +80,7 @@ def _attend_chain(query, keys, values, span, window, out, piece, part, num_parts
                 totals[place] = _softmax(weights[place, own:seen], head_dim)
                 weights[place, first:own] = 0
                 weights[place, seen:longest] = 0
-            _mix(weights[:, first:], count, own_values + skipped, step, num_keys, mixed, 0)
+            _mix(weights[:, first:], count, own_values + skipped, step, num_keys, mixed, np.int64(0))
             for place in range(count):
                 token, head = (start + place) // share, kv * share + (start + place) % share
                 for i in range(head_dim):
@@ -125,8 +125,9 @@ def _attend_tree(query, keys, values, span, parents, window, out):
             own_keys, own_values = keys[0, kv:].ctypes.data, values[0, kv:].ctypes.data
             for head in range(share):
                 own = (kv * share + head) * head_dim
-                queries[head] = query[span[FIRST] + token, own : own + head_dim]
-            own_path, most = path_keys.ctypes.data, path_keys.shape[0]
+                for i in range(head_dim):
+                    queries[head, i] = query[span[FIRST] + token, own + i]
+            own_path, most = np.int64(path_keys.ctypes.data), path_keys.shape[0]
             first = _first_visible(context + depth - 1, window)
             near = min(first, context)
             left, skipped, beyond = context - near, near * step, first - near
@@ -135,10 +136,11 @@ def _attend_tree(query, keys, values, span, parents, window, out):
             _score(queries, share, own_path, path_step, depth, most, weights, context)
             for head in range(share):
                 totals[head] = _softmax(weights[head, first : context + depth], head_dim)
-            _mix(weights[:, near:], share, own_values + skipped, step, left, mixed, 0)
+            _mix(weights[:, near:], share, own_values + skipped, step, left, mixed, np.int64(0))
             own_path = path_values.ctypes.data + beyond * path_step
             path_weights = weights[:, context + beyond :]
-            _mix(path_weights, share, own_path, path_step, depth - beyond, mixed, 1)
+            reach = depth - beyond
+            _mix(path_weights, share, own_path, path_step, reach, mixed, np.int64(1))
             for head in range(share):
                 for i in range(head_dim):
                     place = (kv * share + head) * head_dim + i
