@@ -9,6 +9,8 @@ from tests import tiny_formats, tiny_models
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo, tiny_tokenizer
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 VOCAB = tiny_models.VOCAB
 
 

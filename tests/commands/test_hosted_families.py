@@ -13,6 +13,8 @@ from tests.models.hosted.families import write_model
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import EOS_TOKEN, TinyZoo
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 
 def _requests(folder: Path) -> pd.DataFrame:
     (point,) = (folder / "results" / "tiny" / "points").iterdir()
@@ -20,7 +22,7 @@ def _requests(folder: Path) -> pd.DataFrame:
     return rows[~rows["is_warmup"]]
 
 
-@pytest.mark.parametrize("family", ["gemma2", "gpt_oss"])
+@pytest.mark.parametrize("family", ["gemma2", pytest.param("gpt_oss", marks=pytest.mark.slow)])
 def test_greedy_output_is_that_of_generate(tiny_zoo: TinyZoo, tmp_path: Path, family: str) -> None:
     """Both arms, whatever the drafter proposes, two requests at once."""
     target = write_model(tmp_path / family, family)

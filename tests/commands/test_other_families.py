@@ -12,6 +12,8 @@ from tests import tiny_models
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo, tiny_tokenizer
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 SHAPE = {
     "vocab_size": tiny_models.VOCAB + 13,
     "hidden_size": tiny_models.HIDDEN,

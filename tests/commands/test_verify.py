@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from dspark_bench import cli
-from dspark_bench.commands import verify as verify_module
 from dspark_bench.commands.sweep import SweepRequest, single_point
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import PlanContext, SchedulerSpec
@@ -16,6 +15,8 @@ from dspark_bench.measure.law_checks import scheduler_checks
 from dspark_bench.schedulers.fixed import FixedScheduler
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
+
+pytestmark = pytest.mark.usefixtures("few_draws")
 
 
 class PeekingScheduler(FixedScheduler):
@@ -28,14 +29,6 @@ class PeekingScheduler(FixedScheduler):
     ) -> list[int]:
         assert confidence is not None
         return [n if row[-1] > 0.5 else 0 for n, row in zip(draft_lens, confidence, strict=True)]
-
-
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Enough for what these tests plant, in a second or two."""
-    monkeypatch.setattr(verify_module, "DISTRIBUTION_REQUESTS", 4_000)
-    monkeypatch.setattr(verify_module, "EMITTED_TOKENS", 1_024)
-    monkeypatch.setattr(law_checks, "SHORT_DISTRIBUTION_REQUESTS", 2_000)
 
 
 def own_drafter(folder: Path, target: str, **keys: object) -> list[str]:

@@ -163,6 +163,7 @@ def test_lagged_truncation_with_fresh_noise_has_the_targets_law() -> None:
     assert result.is_passed, result.detail
 
 
+@pytest.mark.slow
 def test_lagged_truncation_with_noise_keyed_by_position_is_caught() -> None:
     found = check(LaggedScheduler(), engine=PositionKeyedEngine, num_requests=NUM_SUBTLE)
     assert not found.is_passed
@@ -263,7 +264,7 @@ def test_appendix_a_causal_gives_the_law_and_retrospective_does_not() -> None:
     shares = []
     for scheduler in (CausalScheduler(), RetrospectiveScheduler()):
         drafter = MarkovDrafter(laws[1], torch.tensor([0.9, 0.2]), 2)
-        requests = [Request(i, str(i), "", (0,), 2) for i in range(NUM_REQUESTS)]
+        requests = [Request(i, str(i), "", (0,), 2) for i in range(4_000)]
         result = tiny.serve(
             requests,
             drafter,
@@ -275,8 +276,8 @@ def test_appendix_a_causal_gives_the_law_and_retrospective_does_not() -> None:
         )
         second = [record.output_tokens[1] for record in result.requests]
         shares.append(second.count(0) / len(second))
-    assert shares[0] == pytest.approx(0.70, abs=0.018)
-    assert shares[1] == pytest.approx(0.85, abs=0.018)
+    assert shares[0] == pytest.approx(0.70, abs=0.036)
+    assert shares[1] == pytest.approx(0.85, abs=0.036)
 
 
 def test_non_anticipation_check_tells_causal_from_retrospective() -> None:

@@ -16,7 +16,7 @@ from dspark_bench.workloads.zoo_prompts import DOMAINS, zoo_prompts
 from tests import tiny
 from tests.engine.test_margins import wrong_now_and_then
 
-NEW_TOKENS = 24
+NEW_TOKENS = 16
 
 
 @cache
@@ -27,7 +27,7 @@ def target() -> TargetModel:
 @cache
 def requests() -> list[Request]:
     tokenizer = read_tokenizer(ZOO / "target")
-    texts = [prompt.text for domain in DOMAINS for prompt in zoo_prompts(domain, "test")[:3]]
+    texts = [prompt.text for domain in DOMAINS for prompt in zoo_prompts(domain, "test")[:2]]
     return [
         Request(i, str(i), "", tuple(tokenizer.encode(text).ids[:30]), NEW_TOKENS)
         for i, text in enumerate(texts)

@@ -80,7 +80,9 @@ def _attend_chain(query, keys, values, span, window, out, piece, part, num_parts
                 totals[place] = _softmax(weights[place, own:seen], head_dim)
                 weights[place, first:own] = 0
                 weights[place, seen:longest] = 0
-            _mix(weights[:, first:], count, own_values + skipped, step, num_keys, mixed, np.int64(0))
+            _mix(
+                weights[:, first:], count, own_values + skipped, step, num_keys, mixed, np.int64(0)
+            )
             for place in range(count):
                 token, head = (start + place) // share, kv * share + (start + place) % share
                 for i in range(head_dim):

@@ -1,5 +1,6 @@
 """Our engine and transformers as peers: one target, the same tokens, at any batch."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ def settings(batch: int, **changed: Any) -> dict[str, Any]:
     return {**told, **changed}
 
 
+@cache
 def wanted() -> list[list[int]]:
     _, serve = engine_transformers.start(settings(1))
     return serve(PROMPTS)

@@ -1,0 +1,14 @@
+"""What tests of several commands share."""
+
+import pytest
+
+from dspark_bench.commands import verify
+from dspark_bench.measure import law_checks
+
+
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks of laws take a second or two: enough for what these tests plant."""
+    monkeypatch.setattr(verify, "DISTRIBUTION_REQUESTS", 4_000)
+    monkeypatch.setattr(verify, "EMITTED_TOKENS", 1_024)
+    monkeypatch.setattr(law_checks, "SHORT_DISTRIBUTION_REQUESTS", 2_000)
