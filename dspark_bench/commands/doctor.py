@@ -13,6 +13,7 @@ from dspark_bench.machine.gpu_reader import nvml_obstacle, nvml_reader
 from dspark_bench.machine.gpus import Gpu, read_gpus
 from dspark_bench.machine.processors import usable_cores
 from dspark_bench.machine.watch import watch_idle
+from dspark_bench.measure.dtype_speed import dtype_speed
 from dspark_bench.metrics.machine import machine_warnings, summarise_machine
 from dspark_bench.models.kernels.choice import compiled_kernels
 
@@ -63,6 +64,7 @@ def _facts(environment: Environment) -> dict[str, str]:
         "torch": f"{environment.torch_build}, {threading.backend}, {threading.blas}, "
         f"{threading.cpu_capability}",
         "kernels": str(compiled_kernels()),
+        "dtype on the CPU": str(dtype_speed()),
         "packages": ", ".join(f"{k} {v}" for k, v in environment.packages.items()),
         "revision": f"{environment.git_revision or 'none'}{'*' if environment.is_dirty else ''}",
         "code": environment.code_hash,
