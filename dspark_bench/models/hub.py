@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.checkpoint import WEIGHTS, has_safetensors, weight_files
@@ -61,6 +62,15 @@ def find_model(text: str, takes_pickles: bool = False) -> FoundModel:
     return found
 
 
+def hub_line() -> str:
+    """Where models are looked up by name, as the library's environment says. No token is shown."""
+    from huggingface_hub import constants, get_token
+
+    where = f"{constants.ENDPOINT}, {'a token' if get_token() else 'no token'}"
+    state = "offline (HF_HUB_OFFLINE)" if constants.HF_HUB_OFFLINE else where
+    return f"{state}, cache {constants.HF_HUB_CACHE}"
+
+
 @cache
 def _looked_up(name: HubName, takes_pickles: bool) -> FoundModel | str:
     """The model, or why there is none."""
@@ -80,6 +90,15 @@ def _looked_up(name: HubName, takes_pickles: bool) -> FoundModel | str:
 def _snapshot(name: HubName, wanted: tuple[str, ...], unwanted: tuple[str, ...]) -> Path:
     """The snapshot's folder in the cache, which is called as its commit."""
     from huggingface_hub import snapshot_download
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Bar(tqdm):
+        """On a terminal only: elsewhere stderr is for what went wrong."""
+
+        def __init__(self, *args: Any, **keys: Any) -> None:
+            super().__init__(  # type: ignore[no-untyped-call]
+                *args, **{**keys, "disable": keys.get("disable") or None}
+            )
 
     with _one_line(name):
         found = snapshot_download(
@@ -87,6 +106,7 @@ def _snapshot(name: HubName, wanted: tuple[str, ...], unwanted: tuple[str, ...])
             revision=name.revision,
             allow_patterns=list(wanted),
             ignore_patterns=list(unwanted),
+            tqdm_class=Bar,
         )
     return Path(found)
 

@@ -42,7 +42,7 @@ def _not_cached(error: Exception, name: HubName) -> str:
     why = error.__cause__
     cause = f"{constants.ENDPOINT} cannot be reached ({_short(why or error)})"
     cure = "valid: a network, or a folder of the model"
-    if isinstance(why, errors.OfflineModeIsEnabled) or constants.is_offline_mode():
+    if isinstance(why, errors.OfflineModeIsEnabled) or constants.HF_HUB_OFFLINE:
         cause, cure = "HF_HUB_OFFLINE forbids to fetch it", "valid: the same without it"
     elif isinstance(why, errors.HfHubHTTPError):
         cause = f"{constants.ENDPOINT} gives none ({_short(why)})"
