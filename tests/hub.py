@@ -107,7 +107,9 @@ class _Handler(BaseHTTPRequestHandler):
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if token:
             self.served.tokens.add(token)
-        if repository in self.served.broken:
+        if token == "hf_bad":
+            self._send(401, b"", {"X-Error-Message": "Invalid credentials in Authorization header"})
+        elif repository in self.served.broken:
             self._send(503, b"")
         elif repository not in self.served.repositories:
             self._send(401, b"", {"X-Error-Code": "RepoNotFound"})

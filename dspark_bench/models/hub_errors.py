@@ -6,6 +6,7 @@ from dspark_bench.models.hub_name import HubName
 
 _TOKEN: Final = "set HF_TOKEN or run `hf auth login`"
 _LONGEST: Final = 300
+_NOT_ALLOWED: Final = (401, 403)
 
 
 def reason_of(error: Exception, name: HubName) -> str:
@@ -28,12 +29,22 @@ def reason_of(error: Exception, name: HubName) -> str:
             f"{name.repository} has no revision {name.revision!r} on {hub}; valid: a branch, a tag "
             "or a commit of it"
         )
+    if _status(error) in _NOT_ALLOWED:
+        return f"{hub} refuses {name} to this token ({_short(error)}); valid: {_TOKEN} anew"
     if isinstance(error, errors.LocalEntryNotFoundError):
         return _not_cached(error, name)
     if isinstance(error, OSError) and error.errno is not None:
         where = f"the hub's cache {constants.HF_HUB_CACHE}"
         return f"cannot write {name} to {where}: {error.strerror}; HF_HOME chooses another folder"
-    return f"cannot fetch {name} from {hub}: {_short(error)}"
+    return f"cannot fetch {name} from {hub} ({_short(error)}); the same command goes on from here"
+
+
+def _status(error: Exception) -> int | None:
+    """Of the hub's answer, where that is why; the library may have looked into its cache then."""
+    from huggingface_hub import errors
+
+    why = error if isinstance(error, errors.HfHubHTTPError) else error.__cause__
+    return why.response.status_code if isinstance(why, errors.HfHubHTTPError) else None
 
 
 def _not_cached(error: Exception, name: HubName) -> str:

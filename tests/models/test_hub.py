@@ -130,6 +130,25 @@ def test_a_token_opens_a_gated_repository(hub: Hub, monkeypatch: pytest.MonkeyPa
     assert hub.tokens == {"hf_good"}
 
 
+def test_a_token_that_is_none_is_one_line(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_bad")
+    told = refused("tiny/target", capsys)
+    assert "refuses tiny/target to this token" in told and "HF_TOKEN" in told
+    assert "hf_bad" not in told
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file" / "below"))
+    told = refused("tiny/target", capsys)
+    assert "cannot write tiny/target to the hub's cache" in told
+    assert "HF_HOME chooses another folder" in told
+
+
 @pytest.mark.parametrize(
     ("is_offline", "reason"),
     [(True, "HF_HUB_OFFLINE forbids to fetch it"), (False, "cannot be reached (ConnectError")],
