@@ -14,6 +14,8 @@ from tests.hub import COMMIT, Hub, serving
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
 
+_SMALL = ("gamma=2", "engine.kernels=torch")
+
 
 def test_a_sweep_by_name_is_found_again_offline_and_by_folder(
     tiny_zoo: TinyZoo,
@@ -21,7 +23,7 @@ def test_a_sweep_by_name_is_found_again_offline_and_by_folder(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    named = ["target.path=tiny/target@v1", "drafter.path=tiny/semi", "gamma=2"]
+    named = ["target.path=tiny/target@v1", "drafter.path=tiny/semi", *_SMALL]
     words = ["sweep", *tiny_overrides(tiny_zoo, tmp_path, *named)]
     with serving(Hub({"tiny/target": tiny_zoo.target, "tiny/semi": tiny_zoo.semi_ar})) as hub:
         variables = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "hf")}
@@ -48,6 +50,6 @@ def test_a_sweep_by_name_is_found_again_offline_and_by_folder(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     assert cli.execute([*words, "--dry-run"]) == 0  # offline: tests/conftest.py
     assert "1 points: 1 finished, 0 to measure" in capsys.readouterr().out
-    folders = ["sweep", *tiny_overrides(tiny_zoo, tmp_path, "gamma=2"), "--dry-run"]
+    folders = ["sweep", *tiny_overrides(tiny_zoo, tmp_path, *_SMALL), "--dry-run"]
     assert cli.execute(folders) == 0
     assert "1 points: 1 finished, 0 to measure" in capsys.readouterr().out
