@@ -5,12 +5,14 @@ So cache, tokens, offline mode and another endpoint are what they are everywhere
 to be looked up. Each name is looked up once per process, whatever came of it.
 """
 
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.checkpoint import WEIGHTS, has_safetensors, weight_files
@@ -24,6 +26,8 @@ from dspark_bench.models.model_files import (
     SETTINGS,
     is_pickled_weights,
 )
+
+_VERBOSITY: Final = "HF_HUB_VERBOSITY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +130,20 @@ def _pickled_files(name: HubName, folder: Path) -> list[str]:
 
 @contextmanager
 def _one_line(name: HubName) -> Iterator[None]:
-    """Whatever the library raises, a network's and a disk's errors among it, as CheckpointError."""
+    """Whatever the library raises, a network's and a disk's errors among it, as CheckpointError.
+
+    What it would log besides is left out, unless HF_HUB_VERBOSITY asks for it.
+    """
+    log = logging.getLogger("huggingface_hub")
+    level = log.level
+    if _VERBOSITY not in os.environ:
+        log.setLevel(logging.ERROR)
     try:
         yield
     except Exception as error:
         raise CheckpointError(reason_of(error, name)) from error
+    finally:
+        log.setLevel(level)
 
 
 def _check_whole(name: HubName, folder: Path, pickled: list[str]) -> None:
