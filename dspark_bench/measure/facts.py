@@ -11,6 +11,7 @@ from dspark_bench.measure.build import PointObjects
 from dspark_bench.measure.identity import Identity
 from dspark_bench.models.config_values import read_json
 from dspark_bench.models.draft_formats.reading import read_any_draft_config
+from dspark_bench.models.hub import HubModel
 
 
 def point_facts(
@@ -21,6 +22,8 @@ def point_facts(
     return {
         "target_hash": identity.target_hash,
         "drafter_hash": identity.drafter_hash,
+        **_from_hub("target", point.target_hub),
+        **_from_hub("drafter", point.drafter_hub),
         "prompts_hash": identity.prompts_hash,
         "n_prompts_too_long": objects.prompts.num_too_long,
         "dtype": str(objects.target.dtype).removeprefix("torch."),
@@ -36,6 +39,14 @@ def point_facts(
         "verification": verification,
         "num_target_weight_bytes": objects.target.num_weight_bytes,
     }
+
+
+def _from_hub(role: str, model: HubModel | None) -> dict[str, str]:
+    """What a name on the hub stood for; nothing of a folder."""
+    if model is None:
+        return {}
+    names = {"repository": model.repository, "revision": model.revision, "commit": model.commit}
+    return {f"{role}_{name}": text for name, text in names.items()}
 
 
 def _train_seed(point: PointConfig) -> int | None:

@@ -169,6 +169,11 @@ def naming(directory: Path) -> Iterator[None]:
         raise CheckpointError(f"{directory}: {error}") from error
 
 
+def has_safetensors(directory: Path) -> bool:
+    """Whether there is what `weight_files` reads."""
+    return (directory / WEIGHTS).is_file() or (directory / INDEX).is_file()
+
+
 def weight_files(directory: Path) -> list[Path]:
     """The safetensors files of a checkpoint. Raises CheckpointError if there is none."""
     if not directory.is_dir():
@@ -196,7 +201,10 @@ def _pickles(directory: Path) -> str:
     found = sorted(p.name for p in directory.iterdir() if p.suffix in _PICKLED)
     if not found:
         return ""
-    return f"; {', '.join(found)} may run code when it is read, so it never is: save as safetensors"
+    return (
+        f"; {', '.join(found)} may run code when it is read, so no run reads it; `dspark-bench "
+        f"convert {directory} --to safetensors --out NEW` takes its tensors without running any"
+    )
 
 
 def write_checkpoint(directory: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:

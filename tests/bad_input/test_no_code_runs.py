@@ -78,8 +78,12 @@ def test_pickled_weights_are_refused_unread(
     _write_pickles(folder, mark)
     assert cli.execute(["sweep", *tiny_overrides(zoo, tmp_path)]) == 2
     shown = capsys.readouterr().err
-    assert "pytorch_model.bin" in shown and "never is" in shown
+    assert "pytorch_model.bin" in shown and f"`dspark-bench convert {folder} --to" in shown
     assert not mark.exists()
+    words = ["convert", str(folder), "--to", "safetensors", "--out", str(tmp_path / "new")]
+    assert cli.execute(words) == 2
+    assert "is not read" in capsys.readouterr().err
+    assert not mark.exists() and not (tmp_path / "new").exists()
 
 
 def test_a_pickle_under_the_name_of_safetensors_is_refused_unread(

