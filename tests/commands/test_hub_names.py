@@ -49,7 +49,7 @@ def test_a_sweep_by_name_is_found_again_offline_and_by_folder(
     assert metrics["point"]["keys"]["target.path"] == "tiny/target@v1"
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     assert cli.execute([*words, "--dry-run"]) == 0  # offline: tests/conftest.py
-    assert "1 points: 1 finished, 0 to measure" in capsys.readouterr().out
+    assert "1 point: 1 finished, 0 to measure" in capsys.readouterr().out
     folders = ["sweep", *tiny_overrides(tiny_zoo, tmp_path, *_SMALL), "--dry-run"]
     assert cli.execute(folders) == 0
-    assert "1 points: 1 finished, 0 to measure" in capsys.readouterr().out
+    assert "1 point: 1 finished, 0 to measure" in capsys.readouterr().out
