@@ -14,7 +14,7 @@ _MINE: Final = "verify SMALL --config-dir own drafter=mine"
 _DRY: Final = "run SMALL --dry-run"
 _PROMPTS: Final = "sweep SMALL --dry-run num_requests=3 workload.path="
 _TRACE: Final = f"{_DRY} load=trace lengths=trace num_requests=3 load.path="
-_ONE: Final = "1 points: 0 finished, 1 to measure"
+_ONE: Final = "1 point: 0 finished, 1 to measure"
 
 VERDICTS: Final = (
     Row(1, "a drafter that ends every text is not exact", _MINE, 1,

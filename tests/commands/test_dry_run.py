@@ -38,11 +38,11 @@ def test_points_states_and_time_and_nothing_written(
     lines = [" ".join(line.split()[1:]) for line in shown.splitlines()]
     assert "finished gamma=2" in lines and "to measure gamma=4" in lines
     assert "2 points: 1 finished, 1 to measure" in shown
-    assert "(from 1 points measured on this machine" in shown
+    assert "(from 1 point measured on this machine" in shown
     assert cli.execute(["run", *overrides, "gamma=2", "--dry-run"]) == 0
     assert "nothing to measure" in capsys.readouterr().out
     assert cli.execute(["run", *overrides, "gamma=2", "--dry-run", "--fresh"]) == 0
-    assert "1 points: 0 finished, 1 to measure" in capsys.readouterr().out
+    assert "1 point: 0 finished, 1 to measure" in capsys.readouterr().out
     assert _files(tmp_path) == before
 
 

@@ -78,7 +78,7 @@ def test_json_also_where_nothing_can_be_ranked(
         (["--format", "yaml"], "--format is 'yaml'; valid: text, vllm, sglang, trtllm, llamacpp"),
         (["colour=red"], "no point has colour"),
         (["gamma=9"], "no point has gamma=9; valid: 2, 4"),
-        (["gamma=2", "--format", "golden"], "no golden acceptance: 1 of 1 points: its counts"),
+        (["gamma=2", "--format", "golden"], "no golden acceptance: 1 of 1 point: its counts"),
     ],
 )
 def test_bad_options_are_one_line(

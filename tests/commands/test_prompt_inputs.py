@@ -130,7 +130,7 @@ def test_the_report_says_of_prompts_what_the_terminal_says(
     page = build_page(gather(tmp_path / "results" / "tiny"), (), ())
     (warnings,) = [section for section in page.sections if section.title == "Warnings"]
     said = [item for block in warnings.blocks if isinstance(block, Items) for item in block.items]
-    assert [note for note in notes if f"{note} (1 of 1 points)" not in said] == []
+    assert [note for note in notes if f"{note} (1 of 1 point)" not in said] == []
 
 
 def test_with_nothing_set_aside_every_line_is_a_test_prompt(

@@ -114,7 +114,7 @@ def test_spoilt_times_spoil_the_speed_alone_and_excuse_no_older_code(
     environment = tmp_path / "now" / "points" / "three" / "environment.json"
     environment.write_text(json.dumps({"code_hash": "old"}))
     assert check(tmp_path / "now", "--baseline", base) == 2
-    assert "are stale" in capsys.readouterr().err
+    assert "is stale" in capsys.readouterr().err
 
 
 def test_lowered_counts_fail_and_are_named(
@@ -215,7 +215,7 @@ def test_stale_points_do_not_speak_for_new_code(
     plan["points"][0]["status"] = "stale"
     (now / "sweep.json").write_text(json.dumps(plan))
     assert check(now, "--baseline", base) == 2
-    assert "1 points of" in capsys.readouterr().err
+    assert "1 point of" in capsys.readouterr().err
 
 
 def test_a_key_of_a_later_version_is_noted_and_no_difference(
