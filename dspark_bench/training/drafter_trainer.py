@@ -32,6 +32,7 @@ from dspark_bench.training.drafter_batch import (
 )
 from dspark_bench.training.optimizers import MuonAdamW, OptimizerRecipe
 from dspark_bench.training.target_features import FrozenTarget
+from dspark_bench.training.train_loop import has_fast_bf16
 
 BatchSource = Callable[[int], Tensor | Windows]
 """Step -> tokens [N, S] int64 on the target's device, all of them to be learned, or windows."""
@@ -182,9 +183,9 @@ class _Run:
         self.recipe = recipe
         self.step = 0
         self.seconds = 0.0
+        optimizer = OptimizerRecipe(is_wide=not (torch.cuda.is_available() or has_fast_bf16()))
         self.optimizers = {
-            name: MuonAdamW(d.module.named_parameters(), OptimizerRecipe())
-            for name, d in drafters.items()
+            name: MuonAdamW(d.module.named_parameters(), optimizer) for name, d in drafters.items()
         }
 
     def advance(self, target: FrozenTarget, tokens: Tensor | Windows) -> DrafterStep:
