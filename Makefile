@@ -13,7 +13,7 @@ SMOLLM2_DRAFTER ?= ngram
 # SmolLM2's answers, and the files of prompts that it answers; steps of its drafters' training.
 SMOLLM2_ANSWERS ?= $(ZOO_WORK)/smollm2/answers
 SMOLLM2_PROMPTS ?=
-SMOLLM2_STEPS ?= 1000
+SMOLLM2_STEPS ?= 500
 ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 
 .DEFAULT_GOAL := help

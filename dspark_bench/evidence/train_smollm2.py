@@ -5,8 +5,11 @@
 FOLDER of the responses is what `dspark_bench.evidence.chat_responses` wrote. Prompts that it does
 not hold are looked up by their hash in --prompts FILES and in our own word problems. One resumable
 command: a run that was stopped goes on from its last checkpoint, which is two minutes old at most.
+Which shards it reads is settled at its first start and kept in the work folder, so that answers
+that are written meanwhile do not change it.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +27,7 @@ from dspark_bench.models.checkpoint import content_hash, read_tokenizer
 from dspark_bench.models.fetchable import SMOLLM2
 from dspark_bench.training.chat_shards import (
     PROMPTS,
+    RESPONSES,
     read_prompts_by_hash,
     read_shard,
     shard_paths,
@@ -33,6 +37,7 @@ from dspark_bench.training.drafter_trainer import DrafterRecipe
 from dspark_bench.training_runs.chat_responses import PLAN, AnswerPlan, prompt_pools
 from dspark_bench.training_runs.train_chat_drafters import ChatDraftersJob, train_chat_drafters
 
+SHARDS = "shards.json"
 _ORIGIN = ("target_hash", "max_new_tokens", "max_prompt_tokens", "num_word_problems", "seed")
 
 
@@ -44,8 +49,8 @@ def main(
         list[Path] | None, typer.Option(help="Files in which prompts are looked up by hash.")
     ] = None,
     target: Annotated[Path | None, typer.Option(help="A chat model; unset: smollm2.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps, of all three drafters.")] = 3000,
-    batch_size: Annotated[int, typer.Option(min=1, help="Sequences of a step.")] = 4,
+    steps: Annotated[int, typer.Option(min=1, help="Steps, of all three drafters.")] = 500,
+    batch_size: Annotated[int, typer.Option(min=1, help="Answers of a step.")] = 8,
     block_tokens: Annotated[
         int, typer.Option(min=1, help="Draft slots on each sequence of a step.")
     ] = 256,
@@ -66,7 +71,8 @@ def main(
     torch.set_num_threads(threads)
     target_dir = target or model_folder(SMOLLM2.name)
     plan = read_plan(responses, target_dir)
-    data = read_data(responses, target_dir, prompts or [], plan)
+    shards = settled_shards(responses, work)
+    data = read_data(shards, target_dir, prompts or [], plan)
     special = _special_ids(read_tokenizer(target_dir))
     job = ChatDraftersJob(
         target_dir=target_dir,
@@ -98,14 +104,31 @@ def read_plan(folder: Path, target_dir: Path) -> Mapping[str, Any]:
     return plan
 
 
+def settled_shards(folder: Path, work: Path) -> list[Path]:
+    """The shards of answers that the run in `work` reads: those that were there when it began.
+
+    Raises UsageError if there are none, or if one of them is gone.
+    """
+    kept = work / SHARDS
+    if not kept.exists():
+        names = [path.name for path in shard_paths(folder)]
+        if not names:
+            raise UsageError(f"{folder} holds no finished shard; valid: a folder of answers")
+        work.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(names) + "\n")
+    paths = [folder / RESPONSES / name for name in load_json(kept)]
+    gone = next((path for path in paths if not path.is_file()), None)
+    if gone is not None:
+        raise UsageError(f"{gone} is gone, which {kept} names; valid: all of it, or another --work")
+    return paths
+
+
 def read_data(
-    folder: Path, target_dir: Path, files: Sequence[Path], plan: Mapping[str, Any]
+    shards: Sequence[Path], target_dir: Path, files: Sequence[Path], plan: Mapping[str, Any]
 ) -> ChatData:
     """Answers behind their prompts. Raises UsageError if some prompts are nowhere to be found."""
-    shards = shard_paths(folder)
-    if not shards:
-        raise UsageError(f"{folder} holds no finished shard; valid: a folder of answers")
-    known = read_prompts_by_hash(shard_paths(folder, PROMPTS))
+    beside = (path.parents[1] / PROMPTS / path.name for path in shards)
+    known = read_prompts_by_hash(path for path in beside if path.is_file())
     if files or not known:
         fields = AnswerPlan.__dataclass_fields__
         wanted = AnswerPlan(**{key: plan[key] for key in fields})

@@ -194,6 +194,20 @@ def test_drafters_are_trained_and_run(
     assert tiny.outputs(tiny.serve(requests, drafter, 4, temperature=0, model=model)) == plain
 
 
+def test_answers_that_come_later_do_not_change_a_run(answers: Path, tmp_path: Path) -> None:
+    some = Path(shutil.copytree(answers, tmp_path / "some"))
+    last = shard_paths(some)[-1]
+    kept = last.read_bytes()
+    last.unlink()
+    before = train_smollm2.settled_shards(some, tmp_path / "work")
+    assert before == shard_paths(some) and before
+    last.write_bytes(kept)
+    assert train_smollm2.settled_shards(some, tmp_path / "work") == before
+    before[0].unlink()
+    with pytest.raises(UsageError, match=r"00000\.npz is gone"):
+        train_smollm2.settled_shards(some, tmp_path / "work")
+
+
 def test_other_answers_are_refused(answers: Path, target: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="every special token is in use"):
         train(target, answers, tmp_path, tmp_path)
