@@ -89,6 +89,8 @@ def test_shards_are_written_until_there_is_enough(answers: Path) -> None:
         assert [r.domain for r in shard.responses] == ["math", "code", "chat"] * 8
         assert all(1 <= len(r.tokens) <= 12 for r in shard.responses)
     everyone = [r for shard in shards for r in shard.responses]
+    asked = [r.prompt_hash for r in everyone if r.domain == "code"]
+    assert asked[:7] == asked[7:14] and len(set(asked)) == 7  # each once, then again
     greedy = [r for r in everyone if r.is_greedy]
     assert len(greedy) / len(everyone) == pytest.approx(0.25, abs=0.1)
     known: dict[str, tuple[int, ...]] = {}
