@@ -10,11 +10,15 @@ TORCH ?= cpu
 ZOO_WORK ?= zoo-work
 # Drafters of the sweep on SmolLM2 that need no training: ngram, where this version has it.
 SMOLLM2_DRAFTER ?= ngram
+# SmolLM2's answers, and the files of prompts that it answers; steps of its drafters' training.
+SMOLLM2_ANSWERS ?= $(ZOO_WORK)/smollm2/answers
+SMOLLM2_PROMPTS ?=
+SMOLLM2_STEPS ?= 500
 ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv sweep plot smollm2 test test-slow check format train-zoo calibrate-zoo reference clean
-.PHONY: predictability block-inputs
+.PHONY: predictability block-inputs smollm2-answers train-smollm2
 .PHONY: paper paper-quick figures baseline gate bench-gate
 .PHONY: bench-bad-input bench-faults bench-mutants bench-noise bench-leads bench-precision soak
 .PHONY: bench-copies bench-pairs record-turns
@@ -143,6 +147,17 @@ calibrate-zoo: $(STAMP) ## Fit the calibration of every embedded drafter, sample
 
 train-zoo: $(STAMP) ## Train the embedded models again, into zoo-work/zoo (hours; resumes)
 	$(BIN)/python -m dspark_bench.evidence.train_zoo --work $(ZOO_WORK) --out $(ZOO_WORK)/zoo
+
+smollm2-answers: $(STAMP) ## SmolLM2's answers to the files of SMOLLM2_PROMPTS="A B" and our word problems, into SMOLLM2_ANSWERS (hours; resumes)
+	$(BIN)/dspark-bench fetch smollm2
+	$(BIN)/python -m dspark_bench.evidence.chat_responses --out $(SMOLLM2_ANSWERS) \
+		$(foreach file,$(SMOLLM2_PROMPTS),--prompts $(file))
+
+train-smollm2: $(STAMP) ## Train semi_ar, parallel and ar for SmolLM2 on SMOLLM2_ANSWERS, into zoo-work/smollm2 (hours; resumes)
+	$(BIN)/dspark-bench fetch smollm2
+	$(BIN)/python -m dspark_bench.evidence.train_smollm2 --responses $(SMOLLM2_ANSWERS) \
+		$(foreach file,$(SMOLLM2_PROMPTS),--prompts $(file)) --steps $(SMOLLM2_STEPS) \
+		--work $(ZOO_WORK)/smollm2 --out $(ZOO_WORK)/smollm2/drafters
 
 figures: $(STAMP) ## Every figure and table of the committed results, the README's pictures among them
 	$(BIN)/dspark-bench plot results/reference/paper --out results/reference/figures --format png

@@ -117,7 +117,8 @@ def _described(config: DraftConfig) -> dict[str, str]:
         reads = f"the outputs of the target's layers {', '.join(named)} (the first is 0)"
     drafted = f"all {model.vocab_size} tokens"
     if config.is_reduced:
-        drafted = f"{config.draft_vocab_size} of {model.vocab_size} tokens"
+        head = "" if config.has_own_head else ", with the target's head"
+        drafted = f"{config.draft_vocab_size} of {model.vocab_size} tokens{head}"
     head = f", {config.head_type} head of rank {config.markov_rank}" if config.markov_rank else ""
     return {
         "gamma": "any: not stated" if config.max_gamma is None else f"up to {config.max_gamma}",

@@ -99,7 +99,8 @@ def _fit_tokenizer(target_dir: Path) -> Tokenizer:
         raise UsageError(
             f"{target_dir}: drafters are trained for targets made by `train target=zoo`, whose "
             f"tokens {EOS_TOKEN_ID} and {MASK_TOKEN_ID} are {EOS_TOKEN} and {MASK_TOKEN}; "
-            f"here they have the ids {ends[0]} and {ends[1]}"
+            f"here they have the ids {ends[0]} and {ends[1]}; for a chat model: "
+            "python -m dspark_bench.evidence.train_smollm2"
         )
     return tokenizer
 

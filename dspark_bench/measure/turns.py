@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 import pandas as pd
 
+from dspark_bench.core.prompt_hash import prompt_hash
 from dspark_bench.core.types import CycleRecord, Request, RequestRecord, RunResult
 from dspark_bench.measure.interleave import interleave
 from dspark_bench.metrics.loops import COLUMN, flag_loops
@@ -189,18 +190,13 @@ def request_frame(done: Sequence[TurnResult]) -> pd.DataFrame:
     rows = []
     prompts: dict[str, tuple[int, ...]] = {}
     for item in done:
-        hashes = {r.request_id: _prompt_hash(r) for r in item.turn.requests}
+        hashes = {r.request_id: prompt_hash(r.prompt_tokens) for r in item.turn.requests}
         prompts |= {hashes[r.request_id]: r.prompt_tokens for r in item.turn.requests}
         for record in item.result.requests:
             known = {"prompt_hash": hashes.get(record.request_id, "")}
             rows.append(_row(record, names, item.turn) | known)
     frame = pd.DataFrame(rows)
     return frame.assign(**{COLUMN: flag_loops(frame, prompts)}) if rows else frame
-
-
-def _prompt_hash(request: Request) -> str:
-    text = ",".join(map(str, request.prompt_tokens))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _row(record: CycleRecord | RequestRecord, names: Sequence[str], turn: Turn) -> dict[str, Any]:

@@ -43,7 +43,8 @@ class DraftConfig:
     target; unclear_layer_ids: ids of which its files do not say whether they count inputs or
     outputs; num_target_layers: of the target it was trained for, None where the file does not say;
     markov_rank 0: no Markov head; target_hidden_size: width of what it reads; draft_vocab_size:
-    tokens that it can draft; has_own_head: its head was trained and must be in its files;
+    tokens that it can draft; has_own_head: its head was trained and must be in its files,
+    else it has the rows of its target's that belong to these tokens;
     predicts_in_place: whether slot k of a block predicts the token at its own place, so that the
     anchor's slot drafts nothing; norms_residual: whether an Eagle3 layer's residual is its normed
     input; norms_features: whether what is read from the target is normed before `fc`;

@@ -21,12 +21,11 @@ DRAFTABLE: Final = "t2d"
 def read_token_ids(tensors: Tensors, config: DraftConfig) -> Tensor | None:
     """Target token [U] int64 of each draft token; None where the whole vocabulary is drafted.
 
-    Only a drafter with a head of its own has one. A file over the whole vocabulary may hold both
-    tensors, if they say so. Raises CheckpointError
-    for tables of another shape or type, for tokens outside the vocabulary or twice in it, and where
-    the two disagree.
+    A head of its own over the whole vocabulary may have both tensors, if they say so. Raises
+    CheckpointError for tables of another shape or type, for tokens outside the vocabulary or twice
+    in it, and where the two disagree.
     """
-    if not config.has_own_head:
+    if not (config.has_own_head or config.is_reduced):
         return None
     size, vocab = config.draft_vocab_size, config.model.vocab_size
     if OFFSETS in tensors or config.is_reduced:
@@ -55,6 +54,13 @@ def read_token_ids(tensors: Tensors, config: DraftConfig) -> Tensor | None:
             )
         return None
     return ids
+
+
+def vocabulary_tables(ids: Tensor, vocab_size: int) -> dict[str, Tensor]:
+    """What says that draft tokens are the target tokens ids [U], of vocab_size."""
+    draftable = torch.zeros(vocab_size, dtype=torch.bool)
+    draftable[ids.cpu()] = True
+    return {OFFSETS: ids.cpu() - torch.arange(ids.numel()), DRAFTABLE: draftable}
 
 
 def _check_agrees(draftable: Tensor, ids: Tensor) -> None:

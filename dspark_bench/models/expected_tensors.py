@@ -121,11 +121,10 @@ def _vocabulary(config: DraftConfig) -> tuple[dict[str, tuple[int, ...]], Shapes
         "embed_tokens.weight": is_other_width,
         _HEAD: config.has_own_head or is_other_width,
     }
-    shapes: dict[str, tuple[int, ...]] = {
-        "embed_tokens.weight": (size, width),
-        _HEAD: (config.draft_vocab_size, width),
-    }
-    if config.has_own_head:
+    shapes: dict[str, tuple[int, ...]] = {"embed_tokens.weight": (size, width)}
+    if is_needed[_HEAD] or not config.is_reduced:
+        shapes[_HEAD] = (config.draft_vocab_size, width)
+    if config.has_own_head or config.is_reduced:
         is_needed |= {OFFSETS: config.is_reduced, DRAFTABLE: False}
         shapes |= {OFFSETS: (config.draft_vocab_size,), DRAFTABLE: (size,)}
     must = {name: shape for name, shape in shapes.items() if is_needed[name]}

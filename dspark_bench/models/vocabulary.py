@@ -37,7 +37,9 @@ class Vocabulary:
 def read_vocabulary(tensors: Tensors, config: DraftConfig, target: LoadedTarget) -> Vocabulary:
     """Copies that equal the target's up to rounding are shared with it; others are used as they
     are, and noted. A tied head is the embedding. A drafter of another width than its target must
-    have its own of both. Raises CheckpointError for what is missing or of another shape.
+    have its own of both; one that drafts a part of the vocabulary and stores no head has the rows
+    of its target's that belong to that part. Raises CheckpointError for what is missing or of
+    another shape.
     """
     size, width = config.model.vocab_size, config.model.hidden_size
     is_same_width = width == target.config.hidden_size
@@ -52,6 +54,8 @@ def read_vocabulary(tensors: Tensors, config: DraftConfig, target: LoadedTarget)
             notes.append(_different(EMBEDDING, copy, target.embed))
     if config.has_own_head or not is_same_width:
         weight = take(tensors, HEAD, config.draft_vocab_size, width)
+    elif token_ids is not None:
+        weight = target.head_weight[token_ids]
     elif HEAD in tensors:
         weight = take(tensors, HEAD, size, width)
         if _is_same(weight, target.head_weight):

@@ -19,7 +19,7 @@ from dspark_bench.training.draft_modules import (
     Rope,
     initialise,
 )
-from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch
+from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch, Objective
 from dspark_bench.training.target_features import FrozenTarget
 
 
@@ -40,11 +40,13 @@ class BlockRecipe:
 class MarkovModule(nn.Module):
     """Sequential head: logit bias of a slot from the token before it."""
 
-    def __init__(self, vocab_size: int, hidden: int, rank: int, head_type: str) -> None:
+    def __init__(
+        self, vocab_size: int, draft_vocab_size: int, hidden: int, rank: int, head_type: str
+    ) -> None:
         super().__init__()
         self.head_type = head_type
         self.markov_w1 = nn.Embedding(vocab_size, rank)
-        self.markov_w2 = nn.Linear(rank, vocab_size, bias=False)
+        self.markov_w2 = nn.Linear(rank, draft_vocab_size, bias=False)
         if head_type == "gated":
             self.gate_proj = nn.Linear(hidden + rank, rank)
         if head_type == "rnn":
@@ -56,7 +58,7 @@ class MarkovModule(nn.Module):
         nn.init.zeros_(self.markov_w2.weight)
 
     def forward(self, embedded: Tensor, hidden: Tensor) -> Tensor:
-        """embedded [..., K, r], hidden [..., K, D] -> bias [..., K, V], slots left to right."""
+        """embedded [..., K, r], hidden [..., K, D] -> bias [..., K, U], slots left to right."""
         if self.head_type == "gated":
             gate = torch.sigmoid(self.gate_proj(torch.cat([hidden, embedded], dim=-1)))
             embedded = gate * embedded
@@ -91,7 +93,9 @@ class BlockModel(nn.Module):
         self.layers = nn.ModuleList(LayerModule(config, hidden) for _ in range(recipe.num_layers))
         self.norm = NormModule(hidden, config.rms_norm_eps)
         if rank > 0:
-            self.markov_head = MarkovModule(config.vocab_size, hidden, rank, recipe.head_type)
+            self.markov_head = MarkovModule(
+                config.vocab_size, target.draft_vocab_size, hidden, rank, recipe.head_type
+            )
         if recipe.has_confidence:
             self.confidence_head = ConfidenceModule(hidden + rank)
         initialise(self)
@@ -115,11 +119,16 @@ class BlockModel(nn.Module):
         """Longest block."""
         return self.recipe.max_gamma
 
+    @property
+    def objective(self) -> Objective:
+        """DSpark's, for DFlash too: what differs between the two is the sequential head."""
+        return Objective.ACCEPTANCE
+
     def scores(self, batch: DraftTrainingBatch) -> DraftScores:
         """Teacher-forced logits and confidences."""
         target = self._target[0]
         hidden = self._backbone(batch)
-        logits = target.logits(hidden)
+        logits = target.draft_logits(hidden)
         if self.recipe.markov_rank == 0:
             return DraftScores(logits, self._confidence(hidden))
         rows = torch.arange(batch.tokens.shape[0], device=batch.tokens.device)[:, None]

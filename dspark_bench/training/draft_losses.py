@@ -2,6 +2,10 @@
 
 TV is the unhalved L1 distance, as in the released code; each term is a weighted mean over the valid
 slots. The confidence target is the slot's true acceptance probability 1 - L1/2.
+
+A token that cannot be drafted has draft probability 0. All that the target puts on such tokens adds
+to the distance; cross entropy skips them as labels, and a soft one asks for the target's
+distribution over the others.
 """
 
 from __future__ import annotations
@@ -10,12 +14,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    log_softmax,
+)
 
-from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch
+from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch, Objective
 
 CE_SHARE = 0.1
 L1_SHARE = 0.9
+OUTSIDE = -1
+"""Label of a token that cannot be drafted."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +37,46 @@ class DraftLoss:
     counts: Tensor
 
 
-def draft_loss(scores: DraftScores, batch: DraftTrainingBatch) -> DraftLoss:
+def draft_loss(
+    scores: DraftScores, batch: DraftTrainingBatch, objective: Objective = Objective.ACCEPTANCE
+) -> DraftLoss:
     """Combine the terms over all valid slots."""
     logits = scores.logits.float()
     probs = torch.softmax(logits, dim=-1)
     distance = (probs - batch.target_probs).abs().sum(-1)
-    ce = cross_entropy(logits.flatten(0, 2), batch.labels.flatten(), reduction="none")
-    mass = batch.weights.sum().clamp(min=1e-6)
-    total = (batch.weights * (CE_SHARE * ce.view_as(distance) + L1_SHARE * distance)).sum() / mass
+    if batch.missed is not None:
+        distance = distance + batch.missed
+    if objective is Objective.SOFT:
+        total = _mean(_soft_cross_entropy(logits, batch), batch.weights)
+    else:
+        ce = CE_SHARE * _cross_entropy(logits, batch)
+        total = ce + L1_SHARE * _mean(distance, batch.weights)
     acceptance = (1 - 0.5 * distance).detach().clamp(0, 1)
     if scores.confidence is not None:
         bce = binary_cross_entropy_with_logits(
             scores.confidence.float(), acceptance, reduction="none"
         )
-        total = total + (batch.weights * bce).sum() / mass
+        total = total + _mean(bce, batch.weights)
     is_valid = (batch.weights > 0).float()
     counts = is_valid.sum((0, 1))
     return DraftLoss(total, (acceptance * is_valid).sum((0, 1)) / counts.clamp(min=1), counts)
+
+
+def _cross_entropy(logits: Tensor, batch: DraftTrainingBatch) -> Tensor:
+    """Weighted mean over the labels that can be drafted."""
+    labels = batch.labels if batch.draft_labels is None else batch.draft_labels
+    ce = cross_entropy(
+        logits.flatten(0, 2), labels.flatten(), reduction="none", ignore_index=OUTSIDE
+    )
+    return _mean(ce.view_as(batch.weights), batch.weights * (labels != OUTSIDE))
+
+
+def _soft_cross_entropy(logits: Tensor, batch: DraftTrainingBatch) -> Tensor:
+    """Of the target's distribution over the tokens that can be drafted [N, A, K]."""
+    mass = batch.target_probs.sum(-1).clamp(min=1e-6)
+    crossed = (batch.target_probs * log_softmax(logits, dim=-1)).sum(-1)
+    return -crossed / mass
+
+
+def _mean(values: Tensor, weights: Tensor) -> Tensor:
+    return (weights * values).sum() / weights.sum().clamp(min=1e-6)

@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from dspark_bench.training.target_features import FrozenTarget
+from dspark_bench.training.target_features import FrozenTarget, TeacherProbs
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Sequences to train on: tokens [N, S]; draft blocks hang on the part of each that is to be
+    learned, from position firsts [N] up to before ends [N]. What lies behind it is padding.
+    """
+
+    tokens: Tensor
+    firsts: tuple[int, ...]
+    ends: tuple[int, ...]
+
+
+def whole_windows(tokens: Tensor) -> Windows:
+    """All of tokens [N, S], but the first one, before which there is no context."""
+    size, length = tokens.shape
+    return Windows(tokens, (1,) * size, (length,) * size)
 
 
 @dataclass(frozen=True)
@@ -16,9 +34,11 @@ class DraftTrainingBatch:
     """Sequences with draft blocks hung on them.
 
     tokens [N, S]; features [N, S, m*D]; anchors [N, A]: positions of anchor tokens;
-    labels [N, A, K]: the tokens that follow each anchor; target_probs [N, A, K, V]: the target's
-    distribution of each label at temperature 1; weights [N, A, K]: position weight, 0 where a
-    label lies beyond the sequence or its document's end.
+    labels [N, A, K]: the tokens that follow each anchor; target_probs [N, A, K, U]: the target's
+    distribution of each label at temperature 1, of the tokens that can be drafted;
+    weights [N, A, K]: position weight, 0 where a label lies beyond the sequence or its document's
+    end. Where tokens cannot be drafted: draft_labels [N, A, K], their draft tokens or -1, and
+    missed [N, A, K], the target's mass on such tokens.
     """
 
     tokens: Tensor
@@ -27,6 +47,8 @@ class DraftTrainingBatch:
     labels: Tensor
     target_probs: Tensor
     weights: Tensor
+    draft_labels: Tensor | None = None
+    missed: Tensor | None = None
 
     @property
     def gamma(self) -> int:
@@ -36,10 +58,21 @@ class DraftTrainingBatch:
 
 @dataclass(frozen=True)
 class DraftScores:
-    """A drafter's teacher-forced output: logits [N, A, K, V], confidence logits [N, A, K]."""
+    """A drafter's teacher-forced output: logits [N, A, K, U], confidence logits [N, A, K]."""
 
     logits: Tensor
     confidence: Tensor | None
+
+
+class Objective(Enum):
+    """What a drafter's loss is made of, beside the confidence head's.
+
+    ACCEPTANCE: 0.1 cross entropy of the tokens that came, 0.9 distance to the target's distribution
+    (DSpark section 3.4). SOFT: cross entropy of the target's distribution (EAGLE-3).
+    """
+
+    ACCEPTANCE = "acceptance"
+    SOFT = "soft"
 
 
 class TrainableDrafter(Protocol):
@@ -60,6 +93,11 @@ class TrainableDrafter(Protocol):
         """Longest block it is trained for."""
         ...
 
+    @property
+    def objective(self) -> Objective:
+        """What its loss is made of."""
+        ...
+
     def scores(self, batch: DraftTrainingBatch) -> DraftScores:
         """Teacher-forced logits and confidences."""
         ...
@@ -71,7 +109,7 @@ class TrainableDrafter(Protocol):
 
 def hang_blocks(
     target: FrozenTarget,
-    tokens: Tensor,
+    tokens: Tensor | Windows,
     layers: tuple[int, ...],
     anchors: Tensor,
     gamma: int,
@@ -81,20 +119,40 @@ def hang_blocks(
     """Run the target over tokens [N, S] and cut a block of `gamma` labels behind each anchor.
 
     anchors [N, A] lie in 1..S-2. Slot k (1-based) is weighted exp(-(k-1)/decay); nothing that
-    follows an end of sequence counts.
+    follows an end of sequence, or the end of what is to be learned, counts.
     """
+    windows = tokens if isinstance(tokens, Windows) else whole_windows(tokens)
+    tokens = windows.tokens
     teacher = target.read(tokens, layers)
     offsets = torch.arange(gamma, device=tokens.device)
     places = anchors.unsqueeze(-1) + offsets
-    last_place = tokens.shape[1] - 2
-    is_inside = places <= last_place
-    places = places.clamp(max=last_place)
+    last_places = torch.tensor(windows.ends, device=tokens.device)[:, None, None] - 2
+    is_inside = places <= last_places
+    places = places.minimum(last_places)
     rows = torch.arange(tokens.shape[0], device=tokens.device)[:, None, None]
     labels = tokens[rows, places + 1]
-    probs = torch.softmax(target.logits(teacher.last[rows, places]).float(), dim=-1)
+    taught = _taught(target, teacher.last, places)
     ends = torch.tensor(eos_token_ids, dtype=tokens.dtype, device=tokens.device)
     goes_on = ~torch.isin(labels[..., :-1], ends)
     is_open = torch.cat([torch.ones_like(labels[..., :1]), goes_on.long()], dim=-1).cumprod(-1)
     starts_open = ~torch.isin(tokens[rows[..., 0], anchors], ends).unsqueeze(-1)
     weights = torch.exp(-offsets / decay) * (is_inside & starts_open) * is_open
-    return DraftTrainingBatch(tokens, teacher.features, anchors, labels, probs, weights)
+    return DraftTrainingBatch(
+        tokens,
+        teacher.features,
+        anchors,
+        labels,
+        taught.probs,
+        weights,
+        None if target.token_ids is None else target.draft_labels(labels),
+        None if target.token_ids is None else taught.missed,
+    )
+
+
+def _taught(target: FrozenTarget, last: Tensor, places: Tensor) -> TeacherProbs:
+    """Distributions at places [N, A, K] of last [N, S, D], each place computed once."""
+    size, length, _ = last.shape
+    rows = torch.arange(size, device=last.device)[:, None, None]
+    found, which = (rows * length + places).unique(return_inverse=True)
+    each = target.probs(last.flatten(0, 1)[found])
+    return TeacherProbs(each.probs[which], each.missed[which])

@@ -10,27 +10,32 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from dspark_bench.models.checkpoint import content_hash, write_checkpoint
+from dspark_bench.models.draft_vocabulary import vocabulary_tables
 from dspark_bench.training.draft_losses import draft_loss
 from dspark_bench.training.drafter_batch import (
     DraftTrainingBatch,
     TrainableDrafter,
+    Windows,
     hang_blocks,
+    whole_windows,
 )
 from dspark_bench.training.optimizers import MuonAdamW, OptimizerRecipe
 from dspark_bench.training.target_features import FrozenTarget
+from dspark_bench.training.train_loop import has_fast_bf16
 
-BatchSource = Callable[[int], Tensor]
-"""Step -> tokens [N, S] int64 on the target's device."""
+BatchSource = Callable[[int], Tensor | Windows]
+"""Step -> tokens [N, S] int64 on the target's device, all of them to be learned, or windows."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def train_drafters(
 def evaluate_drafters(
     target: FrozenTarget,
     drafters: Mapping[str, TrainableDrafter],
-    batches: list[Tensor],
+    batches: Sequence[Tensor | Windows],
     gamma: int,
     recipe: DrafterRecipe,
 ) -> dict[str, tuple[float, ...]]:
@@ -109,10 +114,26 @@ def evaluate_drafters(
         for index, tokens in enumerate(batches):
             batch = _hang(target, drafters, tokens, gamma, recipe, index)
             for name, drafter in drafters.items():
-                loss = draft_loss(drafter.scores(batch), batch)
+                loss = draft_loss(drafter.scores(batch), batch, drafter.objective)
                 sums[name] += (loss.acceptance * loss.counts).cpu()
             counts += loss.counts.cpu()
     return {name: tuple((total / counts.clamp(min=1)).tolist()) for name, total in sums.items()}
+
+
+def covered_share(
+    target: FrozenTarget, batches: Sequence[Tensor | Windows], recipe: DrafterRecipe
+) -> float:
+    """Mean share of the target's mass that lies on tokens which can be drafted, on `batches`."""
+    if target.token_ids is None:
+        return 1.0
+    covered, count = 0.0, 0
+    for index, windows in enumerate(batches):
+        batch = _hang_at(target, (), windows, 1, recipe, index)
+        assert batch.missed is not None
+        is_valid = batch.weights > 0
+        covered += float((1 - batch.missed[is_valid]).sum())
+        count += int(is_valid.sum())
+    return covered / max(1, count)
 
 
 def save_drafter(
@@ -122,12 +143,18 @@ def save_drafter(
     directory: Path,
     manifest: Mapping[str, Any],
 ) -> None:
-    """Write a checkpoint in DeepSpec's layout (bf16), without the target's embedding and head."""
+    """Write a checkpoint in DeepSpec's layout (bf16), without the target's embedding and head; over
+    a part of the vocabulary with the tables that say which.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     config = {**_qwen3_shape(target), **drafter.checkpoint_config(), "dtype": "bfloat16"}
     config["tie_word_embeddings"] = False
+    tensors = drafter.module.state_dict()
+    if target.token_ids is not None:
+        config["draft_vocab_size"] = target.draft_vocab_size
+        tensors = {**tensors, **vocabulary_tables(target.token_ids, target.config.vocab_size)}
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    write_checkpoint(directory, drafter.module.state_dict(), torch.bfloat16)
+    write_checkpoint(directory, tensors, torch.bfloat16)
     full = {**manifest, "target_hash": content_hash(target_dir)}
     (directory / "manifest.json").write_text(json.dumps(full, indent=2) + "\n")
 
@@ -156,12 +183,12 @@ class _Run:
         self.recipe = recipe
         self.step = 0
         self.seconds = 0.0
+        optimizer = OptimizerRecipe(is_wide=not (torch.cuda.is_available() or has_fast_bf16()))
         self.optimizers = {
-            name: MuonAdamW(d.module.named_parameters(), OptimizerRecipe())
-            for name, d in drafters.items()
+            name: MuonAdamW(d.module.named_parameters(), optimizer) for name, d in drafters.items()
         }
 
-    def advance(self, target: FrozenTarget, tokens: Tensor) -> DrafterStep:
+    def advance(self, target: FrozenTarget, tokens: Tensor | Windows) -> DrafterStep:
         """One step of every drafter on one batch."""
         recipe = self.recipe
         rng = np.random.default_rng((recipe.seed, self.step, 1))
@@ -172,7 +199,7 @@ class _Run:
         acceptance: dict[str, tuple[float, ...]] = {}
         for name, drafter in self.drafters.items():
             with torch.autocast(target.device.type, torch.bfloat16, recipe.has_bf16_autocast):
-                loss = draft_loss(drafter.scores(batch), batch)
+                loss = draft_loss(drafter.scores(batch), batch, drafter.objective)
             self._update(name, drafter.module, loss.total)
             losses[name] = float(loss.total.detach())
             acceptance[name] = tuple(loss.acceptance.tolist())
@@ -223,7 +250,7 @@ def _schedule(recipe: DrafterRecipe, step: int) -> float:
 def _hang(
     target: FrozenTarget,
     drafters: Mapping[str, TrainableDrafter],
-    tokens: Tensor,
+    tokens: Tensor | Windows,
     gamma: int,
     recipe: DrafterRecipe,
     step: int,
@@ -231,10 +258,32 @@ def _hang(
     layers = {drafter.feature_layers for drafter in drafters.values()}
     if len(layers) != 1:
         raise ValueError(f"drafters trained together must read the same layers, not {layers}")
+    return _hang_at(target, layers.pop(), tokens, gamma, recipe, step)
+
+
+def _hang_at(
+    target: FrozenTarget,
+    layers: tuple[int, ...],
+    tokens: Tensor | Windows,
+    gamma: int,
+    recipe: DrafterRecipe,
+    step: int,
+) -> DraftTrainingBatch:
+    """Blocks at the anchors that the step draws."""
+    windows = tokens if isinstance(tokens, Windows) else whole_windows(tokens)
     rng = np.random.default_rng((recipe.seed, step, 2))
-    size, length = tokens.shape
-    count = recipe.num_anchors(gamma, length)
-    drawn = [rng.choice(np.arange(1, length - 1), count, replace=False) for _ in range(size)]
-    anchors = torch.from_numpy(np.stack(drawn)).to(tokens.device)
+    count = recipe.num_anchors(gamma, windows.tokens.shape[1])
+    spans = zip(windows.firsts, windows.ends, strict=True)
+    drawn = [_anchors(rng, first, end, count) for first, end in spans]
+    anchors = torch.from_numpy(np.stack(drawn)).to(windows.tokens.device)
     ends = target.config.eos_token_ids
-    return hang_blocks(target, tokens, layers.pop(), anchors, gamma, ends, recipe.decay)
+    return hang_blocks(target, windows, layers, anchors, gamma, ends, recipe.decay)
+
+
+def _anchors(rng: np.random.Generator, first: int, end: int, count: int) -> npt.NDArray[np.int64]:
+    """`count` different places that a label follows; where there are fewer, the others are the
+    last place, whose blocks count for nothing.
+    """
+    places = np.arange(first, end - 1)
+    drawn = rng.choice(places, min(count, places.size), replace=False)
+    return np.concatenate([drawn, np.full(count - drawn.size, end - 1)])

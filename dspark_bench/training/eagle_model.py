@@ -20,7 +20,7 @@ from dspark_bench.training.draft_modules import (
     Rope,
     initialise,
 )
-from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch
+from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch, Objective
 from dspark_bench.training.target_features import FrozenTarget
 
 
@@ -32,6 +32,7 @@ class EagleRecipe:
     max_gamma: int = 16
     has_confidence: bool = True
     seed: int = 0
+    objective: Objective = Objective.ACCEPTANCE
 
 
 class EagleLayer(LayerModule):
@@ -79,8 +80,13 @@ class EagleModel(nn.Module):
         """Training-time-test horizon."""
         return self.recipe.max_gamma
 
+    @property
+    def objective(self) -> Objective:
+        """What its recipe says."""
+        return self.recipe.objective
+
     def scores(self, batch: DraftTrainingBatch) -> DraftScores:
-        """Teacher-forced logits [N, A, K, V]. The chain of anchor P starts at entry P - 1."""
+        """Teacher-forced logits [N, A, K, U]. The chain of anchor P starts at entry P - 1."""
         target = self._target[0]
         size, num_tokens = batch.tokens.shape
         device = batch.tokens.device
@@ -114,7 +120,7 @@ class EagleModel(nn.Module):
             outputs.append(chain)
         hidden = self.norm(torch.stack(outputs, dim=2))
         confidence = self.confidence_head(hidden) if self.recipe.has_confidence else None
-        return DraftScores(target.logits(hidden), confidence)
+        return DraftScores(target.draft_logits(hidden), confidence)
 
     def checkpoint_config(self) -> dict[str, Any]:
         """Fields as DeepSpec writes them."""

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from dspark_bench.training.muon import WideMuon
 
 TABLES = ("embed", "lm_head", "markov_w")
 """Parts of the names of parameters whose rows belong to tokens."""
@@ -20,12 +22,15 @@ TABLES = ("embed", "lm_head", "markov_w")
 
 @dataclass(frozen=True)
 class OptimizerRecipe:
-    """Decay applies to Muon's matrices only."""
+    """Decay applies to Muon's matrices only. is_wide: orthogonalise in fp32, not in bf16, which a
+    processor without bf16 arithmetic multiplies some fifty times more slowly.
+    """
 
     weight_decay: float = 0.0
     momentum: float = 0.95
     beta1: float = 0.9
     beta2: float = 0.95
+    is_wide: bool = False
 
 
 class MuonAdamW:
@@ -35,20 +40,13 @@ class MuonAdamW:
         self, parameters: Iterable[tuple[str, nn.Parameter]], recipe: OptimizerRecipe
     ) -> None:
         """parameters: name and value, as `named_parameters` yields them."""
-        matrices: list[nn.Parameter] = []
-        others: list[nn.Parameter] = []
+        matrices: list[Tensor] = []
+        others: list[Tensor] = []
         for name, parameter in parameters:
             (matrices if _is_inner_matrix(name, parameter) else others).append(parameter)
         self._optimizers: list[torch.optim.Optimizer] = []
         if matrices:
-            self._optimizers.append(
-                torch.optim.Muon(
-                    matrices,
-                    weight_decay=recipe.weight_decay,
-                    momentum=recipe.momentum,
-                    adjust_lr_fn="match_rms_adamw",
-                )
-            )
+            self._optimizers.append(_muon(matrices, recipe))
         if others:
             betas = (recipe.beta1, recipe.beta2)
             self._optimizers.append(torch.optim.AdamW(others, betas=betas, weight_decay=0.0))
@@ -69,6 +67,17 @@ class MuonAdamW:
         """Take up what `state_dict` gave."""
         for optimizer, state in zip(self._optimizers, states, strict=True):
             optimizer.load_state_dict(state)
+
+
+def _muon(matrices: list[Tensor], recipe: OptimizerRecipe) -> torch.optim.Optimizer:
+    if recipe.is_wide:
+        return WideMuon(matrices, recipe.weight_decay, recipe.momentum)
+    return torch.optim.Muon(
+        matrices,
+        weight_decay=recipe.weight_decay,
+        momentum=recipe.momentum,
+        adjust_lr_fn="match_rms_adamw",
+    )
 
 
 def _is_inner_matrix(name: str, parameter: nn.Parameter) -> bool:

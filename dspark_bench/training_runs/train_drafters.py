@@ -121,7 +121,7 @@ def train(job: DraftersJob, device: torch.device, console: Console) -> Mapping[s
     checkpoint = job.work / f"drafters_{'_'.join(job.names)}-{made_of}.pt"
     seconds = train_drafters(target, drafters, source, job.recipe, checkpoint, reporter(console))
     for module in drafters.values():
-        _round_to_bf16(module)
+        round_to_bf16(module)
     agreement = _evaluate(job, target, drafters, device, console)
     folders: dict[str, Path] = {}
     for name, drafter in drafters.items():
@@ -192,7 +192,7 @@ def _on_device(drafter: TrainableDrafter, device: torch.device) -> TrainableDraf
     return drafter
 
 
-def _round_to_bf16(drafter: TrainableDrafter) -> None:
+def round_to_bf16(drafter: TrainableDrafter) -> None:
     """What is evaluated is what is shipped."""
     for parameter in drafter.module.parameters():
         parameter.data = parameter.data.bfloat16().float()

@@ -110,6 +110,11 @@ class JsonlWorkload:
         return [p for p in self._file.prompts if (p.id in self._aside) == is_aside]
 
 
+def read_prompts(path: Path) -> tuple[Prompt, ...]:
+    """All prompts of a file, in its order. Raises WorkloadError naming file and line."""
+    return _read(path).prompts
+
+
 def _digest(prompt: Prompt) -> bytes:
     return hashlib.sha256(f"{prompt.text}/{prompt.messages}/{prompt.id}".encode()).digest()
 

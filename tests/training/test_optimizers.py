@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from dspark_bench.training.muon import WideMuon, orthogonal
 from dspark_bench.training.optimizers import MuonAdamW, OptimizerRecipe
 
 
@@ -52,3 +53,29 @@ def test_a_restored_state_goes_on_as_if_uninterrupted() -> None:
     run(model, second, 3)
     for left, right in zip(whole.parameters(), model.parameters(), strict=True):
         assert torch.equal(left, right)
+
+
+def test_muon_in_fp32_takes_the_steps_of_torchs() -> None:
+    """Up to the rounding of bf16, in which torch orthogonalises."""
+    torch.manual_seed(1)
+    for shape in ((6, 10), (10, 6)):
+        start, grads = torch.randn(shape), [torch.randn(shape) for _ in range(3)]
+        ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+        settings = {"weight_decay": 0.1, "momentum": 0.9}
+        wide = WideMuon([ours], **settings)
+        narrow = torch.optim.Muon([theirs], adjust_lr_fn="match_rms_adamw", **settings)
+        for grad in grads:
+            for weight, optimizer in ((ours, wide), (theirs, narrow)):
+                optimizer.param_groups[0]["lr"] = 0.1
+                weight.grad = grad.clone()
+                optimizer.step()
+        moved = (theirs.detach() - start).norm()
+        assert float((ours - theirs).detach().norm() / moved) < 0.02
+        assert ours.dtype == torch.float32
+
+
+def test_a_matrix_is_made_orthogonal() -> None:
+    torch.manual_seed(2)
+    for shape in ((5, 9), (9, 5)):
+        singular = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+        assert float(singular.min()) > 0.6 and float(singular.max()) < 1.3

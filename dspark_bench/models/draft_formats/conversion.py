@@ -140,13 +140,15 @@ def _with_head(
         tensors = {**tensors, HEAD: tensors[EMBEDDING].clone()}
     if not new.holds_copies:
         return {name: one for name, one in tensors.items() if not _is_copy(name, one, copies, new)}
-    if config.layout in new.needs_head and HEAD not in tensors:
+    if (config.is_reduced or config.layout in new.needs_head) and HEAD not in tensors:
         if copies is None:
             raise CheckpointError(
                 f"{source} holds no {HEAD}, and {new.name} needs one; valid: --target FOLDER, with "
                 "whose head it drafts"
             )
-        return {**tensors, HEAD: copies.head.to(tensors["fc.weight"].dtype)}
+        ids = read_token_ids(tensors, config)
+        head = copies.head if ids is None else copies.head[ids]
+        return {**tensors, HEAD: head.to(tensors["fc.weight"].dtype)}
     return tensors
 
 

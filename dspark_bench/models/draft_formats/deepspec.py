@@ -3,6 +3,10 @@
 The file is a copy of the target's text configuration with the drafter's own fields on top. What it
 says otherwise than the drafters here compute is refused by name (`config_keys`); shapes of the
 weights are checked when they are read.
+
+Drafters that are trained here may draft a part of the vocabulary, `draft_vocab_size` tokens that
+`d2t` and `t2d` name, with the rows of their target's head. DeepSpec's own programs have no such
+thing, so nothing is converted to it.
 """
 
 from collections.abc import Mapping
@@ -22,6 +26,7 @@ from dspark_bench.models.draft_formats.format import (
 from dspark_bench.models.draft_formats.shape_keys import new_keys, refuse
 
 NAME: Final = "DeepSpec"
+REDUCED: Final = f"{NAME}, over a part of the vocabulary"
 _BLOCK: Final = ("Qwen3DSparkModel",)
 _EAGLE3: Final = ("Qwen3Eagle3Model", "Eagle3DraftModel")
 
@@ -49,9 +54,10 @@ def parse(data: dict[str, Any], source: str) -> DraftConfig:
     )
     _check_nested(data, source)
     vocab, hidden = model.vocab_size, model.hidden_size
+    drafted = read.count("draft_vocab_size", most=vocab, default=vocab)
     return DraftConfig(
         model=model,
-        format_name=NAME,
+        format_name=NAME if drafted == vocab else REDUCED,
         layout=layout,
         architecture=str(architecture_of(data)),
         max_gamma=read.count("ttt_length" if is_eagle else "block_size"),
@@ -63,7 +69,7 @@ def parse(data: dict[str, Any], source: str) -> DraftConfig:
         has_confidence=read.flag("enable_confidence_head", default=False),
         confidence_with_markov=read.flag("confidence_head_with_markov", default=True),
         target_hidden_size=read.count("target_hidden_size", hidden, hidden, default=hidden),
-        draft_vocab_size=read.count("draft_vocab_size", vocab, vocab, default=vocab),
+        draft_vocab_size=drafted,
     )
 
 
