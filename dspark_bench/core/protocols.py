@@ -12,12 +12,14 @@ from dspark_bench.core.types import (
     CycleRecord,
     DraftBatch,
     DrafterSpec,
+    DraftTree,
     Findings,
     PlanContext,
     Proposal,
     Recorded,
     SamplingParams,
     SchedulerSpec,
+    TreeSpec,
 )
 
 
@@ -46,6 +48,48 @@ class Drafter(Protocol):
         A drafter that finds fewer than it is asked for says so in `Proposal.draft_lens`. How many
         it finds may depend on the committed context, never on what it has just drawn.
         """
+        ...
+
+
+class Branches(Protocol):
+    """Draft distributions behind drafted prefixes, from one pass over B requests."""
+
+    @property
+    def num_choices(self) -> int:
+        """U: tokens that can be drafted."""
+        ...
+
+    def expand(self, requests: Tensor, previous: Tensor, origins: Tensor | None) -> Tensor:
+        """Probabilities [n, U] of what follows n prefixes, all of the same depth.
+
+        Called once for each depth, from the anchors on. requests [n]: whose prefix; previous [n]:
+        its last token; origins [n]: the row of the call before that gave this token, None at first.
+        """
+        ...
+
+    def token_ids(self, choices: Tensor) -> Tensor:
+        """The tokens behind choices in [0, U), same shape."""
+        ...
+
+
+class BranchingDrafter(Drafter, Protocol):
+    """A drafter that can say what follows any prefix of drafts: `spec.can_branch`."""
+
+    def branch(self, batch: DraftBatch) -> Branches:
+        """One pass; the committed context is unchanged. All requests draft to the same depth."""
+        ...
+
+
+class TreePolicy(Protocol):
+    """Chooses which continuations of an anchor are proposed (config group `tree`)."""
+
+    @property
+    def spec(self) -> TreeSpec:
+        """Name and size."""
+        ...
+
+    def grow(self, branches: Branches, anchors: Tensor, depth: int) -> list[DraftTree]:
+        """A tree for each of the anchors [B], no deeper than `depth`. Deterministic."""
         ...
 
 

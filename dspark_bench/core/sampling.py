@@ -22,12 +22,14 @@ class Verdict:
     """What rejection sampling decided for one cycle of B requests.
 
     num_accepted [B]: length of the accepted draft prefix; is_rejected [B]: whether the draft after
-    that prefix was tested and refused; bonus [B]: the token that follows the accepted prefix.
+    that prefix was tested and refused; bonus [B]: the token that follows the accepted prefix;
+    paths [B]: of trees, the accepted nodes from the anchor on, None for chains.
     """
 
     num_accepted: list[int]
     is_rejected: list[bool]
     bonus: list[int]
+    paths: list[list[int]] | None = None
 
 
 def token_probs(logits: Tensor, params: SamplingParams) -> Tensor:

@@ -101,10 +101,14 @@ class Proposal:
     token_ids [B, K] int64; probs [B, K, V] fp32: the distribution each token was really drawn from,
     None when greedy; confidence [B, K] fp32: conditional acceptance estimates, None without a head.
 
-    draft_lens [B]: tokens that it found to propose, 0 to as many as were asked for; None: as many
-    as were asked for. certain [B, K] int64: of a drafter that draws nothing, the token that it
-    proposes at each slot whatever is forced: its distribution is all on that token, so `probs` is
-    None and nothing of the vocabulary's size is made.
+    draft_lens [B]: tokens that it found to propose, 0 to as many as were asked for (of a tree: its
+    nodes); None: as many as were asked for. certain [B, K] int64: of a drafter that draws nothing,
+    the token that it proposes at each slot whatever is forced: its distribution is all on that
+    token, so `probs` is None and nothing of the vocabulary's size is made.
+
+    parents [B][draft_lens]: of a tree, each node's parent among the request's own nodes, -1 for the
+    anchor; a parent comes before its children, and siblings carry different tokens. K is then the
+    most nodes of a request. None: chains.
     """
 
     token_ids: Tensor
@@ -112,6 +116,7 @@ class Proposal:
     confidence: Tensor | None
     draft_lens: tuple[int, ...] | None = None
     certain: Tensor | None = None
+    parents: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def is_deterministic(self) -> bool:
@@ -154,7 +159,8 @@ class DrafterSpec:
     nobody knows.
 
     notes: what a reader of its figures must know; falls_short: it may propose fewer tokens than it
-    is asked for.
+    is asked for; can_branch: it is a `BranchingDrafter`, from which trees can be grown; num_nodes:
+    it proposes trees of up to so many nodes, the anchor not counted; None: chains.
     """
 
     name: str
@@ -163,6 +169,30 @@ class DrafterSpec:
     has_confidence: bool
     notes: tuple[str, ...] = ()
     falls_short: bool = False
+    can_branch: bool = False
+    num_nodes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TreeSpec:
+    """What the engine must know about a tree policy.
+
+    num_nodes: the most nodes of a tree, the anchor not counted; depth: of its deepest node, None:
+    as deep as drafts are long; num_choices: tokens that a drafter must be able to tell apart.
+    """
+
+    name: str
+    num_nodes: int
+    depth: int | None
+    num_choices: int
+
+
+@dataclass(frozen=True, slots=True)
+class DraftTree:
+    """One request's tree. parents: as in `Proposal`; token_ids: one for each node."""
+
+    token_ids: tuple[int, ...]
+    parents: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +206,7 @@ class SchedulerSpec:
     often in the first ones), it drafts and verifies gamma tokens for every request, whatever the
     scheduler would choose, and marks them `full_width`; 0: never;
     needs_hindsight: it is told the accepted lengths before it chooses (an upper bound, never
-    lossless).
+    lossless); knows_trees: its lengths may be numbers of nodes.
     """
 
     name: str
@@ -185,6 +215,7 @@ class SchedulerSpec:
     needs_confidence: bool = False
     exploration_period: int = 0
     needs_hindsight: bool = False
+    knows_trees: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +243,10 @@ class CycleRecord:
 
     num_waiting: requests that had arrived and found no place; cpu_busy: share of all cores in use,
     by whatever process, as last sampled (NaN where the system does not say).
+
+    Of a tree, num_drafted and verify_len count nodes, tree_depth is the depth of the deepest node
+    verified and path holds the accepted nodes from the anchor on. Of a chain they are 0 and empty:
+    its depth is verify_len.
     """
 
     cycle: int
@@ -237,6 +272,8 @@ class CycleRecord:
     t_engine_s: float
     confidence: tuple[float, ...] = ()
     expected_acceptance: tuple[float, ...] = ()
+    tree_depth: int = 0
+    path: tuple[int, ...] = ()
 
     @property
     def duration_s(self) -> float:

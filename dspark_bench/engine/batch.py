@@ -54,9 +54,10 @@ def build_verify_batch(
         plain.extend(_next_chunk(state) if state.needs_prefill else (state.anchor,))
     if plain:
         parts.append(torch.tensor(plain, device=device))
+    trees = _trees(proposal, verify_lens, len(states))
     spans = [
-        Span(state.row, state.context_len, length)
-        for state, length in zip(states, query_lens, strict=True)
+        Span(state.row, state.context_len, length, parents=parents)
+        for state, length, parents in zip(states, query_lens, trees, strict=True)
     ]
     return VerifyBatch(
         token_ids=parts[0] if len(parts) == 1 else torch.cat(parts),
@@ -65,6 +66,19 @@ def build_verify_batch(
         query_lens=tuple(query_lens),
         logit_rows=_logit_rows(states, starts, device),
     )
+
+
+def _trees(
+    proposal: Proposal | None, verify_lens: Sequence[int], num_requests: int
+) -> Sequence[tuple[int, ...] | None]:
+    """Of each request, its anchor's and verified nodes' parents; None where there is no tree."""
+    if proposal is None or proposal.parents is None:
+        return (None,) * num_requests
+    drafted = [
+        (-1, *(1 + parent for parent in own[:length]))
+        for own, length in zip(proposal.parents, verify_lens, strict=False)
+    ]
+    return [*drafted, *(None,) * (num_requests - len(drafted))]
 
 
 def _next_chunk(state: ActiveRequest) -> tuple[int, ...]:

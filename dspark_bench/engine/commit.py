@@ -1,13 +1,14 @@
 """What a cycle leaves behind: emitted tokens, records, and the drafter's new context."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from dspark_bench.core.near_tie import tie_limit
 from dspark_bench.core.sampling import Verdict
+from dspark_bench.core.tree import node_depths
 from dspark_bench.core.types import ContextUpdate, CycleRecord, Findings, Proposal, RequestRecord
 from dspark_bench.engine.batch import VerifyBatch
 from dspark_bench.engine.state import ActiveRequest
@@ -19,7 +20,9 @@ class Outcome:
     """One request's share of a cycle.
 
     verify_len and num_accepted are clipped at an accepted end-of-sequence token; emitted: what the
-    user gets; num_cut: tokens dropped behind it; reason: why it ends, or None.
+    user gets; num_cut: tokens dropped behind it; reason: why it ends, or None. Of a tree path holds
+    the accepted nodes (None of a chain), verify_len counts nodes and is not clipped, and depth,
+    that of the deepest verified node, is.
     """
 
     state: ActiveRequest
@@ -30,6 +33,8 @@ class Outcome:
     emitted: tuple[int, ...]
     num_cut: int
     reason: str | None
+    path: tuple[int, ...] | None = None
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,10 @@ class Commit:
         for place, outcome in going:
             start = batch.starts[place]
             count = batch.query_lens[place] if outcome.is_prefill else 1 + outcome.num_accepted
-            index.extend(range(start, start + count))
+            if outcome.path is None:
+                index.extend(range(start, start + count))
+            else:
+                index.extend((start, *(start + 1 + node for node in outcome.path)))
             counts.append(count)
             following.extend(_read_behind(outcome, count) + outcome.emitted)
         chosen = torch.tensor([index, following], device=features.device)
@@ -105,6 +113,24 @@ class Commit:
             next_token_ids=chosen[1],
             features=features[chosen[0]],
         )
+
+    def moves(self, max_len: int) -> tuple[list[int], list[int]]:
+        """Cache slots that accepted nodes lie at, and those behind their context: none of chains.
+
+        max_len: positions of a cache row. Requests that end need none of it.
+        """
+        sources: list[int] = []
+        targets: list[int] = []
+        for outcome in self.outcomes:
+            if outcome.path is None or outcome.reason is not None:
+                continue
+            state = outcome.state
+            first = state.row * max_len + state.context_len - outcome.num_accepted
+            for place, node in enumerate(outcome.path):
+                if node != place:
+                    sources.append(first + node)
+                    targets.append(first + place)
+        return sources, targets
 
     def note(
         self, proposal: Proposal | None, findings: Findings, dtype: torch.dtype | None
@@ -156,18 +182,21 @@ class Commit:
         has_prefill = any(outcome.is_prefill for outcome in self.outcomes)
         records = []
         for place, outcome in enumerate(self.outcomes):
-            length = outcome.verify_len
+            reached = outcome.verify_len
+            if outcome.path is not None:
+                reached = outcome.num_accepted + outcome.is_rejected
             records.append(
                 CycleRecord(
                     cycle=facts.cycle,
                     request_id=outcome.state.request.request_id,
                     num_drafted=facts.draft_lens[place],
-                    verify_len=length,
+                    verify_len=outcome.verify_len,
                     num_accepted=outcome.num_accepted,
                     is_rejected=outcome.is_rejected,
                     num_emitted=len(outcome.emitted),
                     num_cut=outcome.num_cut,
-                    full_width=facts.has_blind_lens and self.planned_lens[place] == facts.gamma > 0,
+                    full_width=facts.has_blind_lens
+                    and self._is_whole(place, facts.draft_lens[place], facts.gamma),
                     is_prefill=outcome.is_prefill,
                     has_prefill=has_prefill,
                     batch_size=facts.num_active,
@@ -181,10 +210,17 @@ class Commit:
                     t_accept_s=times.accept,
                     t_engine_s=times.engine,
                     confidence=_head(notes.confidence, place, facts.draft_lens[place]),
-                    expected_acceptance=_head(notes.expected_acceptance, place, length),
+                    expected_acceptance=_head(notes.expected_acceptance, place, reached),
+                    tree_depth=outcome.depth,
+                    path=outcome.path or (),
                 )
             )
         return records
+
+    def _is_whole(self, place: int, num_drafted: int, gamma: int) -> bool:
+        """Whether everything was verified that could be drafted."""
+        is_tree = self.outcomes[place].path is not None
+        return self.planned_lens[place] == (num_drafted if is_tree else gamma) > 0
 
 
 def commit_cycle(
@@ -200,22 +236,33 @@ def commit_cycle(
     The verdict covers the first requests; those that read on follow them.
     """
     drafts = [] if proposal is None else proposal.token_ids.tolist()
+    trees = () if proposal is None else proposal.parents or ()
     outcomes = []
     for place, state in enumerate(states):
         if state.reads_on:
             outcomes.append(_read_on(state))
             continue
-        prefix = drafts[place][: verdict.num_accepted[place]] if place < len(drafts) else []
+        is_tree, length = place < len(trees), verify_lens[place]
+        path: Sequence[int] = range(verdict.num_accepted[place])
+        if is_tree:
+            assert verdict.paths is not None
+            path = verdict.paths[place]
         outcome = _outcome(
             state,
-            (*prefix, verdict.bonus[place]),
-            verify_lens[place],
+            (*(drafts[place][draft] for draft in path), verdict.bonus[place]),
+            1 + max(node_depths(trees[place][:length]), default=-1) if is_tree else length,
             verdict.is_rejected[place],
             batch.query_lens[place],
             eos_token_ids,
         )
-        outcomes.append(outcome)
+        outcomes.append(_on_tree(outcome, path, length) if is_tree else outcome)
     return Commit(tuple(outcomes), tuple(verify_lens), batch.plan.num_tokens)
+
+
+def _on_tree(outcome: Outcome, path: Sequence[int], num_nodes: int) -> Outcome:
+    """An outcome in depths as a tree's. path: as judged, before an end cut it."""
+    kept = tuple(path[: outcome.num_accepted])
+    return replace(outcome, path=kept, depth=outcome.verify_len, verify_len=num_nodes)
 
 
 def _read_on(state: ActiveRequest) -> Outcome:

@@ -31,7 +31,11 @@ from dspark_bench.engine.batch import VerifyBatch, build_verify_batch
 from dspark_bench.engine.batcher import Batcher
 from dspark_bench.engine.commit import Commit, CycleFacts, commit_cycle
 from dspark_bench.engine.exploration import Exploration
-from dspark_bench.engine.plugin_checks import check_lengths, check_proposal
+from dspark_bench.engine.plugin_checks import (
+    check_knows_trees,
+    check_lengths,
+    check_proposal,
+)
 from dspark_bench.engine.prompt_chunks import take_chunks
 from dspark_bench.engine.record import carry_record, recorded_tokens
 from dspark_bench.engine.row_order import order_rows
@@ -82,6 +86,10 @@ class Engine:
         self._acceptance = acceptance
         self._sampling = sampling
         self._gamma = gamma if drafter is not None else 0
+        self._most_drafted = self._gamma
+        if drafter is not None and drafter.spec.num_nodes is not None:
+            check_knows_trees(scheduler, acceptance)
+            self._most_drafted = max(gamma, drafter.spec.num_nodes)
         self._config = config
         self._clock = clock
         period = 0 if drafter is None else scheduler.spec.exploration_period
@@ -116,7 +124,8 @@ class Engine:
         self._is_recorded = self._acceptance.follows_record and carry_record(
             requests, self._gamma, self._target.config.eos_token_ids
         )
-        batcher = Batcher(requests, load, self._cache, seed, self._gamma + 1, limits)
+        num_spare = self._most_drafted + 1
+        batcher = Batcher(requests, load, self._cache, seed, num_spare, limits)
         timer = StageTimer(self._clock)
         self._utilisation.restart()
         index = 0
@@ -182,6 +191,8 @@ class Engine:
         decision = self._decide(output.logits, proposal, judged_lens, noise, recorded)
         eos_token_ids = self._target.config.eos_token_ids
         commit = commit_cycle(states, batch, proposal, verify_lens, decision.verdict, eos_token_ids)
+        if proposal is not None and proposal.parents is not None:
+            self._keep_paths(commit)
         timer.accept()
         rounded = None if self._target.is_batch_invariant else self._cache.keys.dtype
         notes = commit.note(proposal, decision.findings(), rounded)
@@ -349,6 +360,13 @@ class Engine:
         proposal = self._drafter.propose(batch)
         check_proposal(self._drafter, proposal, batch)
         return proposal
+
+    def _keep_paths(self, commit: Commit) -> None:
+        """Move what the cache holds of accepted nodes to where a chain's would lie."""
+        moves = commit.moves(self._cache.max_len)
+        if moves[0]:
+            sources, targets = torch.tensor(moves, device=self._target.device)
+            self._cache.move(sources, targets)
 
     def _extend(self, commit: Commit, batch: VerifyBatch, features: Tensor | None) -> None:
         if self._drafter is None:

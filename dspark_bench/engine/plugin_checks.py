@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.protocols import Load
+from dspark_bench.core.protocols import Acceptance, Load, Scheduler
 from dspark_bench.core.types import DraftBatch, Proposal
 
 
@@ -35,6 +35,9 @@ def check_proposal(owner: object, proposal: Proposal, batch: DraftBatch) -> None
     """
     shape = (len(batch.rows), batch.num_slots)
     name = f"{type(owner).__name__}.propose"
+    if proposal.parents is not None:
+        _check_tree(name, proposal, shape[0])
+        return
     if tuple(proposal.token_ids.shape) != shape:
         found = tuple(proposal.token_ids.shape)
         raise UsageError(f"{name} gave token_ids of shape {found}; valid: {shape}")
@@ -54,6 +57,26 @@ def check_proposal(owner: object, proposal: Proposal, batch: DraftBatch) -> None
     if tuple(proposal.probs.shape[:2]) != shape:
         found = tuple(proposal.probs.shape)
         raise UsageError(f"{name} gave probs of shape {found}; valid: ({shape[0]}, {shape[1]}, V)")
+
+
+def check_knows_trees(scheduler: Scheduler, acceptance: Acceptance) -> None:
+    """Raise UsageError for a scheduler or a rule that knows chains only."""
+    if not scheduler.spec.knows_trees:
+        raise UsageError(f"{scheduler.spec.name} schedules chains only; valid with a tree: fixed")
+    if not getattr(acceptance, "judges_trees", False):
+        name = type(acceptance).__name__
+        raise UsageError(f"{name} judges chains only; valid with a tree: match")
+
+
+def _check_tree(name: str, proposal: Proposal, num_requests: int) -> None:
+    """Raise UsageError unless tokens, lengths and parents are of the same nodes."""
+    tokens, lens, parents = proposal.token_ids, proposal.draft_lens, proposal.parents
+    assert parents is not None
+    if lens is None or not len(parents) == len(lens) == tokens.shape[0] == num_requests:
+        raise UsageError(f"{name} gave a tree without parents and draft_lens of each request")
+    if tuple(len(own) for own in parents) != lens or tokens.shape[1] < max(lens):
+        found = [len(own) for own in parents]
+        raise UsageError(f"{name} gave parents of {found} nodes; valid: draft_lens, {list(lens)}")
 
 
 def _check_forced(name: str, proposal: Proposal, batch: DraftBatch) -> None:

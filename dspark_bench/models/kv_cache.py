@@ -104,6 +104,11 @@ class KVCache:
         self.keys.flatten(1, 2).index_copy_(1, slots, keys)
         self.values.flatten(1, 2).index_copy_(1, slots, values)
 
+    def move(self, sources: Tensor, targets: Tensor) -> None:
+        """Copy keys and values of every layer from slots [n] to slots [n]. They may overlap."""
+        for stored in (self.keys.flatten(1, 2), self.values.flatten(1, 2)):
+            stored.index_copy_(1, targets, stored.index_select(1, sources))
+
     def additive(self, visible: Tensor) -> Tensor:
         """An attention mask in the cache's dtype: 0 where `visible`, minus infinity elsewhere."""
         return torch.where(visible, self._seen, self._unseen)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from dspark_bench.core.tree import node_depths
+
 
 class Visibility(Enum):
     """What a query sees of its own request's new tokens: those before it, or the whole block."""
@@ -30,9 +32,4 @@ class Span:
 
 def depths(span: Span) -> Sequence[int]:
     """How far each new token is from the context: its place, or that in its branch of a tree."""
-    if span.parents is None:
-        return range(span.query_len)
-    found: list[int] = []
-    for parent in span.parents:
-        found.append(0 if parent < 0 else found[parent] + 1)
-    return found
+    return range(span.query_len) if span.parents is None else node_depths(span.parents)

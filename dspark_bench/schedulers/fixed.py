@@ -9,7 +9,7 @@ from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
 class FixedScheduler:
     """Verifies everything; looks at nothing, so it anticipates nothing."""
 
-    spec = SchedulerSpec("fixed")
+    spec = SchedulerSpec("fixed", knows_trees=True)
 
     def plan_draft(self, context: PlanContext) -> list[int]:
         """gamma for every request."""

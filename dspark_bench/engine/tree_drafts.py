@@ -1,0 +1,88 @@
+"""A drafter and a tree policy as one drafter whose proposals are trees."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from dspark_bench.core.errors import UsageError
+from dspark_bench.core.protocols import BranchingDrafter, TreePolicy
+from dspark_bench.core.tree import check_parents, node_depths
+from dspark_bench.core.types import ContextUpdate, DraftBatch, DraftTree, Proposal
+
+
+class TreeDrafts:
+    """Grows a tree for every request from one pass of the drafter. See `Drafter`.
+
+    Its trees follow from the context alone and carry no probabilities: they are judged by a rule
+    that needs none.
+    """
+
+    def __init__(self, drafter: BranchingDrafter, policy: TreePolicy) -> None:
+        """Raises UsageError for a drafter that cannot branch."""
+        if not drafter.spec.can_branch:
+            raise UsageError(f"drafter {drafter.spec.name} drafts chains only; valid: tree=none")
+        self._drafter = drafter
+        self._policy = policy
+        self.spec = replace(
+            drafter.spec, has_confidence=False, can_branch=False, num_nodes=policy.spec.num_nodes
+        )
+
+    def allocate(self, num_rows: int, max_len: int) -> None:
+        """See `Drafter`."""
+        self._drafter.allocate(num_rows, max_len)
+
+    def extend(self, update: ContextUpdate) -> None:
+        """See `Drafter`."""
+        self._drafter.extend(update)
+
+    def propose(self, batch: DraftBatch) -> Proposal:
+        """A tree for each request, as deep as the policy goes and as drafts are asked for.
+
+        Raises UsageError for drafts of unequal length, and for what a policy must not give.
+        """
+        depth = batch.num_slots
+        if any(length != depth for length in batch.draft_lens):
+            raise UsageError(
+                f"trees of unequal depth were asked for, {list(batch.draft_lens)}; valid: one depth"
+            )
+        wanted = self._policy.spec.depth or depth
+        if wanted > depth:
+            raise UsageError(
+                f"tree={self._policy.spec.name} is {wanted} deep, gamma is {depth}; valid: a tree "
+                "no deeper than gamma"
+            )
+        depth = wanted
+        lens = (depth,) * len(batch.rows)
+        branches = self._drafter.branch(
+            replace(batch, draft_lens=lens, uniform=batch.uniform[:, :depth])
+        )
+        trees = self._policy.grow(branches, batch.anchors, depth)
+        self._check(trees, len(batch.rows), depth)
+        return _proposal(trees, batch)
+
+    def _check(self, trees: Sequence[DraftTree], num_requests: int, depth: int) -> None:
+        owner = f"{type(self._policy).__name__}.grow"
+        if len(trees) != num_requests:
+            raise UsageError(f"{owner} gave {len(trees)} trees; valid: {num_requests}")
+        most = self._policy.spec.num_nodes
+        for tree in trees:
+            check_parents(owner, tree.parents, tree.token_ids)
+            deepest = 1 + max(node_depths(tree.parents), default=-1)
+            if len(tree.parents) > most or deepest > depth:
+                raise UsageError(
+                    f"{owner} gave {len(tree.parents)} nodes to depth {deepest}; valid: up to "
+                    f"{most} nodes, depth {depth}"
+                )
+
+
+def _proposal(trees: Sequence[DraftTree], batch: DraftBatch) -> Proposal:
+    width = max(1, *(len(tree.token_ids) for tree in trees))
+    table = [(*tree.token_ids, *(0,) * (width - len(tree.token_ids))) for tree in trees]
+    return Proposal(
+        torch.tensor(table, device=batch.anchors.device),
+        None,
+        None,
+        draft_lens=tuple(len(tree.token_ids) for tree in trees),
+        parents=tuple(tree.parents for tree in trees),
+    )
