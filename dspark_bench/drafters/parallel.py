@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.drafters.branching import MarginalBranches
 from dspark_bench.drafters.ragged import pad, unpad
 from dspark_bench.drafters.slot_sampling import draw
 from dspark_bench.models.block_backbone import BlockBackbone
@@ -36,6 +37,7 @@ class ParallelDrafter:
             self._backbone.feature_layers,
             config.has_confidence,
             self._backbone.notes,
+            can_branch=True,
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:
@@ -59,6 +61,11 @@ class ParallelDrafter:
             None if probs is None else pad(probs, lens),
             None if self._confidence is None else pad(self._confidence(hidden), lens),
         )
+
+    def branch(self, batch: DraftBatch) -> MarginalBranches:
+        """Every slot's marginal, whatever stands before it: a tree of marginals."""
+        hidden = self._backbone.forward(batch)
+        return MarginalBranches(hidden, batch, self._backbone.vocabulary)
 
 
 def trainable(target: FrozenTarget, recipe: BlockRecipe) -> BlockModel:

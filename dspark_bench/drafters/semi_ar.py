@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.drafters.branching import HeadBranches
 from dspark_bench.drafters.ragged import pad, pick, slot_rows, unpad
 from dspark_bench.drafters.sequential_heads import State, load_head, load_rows
 from dspark_bench.drafters.slot_sampling import draw
@@ -48,6 +49,7 @@ class SemiAutoregressiveDrafter:
             self._backbone.feature_layers,
             config.has_confidence,
             self._backbone.notes,
+            can_branch=True,
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:
@@ -85,6 +87,11 @@ class SemiAutoregressiveDrafter:
                 assert slot_probs is not None
                 probs[place, slot] = slot_probs
         return Proposal(tokens[:, 1:], probs, self._judge(hidden, tokens[:, :-1], lens))
+
+    def branch(self, batch: DraftBatch) -> HeadBranches:
+        """The backbone once; then the head behind every prefix: a tree of conditionals."""
+        hidden = self._backbone.forward(batch)
+        return HeadBranches(hidden, batch, self._backbone.vocabulary, self._head)
 
     def _judge(self, hidden: Tensor, previous: Tensor, lens: Sequence[int]) -> Tensor | None:
         """Confidence [B, K] from hidden [T, D] and the tokens [B, K] before each slot."""

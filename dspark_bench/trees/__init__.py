@@ -1,0 +1,1 @@
+"""Tree policies: which continuations of an anchor are proposed. One module each."""
