@@ -35,6 +35,7 @@ from dspark_bench.measure.build import (
     refuse_simulated,
 )
 from dspark_bench.measure.build_prompts import build_calibration_requests
+from dspark_bench.measure.build_tree import refuse_tree
 from dspark_bench.measure.calibration_file import (
     METHOD,
     add_entry,
@@ -85,6 +86,7 @@ def run_calibrate(request: SweepRequest, console: Console) -> Path:
     overrides = (*request.overrides, *search_path_override(request.config_dir, request.overrides))
     point = _point(with_plain_group(overrides))
     refuse_simulated(point, "calibrate")
+    refuse_tree(point, "calibrate")
     path = calibration_path(point)
     if path is None and point.drafter_dir is None and point.calibrator.name == "checkpoint":
         raise _nothing_to_calibrate(point)

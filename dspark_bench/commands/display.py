@@ -224,11 +224,16 @@ def _key_columns(rows: Sequence[Row], swept_keys: Sequence[str]) -> list[Column]
     for name in names:
         is_drafted = [name != "gamma" or row["drafter"] != NO_DRAFTER for row in rows]
         cells = [
-            str(row.get(name, "")) if shown else "-"
+            _key_text(row.get(name, "")) if shown else "-"
             for row, shown in zip(rows, is_drafted, strict=True)
         ]
         columns.append(key_column(name, cells))
     return [replace(c, head="work-\nload") if c.name == "workload" else c for c in columns]
+
+
+def _key_text(value: object) -> str:
+    """A setting; a dash where it has no meaning for the point."""
+    return "-" if value is None else str(value)
 
 
 def result_cells(row: Row) -> list[str]:

@@ -14,6 +14,7 @@ from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.errors import UsageError
 from dspark_bench.machine.environment import read_environment
 from dspark_bench.measure.build import ModelCache, build_point, choose_threads
+from dspark_bench.measure.build_tree import refuse_tree
 from dspark_bench.measure.cost_profiles import measure_and_keep
 from dspark_bench.measure.timing_lock import timing_lock
 
@@ -24,6 +25,7 @@ def run_profile(request: SweepRequest, console: Console) -> CostSurface:
     point = planned.config
     if not point.has_drafter:
         raise UsageError("drafter=none has no step costs to profile; choose a drafter")
+    refuse_tree(point, "profile")
     torch.set_num_threads(choose_threads(point))
     prepare_kernels(point, console)
     objects = build_point(point, ModelCache())

@@ -119,7 +119,7 @@ def _serve_greedy(
     requests = objects.prompts.requests
     engine = Engine(
         objects.target,
-        objects.drafter if is_speculative else None,
+        objects.speculator if is_speculative else None,
         build_scheduler(point, LAWS) if is_speculative else FixedScheduler(),
         objects.acceptance,
         SamplingParams(temperature=0.0),

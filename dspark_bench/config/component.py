@@ -17,12 +17,14 @@ from dspark_bench.core.protocols import (
     Load,
     Scheduler,
     StepCost,
+    TreePolicy,
 )
 from dspark_bench.loads.lengths.plan import Lengths
 from dspark_bench.workloads.prompt import Workload
 
 _PROTOCOLS: Final[dict[str, type]] = {
     "drafter": Drafter,
+    "tree": TreePolicy,
     "scheduler": Scheduler,
     "cost": StepCost,
     "calibrator": Calibrator,

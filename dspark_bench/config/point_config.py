@@ -28,7 +28,8 @@ ZOO = PACKAGE_DIR / "zoo"
 NO_DRAFTER = "none"
 CONFIG_FILE = "config.json"
 PLUGIN_GROUPS = (
-    *("drafter", "scheduler", "cost", "calibrator", "load", "lengths", "workload", "acceptance"),
+    *("drafter", "tree", "scheduler", "cost", "calibrator", "load", "lengths", "workload"),
+    "acceptance",
 )
 _PLAIN_GROUPS: Final[dict[str, type]] = {
     "target": TargetSettings,
@@ -72,6 +73,7 @@ class PointConfig:
     target_dir: Path
     target_backend: Backend
     drafter: Component
+    tree: Component
     scheduler: Component
     cost: Component
     calibrator: Component
@@ -108,6 +110,11 @@ class PointConfig:
         return self.drafter.class_path is not None
 
     @property
+    def has_tree(self) -> bool:
+        """Whether its drafts are trees."""
+        return self.has_drafter and self.tree.class_path is not None
+
+    @property
     def has_prompt_file(self) -> bool:
         """Whether the prompts are a user's, from a file."""
         return "path" in self.workload.arguments
@@ -125,9 +132,9 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
     Raises UsageError for a key that no group has. A drafter without a shipped checkpoint for the
     target keeps its null, which `check_point` refuses.
     """
-    values = composed.values
+    values = _plain_values(composed.values)
     for group, kind in _PLAIN_GROUPS.items():
-        _check_keys(group, values[group], kind)
+        _check_keys(group, composed.values[group], kind)
     target = _target(values["target"]["path"], composed.choices.get("target"))
     components = {group: _component(group, composed) for group in PLUGIN_GROUPS}
     components["drafter"], drafter_hub = _with_folder(components["drafter"], target.folder)
@@ -145,11 +152,19 @@ def to_point_config(composed: Composed, name: str) -> PointConfig:
         engine=EngineSettings(**values["engine"]),
         measure=MeasureSettings(**values["measure"]),
         slo=Slo(**values["slo"]),
-        values={key: value for key, value in values.items() if key != "train"},
+        values=values,
         choices=composed.choices,
         target_hub=target.hub,
         drafter_hub=drafter_hub,
     )
+
+
+def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what only training reads, and without the keys of no tree."""
+    kept = {key: value for key, value in values.items() if key != "train"}
+    if "_target_" not in kept["tree"]:
+        kept["tree"] = dict.fromkeys(kept["tree"])
+    return kept
 
 
 def _num_requests(values: Mapping[str, Any], load: Component) -> int:

@@ -15,6 +15,7 @@ ROOT_SCHEMA = "root_schema"
 GROUPS = (
     "target",
     "drafter",
+    "tree",
     "scheduler",
     "cost",
     "calibrator",
@@ -107,6 +108,7 @@ class RootConfig:
     results_dir: str = "results"
     target: TargetSettings = field(default_factory=TargetSettings)
     drafter: dict[str, Any] = field(default_factory=dict)
+    tree: dict[str, Any] = field(default_factory=dict)
     scheduler: dict[str, Any] = field(default_factory=dict)
     cost: dict[str, Any] = field(default_factory=dict)
     calibrator: dict[str, Any] = field(default_factory=dict)

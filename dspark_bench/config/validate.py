@@ -222,7 +222,7 @@ def _check_component(group: str, component: Component) -> None:
         value = component.arguments["gamma"]
         raise UsageError(f"{group}.gamma={value}: gamma lives at the root; write gamma={value}")
     if component.class_path is None:
-        if group != "drafter":
+        if group not in ("drafter", "tree"):
             raise UsageError(f"{group}={component.name} names no class; give its YAML a _target_")
         return
     if not isinstance(component.class_path, str) or not component.class_path:

@@ -76,7 +76,7 @@ class MarkovDrafter:
     def __init__(self, law: Tensor, revealing: Tensor, max_gamma: int) -> None:
         self._law = law
         self._revealing = revealing
-        self.spec = DrafterSpec("markov", max_gamma, (0,), True)
+        self.spec = DrafterSpec("markov", max_gamma, (0,), True, can_branch=True)
 
     def allocate(self, num_rows: int, max_len: int) -> None:
         """Nothing to keep."""
@@ -105,6 +105,30 @@ class MarkovDrafter:
             tokens.append(previous)
         stacked = None if batch.sampling.is_greedy else torch.stack(probs, dim=1)
         return Proposal(torch.stack(tokens, dim=1), stacked, torch.stack(confidence, dim=1))
+
+    def branch(self, batch: DraftBatch) -> "MarkovBranches":
+        """The law behind every token."""
+        return MarkovBranches(self._law)
+
+
+class MarkovBranches:
+    """See `core.protocols.Branches`: law [V, V], whatever the depth."""
+
+    def __init__(self, law: Tensor) -> None:
+        self._law = law
+
+    @property
+    def num_choices(self) -> int:
+        """V."""
+        return self._law.shape[1]
+
+    def expand(self, requests: Tensor, previous: Tensor, origins: Tensor | None) -> Tensor:
+        """The rows of the last tokens."""
+        return self._law[previous]
+
+    def token_ids(self, choices: Tensor) -> Tensor:
+        """Themselves."""
+        return choices
 
 
 def count_sequences(outputs: Sequence[tuple[int, ...]], size: int, length: int) -> Tensor:

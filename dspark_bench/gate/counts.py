@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.metrics.frames import SPECULATIVE, TURN_KEY, decode_cycles, measured
+from dspark_bench.metrics.frames import (
+    SPECULATIVE,
+    TURN_KEY,
+    cycle_depths,
+    decode_cycles,
+    measured,
+)
 from dspark_bench.metrics.sums import FloatArray, trial_cycles
 from dspark_bench.reading.records import ROUNDING, check_records
 
@@ -152,12 +158,12 @@ def _sum_by_unit(
     num_units: int,
     gamma: int,
 ) -> Counts:
-    verify_len = rows["verify_len"].to_numpy(dtype=np.int64)[:, None]
+    depths = cycle_depths(rows)[:, None]
     accepted = rows["num_accepted"].to_numpy(dtype=np.int64)[:, None]
     is_rejected = rows["is_rejected"].to_numpy(dtype=bool)[:, None]
     places = np.arange(1, gamma + 1)
     overlaps, is_known = _overlap_table(rows, gamma)
-    is_verified = verify_len >= places
+    is_verified = depths >= places
     is_reached = is_known & is_verified & (places <= accepted + 1)
     parts = (
         is_verified,

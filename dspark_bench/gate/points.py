@@ -16,6 +16,7 @@ from dspark_bench.reading.records import read_records
 from dspark_bench.reading.rows import FAILED, INTERRUPTED, STALE, UNREADABLE
 
 NO_DRAFTER: Final = "none"
+NO_TREE: Final = "none"
 MAX_GAMMA: Final = 4096
 MAX_NAME_LENGTH: Final = 200
 REPLAY: Final = "replay"
@@ -216,6 +217,8 @@ def _is_selective(metrics: Mapping[str, Any]) -> bool:
 def _names_point(key: str, keys: Mapping[str, Any]) -> bool:
     """Whether a key says which point this is: not where, how large, by what class or by chance."""
     group = key.partition(".")[0]
+    if group == "tree" and keys.get("tree", NO_TREE) == NO_TREE:
+        return False
     if key in _UNNAMED or group in _UNNAMED_GROUPS or key.endswith((".path", "._target_")):
         return False
     return group not in _SCHEDULING_GROUPS or keys.get("scheduler") != "fixed"
@@ -225,6 +228,8 @@ def _label(keys: Mapping[str, Any]) -> str:
     parts = [f"{keys['drafter']} gamma={keys['gamma']} {keys.get('workload', '')}".strip()]
     if keys.get("scheduler") not in (None, "fixed"):
         parts.append(f"scheduler={keys['scheduler']}")
+    if keys.get("tree", NO_TREE) != NO_TREE:
+        parts.append(f"tree={keys['tree']}")
     parts += [
         f"{name}={keys[name]}"
         for name, usual in (("temperature", 1.0), ("top_p", 1.0), ("top_k", 0))

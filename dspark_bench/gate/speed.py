@@ -11,6 +11,7 @@ from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.frames import STAGE_TIMES, TURN_KEY
 from dspark_bench.metrics.sums import FloatArray, Pooling, collect_sums, ratio
 
+_CHAIN: Final = "none"
 COLUMNS: Final = ("tokens", "time_s", "baseline_tokens", "baseline_time_s")
 _OPEN: Final = ("decode_tokens", "decode_s", "baseline_decode_tokens", "baseline_decode_s")
 
@@ -51,7 +52,8 @@ def collect_speed(
     if not set(STAGE_TIMES) <= set(cycles.columns) or facts.get("timing_invalid"):
         return None
     is_closed = keys.get("load") == "closed"
-    pooling = Pooling(int(keys["gamma"]), concurrency, is_closed)
+    is_tree = keys.get("tree", _CHAIN) != _CHAIN
+    pooling = Pooling(int(keys["gamma"]), concurrency, is_closed, is_tree=is_tree)
     sums = collect_sums(cycles, requests, pooling)
     columns = COLUMNS if is_closed else _OPEN
     table = np.stack([getattr(sums, name) for name in columns], axis=1)

@@ -156,7 +156,7 @@ def _worker(arm: Arm, room: EngineConfig, scheduler: Scheduler, limit_s: float |
     allowance = Allowance(objects.clock, limit_s)
     engine = Engine(
         objects.target,
-        objects.drafter,
+        objects.speculator,
         scheduler,
         objects.acceptance,
         point.sampling,

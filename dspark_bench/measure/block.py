@@ -26,6 +26,7 @@ from dspark_bench.measure.arm import (
 from dspark_bench.measure.arrivals import warmup_size
 from dspark_bench.measure.block_plan import Block, PlannedPoint
 from dspark_bench.measure.build import ModelCache, choose_device, choose_threads
+from dspark_bench.measure.build_tree import most_drafted
 from dspark_bench.measure.point import MeasuredBlock, PointResult, finish_point, greedy_control
 from dspark_bench.measure.predictions import row_length
 from dspark_bench.measure.round_loop import OnStanding, Rounds, Turns
@@ -198,7 +199,7 @@ def take_turns(arms: Sequence[Arm], watcher: Watcher, log: RoundLog, stopwatch: 
 
     All arms share the target and keep their own caches.
     """
-    longest = max(arms, key=lambda arm: arm.planned.config.gamma)
+    longest = max(arms, key=lambda arm: most_drafted(arm.planned.config))
     config, requests = longest.planned.config, longest.objects.prompts.requests
     concurrency = longest.objects.load.max_concurrency
     plan = plan_rounds(config, requests, concurrency)

@@ -15,7 +15,7 @@ from typing import Final
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.measure.identity import Identity
 
-ARM_GROUPS: Final = ("drafter", "scheduler", "cost", "calibrator")
+ARM_GROUPS: Final = ("drafter", "tree", "scheduler", "cost", "calibrator")
 ARM_KEYS: Final = ("gamma", *ARM_GROUPS)
 """What may differ between the arms of a block."""
 _NO_MEASUREMENT: Final = ("name", "results_dir")

@@ -5,7 +5,7 @@ Points of one sweep usually share their target; drafters are kept for the point 
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import torch
 from tokenizers import Tokenizer
@@ -16,7 +16,8 @@ from dspark_bench.config.validate import check_gamma
 from dspark_bench.core.calibration import StoredCalibration
 from dspark_bench.core.clock import Clock, device_clock
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.protocols import Acceptance, Drafter, Load
+from dspark_bench.core.protocols import Acceptance, BranchingDrafter, Drafter, Load, TreePolicy
+from dspark_bench.engine.tree_drafts import TreeDrafts
 from dspark_bench.machine.processors import usable_cores
 from dspark_bench.measure.arrivals import check_arrivals
 from dspark_bench.measure.bandwidth import read_bandwidth_bytes_s
@@ -27,6 +28,7 @@ from dspark_bench.measure.build_scheduler import (
     build_calibrator,
     build_scheduler,
 )
+from dspark_bench.measure.build_tree import build_tree, chains_only, check_tree, tree_rule
 from dspark_bench.models.backend import load_target
 from dspark_bench.models.checkpoint import naming, read_tokenizer
 from dspark_bench.models.kernels.choice import Wanted
@@ -38,7 +40,7 @@ MAX_CONCURRENCY: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class PointObjects:
-    """What one point runs with."""
+    """What one point runs with. drafter: by itself, as its own figures see it."""
 
     target: LoadedTarget
     drafter: Drafter | None
@@ -47,6 +49,15 @@ class PointObjects:
     prompts: Prompts
     tokenizer: Tokenizer
     clock: Clock
+    tree: TreePolicy | None = None
+
+    @property
+    def speculator(self) -> Drafter | None:
+        """What proposes in the point's own cycles: the drafter, or trees grown from it."""
+        if self.drafter is None or self.tree is None:
+            return self.drafter
+        branching = cast(BranchingDrafter, self.drafter)
+        return TreeDrafts(branching, self.tree)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -92,6 +103,9 @@ def build_point(
     device = choose_device(point)
     target = cache.target(point)
     drafter = build_drafter(point, target)
+    tree = build_tree(point)
+    if tree is not None:
+        _check_branches(point, drafter, tree, target)
     return PointObjects(
         target=target,
         drafter=drafter,
@@ -100,7 +114,22 @@ def build_point(
         prompts=build_prompts(point, target.config),
         tokenizer=read_tokenizer(point.target_dir),
         clock=device_clock(device),
+        tree=tree,
     )
+
+
+def _check_branches(
+    point: PointConfig, drafter: Drafter | None, tree: TreePolicy, target: LoadedTarget
+) -> None:
+    """Raise UsageError for a drafter that drafts chains only, or ranks that no token has."""
+    if drafter is None or not drafter.spec.can_branch:
+        raise chains_only(point)
+    size = target.config.vocab_size
+    if tree.spec.num_choices > size:
+        raise UsageError(
+            f"tree={point.tree.name} has the rank {tree.spec.num_choices - 1}; valid for this "
+            f"target: 0 to {size - 1}"
+        )
 
 
 def try_light_parts(point: PointConfig) -> None:
@@ -117,6 +146,7 @@ def try_light_parts(point: PointConfig) -> None:
     check_arrivals(point, load)
     build_calibrator(point, None)
     scheduler = build_scheduler(point, SchedulerParts(EXAMPLE_SURFACE))
+    check_tree(point, scheduler)
     if scheduler.spec.is_selective and not point.has_drafter:
         raise UsageError(f"scheduler={point.scheduler.name} needs a drafter; drafter is none")
 
@@ -135,7 +165,7 @@ def build_acceptance(point: PointConfig) -> Acceptance:
     """The rule that decides which drafts stand; it gets gamma if its constructor names it."""
     extra = {"gamma": point.gamma} if "gamma" in constructor_parameters(point.acceptance) else {}
     acceptance: Acceptance = build_component("acceptance", point.acceptance, extra)
-    return acceptance
+    return tree_rule(point, acceptance)
 
 
 def refuse_simulated(point: PointConfig, command: str) -> None:
@@ -143,7 +173,7 @@ def refuse_simulated(point: PointConfig, command: str) -> None:
     if build_acceptance(point).is_simulated:
         raise UsageError(
             f"acceptance={point.acceptance.name} is simulated, so there is nothing to {command}; "
-            "valid: exact, replay"
+            "valid: exact, match, replay"
         )
 
 

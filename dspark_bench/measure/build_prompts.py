@@ -8,6 +8,7 @@ from dspark_bench.config.component import build_component
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.types import Request
 from dspark_bench.loads.lengths.plan import LengthPlan, Lengths
+from dspark_bench.measure.build_tree import most_drafted
 from dspark_bench.models.backend import read_shape
 from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.config import TargetShape
@@ -90,7 +91,7 @@ class _PromptMaker:
         workload: Workload = build_component("workload", point.workload)
         limits = RequestLimits(
             point.max_new_tokens,
-            point.gamma + 1,
+            most_drafted(point) + 1,
             shape.max_position_embeddings,
             shape.vocab_size,
             workload.chat_format.max_prompt_tokens,

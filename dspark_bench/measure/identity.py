@@ -81,7 +81,7 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
     prompts = build_prompts(point)
     prompts_hash = requests_hash(prompts.requests)
     found = find_calibration(point, target, drafter)
-    plugins = tuple(getattr(point, group) for group in PLUGIN_GROUPS if group != "workload")
+    plugins = tuple(getattr(point, group) for group in _hashed_groups(point))
     plugin_hashes = tuple(hashes.plugin(component) for component in plugins)
     temperatures = None if found.stored is None else found.stored.temperatures
     determinants = {
@@ -103,7 +103,7 @@ def identify(point: PointConfig, hashes: HashCache) -> Identity:
 
 
 def _without_paths(point: PointConfig) -> dict[str, Any]:
-    """The configuration without names, places, and gamma where nothing is drafted.
+    """The configuration without names, places, gamma where nothing is drafted, and no tree.
 
     A trace and a cost file count by their content, and so does what the keys of `_IN_PROMPTS` make
     of the prompts; a time limit changes no result within it, nor does how much of the output is
@@ -120,7 +120,15 @@ def _without_paths(point: PointConfig) -> dict[str, Any]:
             kept[group] = kept[group] | {"path": _file_hash(Path(path))}
     if not point.has_drafter:
         kept["gamma"] = None
+    if not point.has_tree:
+        del kept["tree"]
     return kept
+
+
+def _hashed_groups(point: PointConfig) -> list[str]:
+    """Groups whose classes are part of a point, chains being what they were without trees."""
+    left_out = {"workload"} if point.has_tree else {"workload", "tree"}
+    return [group for group in PLUGIN_GROUPS if group not in left_out]
 
 
 def _file_hash(path: Path) -> str:

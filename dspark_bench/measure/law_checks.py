@@ -12,14 +12,20 @@ from dataclasses import replace
 
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.protocols import Scheduler
+from dspark_bench.core.protocols import Scheduler, TreePolicy
 from dspark_bench.core.types import Request, RunResult, SamplingParams
 from dspark_bench.engine.emitted_law import emitted_law_check
 from dspark_bench.engine.engine import Engine, EngineConfig
-from dspark_bench.engine.exactness import CheckResult, distribution_check, non_anticipation_check
+from dspark_bench.engine.exactness import (
+    CheckResult,
+    distribution_check,
+    example_laws,
+    non_anticipation_check,
+)
 from dspark_bench.engine.forced_contract import forced_contract
 from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget
 from dspark_bench.engine.teacher_forcing import Sequences
+from dspark_bench.engine.tree_drafts import TreeDrafts
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.machine.environment import Environment
 from dspark_bench.measure.build import PointObjects, build_acceptance
@@ -29,6 +35,7 @@ from dspark_bench.measure.build_scheduler import (
     SchedulerParts,
     build_scheduler,
 )
+from dspark_bench.measure.build_tree import build_tree
 from dspark_bench.measure.identity import Identity
 from dspark_bench.measure.predictions import engine_config
 from dspark_bench.measure.turns import TurnResult, repeat_seed
@@ -60,17 +67,19 @@ def scheduler_checks(point: PointConfig, num_requests: int) -> list[CheckResult]
     ) -> RunResult:
         engine = Engine(
             target,
-            drafter,
+            drafter if tree is None else TreeDrafts(drafter, tree),
             build_scheduler(point, LAWS),
             build_acceptance(point),
             SamplingParams(),
             gamma,
-            EngineConfig(DISTRIBUTION_BATCH, 2 * DISTRIBUTION_LENGTH + gamma),
+            EngineConfig(DISTRIBUTION_BATCH, 2 * DISTRIBUTION_LENGTH + most),
             lambda: 0.0,
         )
         return engine.run(requests, ClosedLoad(DISTRIBUTION_BATCH), point.seed)
 
     gamma = max(1, min(point.gamma, DISTRIBUTION_LENGTH))
+    tree = _small_tree(point, gamma)
+    most = gamma if tree is None else max(gamma, tree.spec.num_nodes)
     law = distribution_check(serve, num_requests, gamma, DISTRIBUTION_LENGTH)
     spec = build_scheduler(point, LAWS).spec
     if spec.needs_hindsight:
@@ -85,6 +94,16 @@ def scheduler_checks(point: PointConfig, num_requests: int) -> list[CheckResult]
         "promises to look at no later token" if spec.is_non_anticipating else "says it looks ahead",
     )
     return [promise, law, causal]
+
+
+def _small_tree(point: PointConfig, gamma: int) -> TreePolicy | None:
+    """The point's tree policy where it can grow over a few tokens; a fixed shape may not fit."""
+    policy = build_tree(point)
+    if policy is None:
+        return None
+    is_deep = policy.spec.depth is not None and policy.spec.depth > gamma
+    is_wide = policy.spec.num_choices > example_laws()[0].shape[0]
+    return None if is_deep or is_wide else policy
 
 
 def check_run(
@@ -194,7 +213,7 @@ def serve_texts(
     room = engine_config(point, requests, _BATCH)
     engine = Engine(
         objects.target,
-        objects.drafter,
+        objects.speculator,
         scheduler,
         objects.acceptance,
         sampling or point.sampling,

@@ -242,4 +242,5 @@ def _context(
         lossless=lossless,
         agreement=agreement,
         slo=point.slo,
+        is_tree=objects.tree is not None,
     )

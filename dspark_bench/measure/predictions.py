@@ -15,6 +15,7 @@ from dspark_bench.engine.profile import PROFILE_NEW_TOKENS, profile_costs
 from dspark_bench.engine.short_drafts import always_full
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.measure.build import PointObjects
+from dspark_bench.measure.build_tree import most_drafted
 from dspark_bench.measure.turns import TurnResult, garbage_kept, repeat_seed
 from dspark_bench.metrics.frames import BASELINE
 from dspark_bench.metrics.positions import Agreement
@@ -38,9 +39,12 @@ class Prediction:
 
 
 def can_predict(point: PointConfig, objects: PointObjects, scheduler: Scheduler) -> bool:
-    """Whether `speedup_model` knows this kind of point: one request at a time, all verified."""
+    """Whether `speedup_model` knows this kind of point: chains, one request at a time, all
+    verified.
+    """
     is_alone = objects.load.max_concurrency == 1
-    has_prompts = objects.drafter is not None and bool(objects.prompts.calibration)
+    is_chain = objects.drafter is not None and objects.tree is None
+    has_prompts = is_chain and bool(objects.prompts.calibration)
     return has_prompts and is_alone and isinstance(scheduler, FixedScheduler)
 
 
@@ -171,7 +175,7 @@ def _engine(
     """An engine of its own that verifies everything."""
     return Engine(
         objects.target,
-        objects.drafter if is_speculative else None,
+        objects.speculator if is_speculative else None,
         FixedScheduler(),
         objects.acceptance,
         point.sampling,
@@ -192,7 +196,7 @@ def engine_config(
 def row_length(point: PointConfig, requests: Sequence[Request]) -> int:
     """Cache positions that the longest request can need, drafts included."""
     longest = max(len(request.prompt_tokens) for request in requests)
-    return longest + point.max_new_tokens + point.gamma + 1
+    return longest + point.max_new_tokens + most_drafted(point) + 1
 
 
 def agreement_curve(

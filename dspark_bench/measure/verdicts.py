@@ -83,9 +83,10 @@ def _is_alone(point: PointConfig) -> bool:
     return point.load.name == "closed" and point.load.arguments.get("concurrency") == 1
 
 
-def _scheduling(point: PointConfig) -> tuple[str, str, str]:
+def _scheduling(point: PointConfig) -> tuple[str, ...]:
     rule = f"{point.acceptance.class_path} {without_path(point.acceptance)}"
-    return str(point.scheduler), str(point.cost), rule
+    tree = (str(point.tree),) if point.has_tree else ()
+    return str(point.scheduler), str(point.cost), rule, *tree
 
 
 def _path(point: PointConfig, name: str, parts: Sequence[str]) -> Path:

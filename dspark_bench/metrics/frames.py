@@ -7,6 +7,7 @@
 
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from dspark_bench.core.types import UNSERVED
@@ -45,6 +46,15 @@ def decode_cycles(cycles: pd.DataFrame, arm: str = SPECULATIVE) -> pd.DataFrame:
     """The R rows that acceptance is counted over: measured, and not the request's prefill."""
     rows = measured(cycles, arm)
     return rows[~rows["is_prefill"].astype(bool)]
+
+
+def cycle_depths(cycles: pd.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    """How far each cycle's verification reached: a tree's depth, a chain's length."""
+    lengths = cycles["verify_len"].to_numpy(dtype=np.int64)
+    if "tree_depth" not in cycles.columns:  # records from before there were trees
+        return lengths
+    depths = cycles["tree_depth"].to_numpy(dtype=np.int64)
+    return np.where(depths > 0, depths, lengths)
 
 
 def batch_cycles(cycles: pd.DataFrame) -> pd.DataFrame:

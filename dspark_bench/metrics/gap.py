@@ -64,6 +64,11 @@ def speedup_gap(cycles: pd.DataFrame, total: Sums, gamma: int, measured: float) 
     )
 
 
+def no_gap(measured: float) -> SpeedupGap:
+    """Of trees, which the theory that the stages start from does not know: the last stage alone."""
+    return SpeedupGap((*(float("nan"),) * len(GAP_TERMS), measured))
+
+
 def _truncated_length(cycles: pd.DataFrame, rate: float) -> float:
     """Mean over decode cycles of (1 - alpha^(l+1))/(1 - alpha); NaN without cycles."""
     lengths = decode_cycles(cycles)["verify_len"].to_numpy(dtype=np.int64)

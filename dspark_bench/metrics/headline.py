@@ -6,8 +6,7 @@ import numpy as np
 
 from dspark_bench.metrics import acceptance, costs, speed, theory
 from dspark_bench.metrics.jackknife import Formula
-from dspark_bench.metrics.slo import Slo
-from dspark_bench.metrics.sums import FloatArray, Sums
+from dspark_bench.metrics.sums import FloatArray, Pooling, Sums
 
 SHARES: Final[dict[str, Formula]] = {
     "acceptance_rate": lambda sums: sums.trial_verified,
@@ -19,15 +18,18 @@ SHARES: Final[dict[str, Formula]] = {
 """Figures between 0 and 1, and what they are a share of."""
 
 
-def headline_formulas(gamma: int, slo: Slo, speedup: Formula) -> dict[str, Formula]:
-    """By name of the column. speedup: S on the point's basis; gamma 0: no drafter, no theory."""
+def headline_formulas(pooling: Pooling, speedup: Formula) -> dict[str, Formula]:
+    """By name of the column. speedup: S on the point's basis; gamma 0: no drafter, no theory; nor
+    is there one of trees.
+    """
+    gamma, slo = pooling.gamma, pooling.slo
 
     def with_slo(formula: Formula) -> Formula:
         """The formula where there is an objective, else NaN."""
         return formula if slo.is_set else lambda sums: np.full_like(sums.met, np.nan)
 
     def speedup_theory(sums: Sums) -> FloatArray:
-        if gamma < 1:
+        if gamma < 1 or pooling.is_tree:
             return np.full_like(sums.cycles, np.nan)
         cost = costs.draft_cost_ratio(sums, gamma)
         return theory.speedup_theory(acceptance.alpha(sums), gamma, cost)

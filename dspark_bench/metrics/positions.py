@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
+from dspark_bench.metrics.frames import cycle_depths
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.jackknife import share_intervals
 from dspark_bench.metrics.log_ratio import SHARE
@@ -18,7 +19,8 @@ from dspark_bench.metrics.sums import FloatArray, ratio
 
 @dataclass(frozen=True, slots=True)
 class PositionCounts:
-    """Counts [gamma] over decode cycles.
+    """Counts [gamma] over decode cycles. Of a tree k is a depth, and l the depth of its deepest
+    verified node.
 
     verified: #(l >= k); accepted: #(a >= k); rejected: #(is_rejected and a = k-1);
     overlaps, num_overlaps: sum and number of sum_v min(target_probs, draft_probs) at reached k.
@@ -68,13 +70,13 @@ class PositionSummary:
 
 def count_positions(rows: pd.DataFrame, gamma: int) -> PositionCounts:
     """Count decode cycles (`frames.decode_cycles`) by position."""
-    verify_len = rows["verify_len"].to_numpy(dtype=np.int64)
+    depths = cycle_depths(rows)
     accepted = rows["num_accepted"].to_numpy(dtype=np.int64)
     is_rejected = rows["is_rejected"].to_numpy(dtype=bool)
     places = np.arange(1, gamma + 1)
-    overlaps, num_overlaps = _sum_overlaps(rows, np.minimum(verify_len, accepted + 1), gamma)
+    overlaps, num_overlaps = _sum_overlaps(rows, np.minimum(depths, accepted + 1), gamma)
     return PositionCounts(
-        verified=(verify_len[:, None] >= places).sum(axis=0).astype(np.float64),
+        verified=(depths[:, None] >= places).sum(axis=0).astype(np.float64),
         accepted=(accepted[:, None] >= places).sum(axis=0).astype(np.float64),
         rejected=(accepted[is_rejected, None] == places - 1).sum(axis=0).astype(np.float64),
         overlaps=overlaps,

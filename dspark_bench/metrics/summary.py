@@ -10,7 +10,7 @@ from dspark_bench.metrics.arm_outputs import ArmOutputs, compare_outputs
 from dspark_bench.metrics.calibration import STAGES, collect_trials, reliability_table
 from dspark_bench.metrics.domains import DomainFigures, domain_figures
 from dspark_bench.metrics.frames import SPECULATIVE, decode_cycles, measured, served
-from dspark_bench.metrics.gap import SpeedupGap, speedup_gap
+from dspark_bench.metrics.gap import SpeedupGap, no_gap, speedup_gap
 from dspark_bench.metrics.headline import SHARES, headline_formulas
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.jackknife import Jackknife
@@ -48,7 +48,8 @@ class SummaryContext:
     model_survival, model_mean_output_tokens: for `speedup_model`, from other prompts than the
     run's; floor_step_s: bandwidth floor of one baseline step; agreement: 1 - TV along recorded
     continuations; slo: what a good answer is; share: what every interval is to cover, more than
-    95 % where a measurement was looked at several times; ending: what ended it.
+    95 % where a measurement was looked at several times; ending: what ended it; is_tree: drafts are
+    trees, which the i.i.d. formula and the gap that starts from it know nothing of.
     """
 
     gamma: int
@@ -64,13 +65,20 @@ class SummaryContext:
     slo: Slo = Slo()
     share: float = SHARE
     ending: Ending = Ending.REPEATS
+    is_tree: bool = False
 
     @property
     def pooling(self) -> Pooling:
         """How the records are pooled."""
         is_closed = self.load == "closed"
         return Pooling(
-            self.gamma, self.concurrency, is_closed, self.is_selective, self.slo, self.ending
+            self.gamma,
+            self.concurrency,
+            is_closed,
+            self.is_selective,
+            self.slo,
+            self.ending,
+            self.is_tree,
         )
 
 
@@ -151,7 +159,7 @@ def summarise(
     basis, speedup = speed.speedup_formula(context.pooling.is_closed)
     headline = {
         name: jackknife.interval(formula, SHARES.get(name))
-        for name, formula in headline_formulas(context.gamma, context.slo, speedup).items()
+        for name, formula in headline_formulas(context.pooling, speedup).items()
     }
     headline["speedup"], interval_basis = speedup_interval(
         headline["speedup"].value, sums, context.pooling, strata, context.share
@@ -176,9 +184,7 @@ def summarise(
         headline=headline,
         noise=noise_floor(cycles, requests, context.pooling, context.share),
         values=values,
-        gap=speedup_gap(
-            cycles, total, context.gamma, np.nan if measured_speedup is None else measured_speedup
-        ),
+        gap=_gap(cycles, total, context, measured_speedup),
         positions=summarise_positions(
             trials, context.gamma, sums.num_units, context.agreement, strata, context.share
         ),
@@ -195,6 +201,15 @@ def summarise(
         tables=_tables(cycles, trials, context.gamma),
         domains=domain_figures(cycles, requests, context.pooling, context.share),
     )
+
+
+def _gap(
+    cycles: pd.DataFrame, total: Sums, context: SummaryContext, speedup: float | None
+) -> SpeedupGap:
+    measured_speedup = np.nan if speedup is None else speedup
+    if context.is_tree:
+        return no_gap(measured_speedup)
+    return speedup_gap(cycles, total, context.gamma, measured_speedup)
 
 
 def _ratios(total: Sums, context: SummaryContext) -> dict[str, Cell]:

@@ -42,7 +42,8 @@ class Pooling:
 
     is_closed: arrivals wait for finishes; is_selective: the scheduler chose what to verify by
     confidence, so only `full_width` cycles say something about the drafter itself; slo: what a good
-    answer is; ending: what ended the measurement.
+    answer is; ending: what ended the measurement; is_tree: drafts are trees of depth gamma, so that
+    their lengths are numbers of nodes.
     """
 
     gamma: int
@@ -51,6 +52,7 @@ class Pooling:
     is_selective: bool = False
     slo: Slo = Slo()
     ending: Ending = Ending.REPEATS
+    is_tree: bool = False
 
     @property
     def is_by_prompt(self) -> bool:
@@ -70,11 +72,11 @@ class Sums:
     trial_*: the same over the cycles that may speak about the drafter (all of them, or the
     `full_width` ones under a selective scheduler); tokens, time_s: steady part of the speculative
     arm, prefills included; steps .. engine_s: its steady cycles without prefill work; full_drafts:
-    those of them whose longest draft was gamma; requests .. e2e_s: requests that both arms served,
-    their tokens after the first and the time those took, and their latencies; users, user_tok_s:
-    answered requests that have a time per token, and the sum of its inverses; arrived, met, span_s:
-    requests that fell due, those served within the objective, and the time from the first cycle of
-    a turn to its last. baseline_*: the other arm.
+    those of them whose longest draft was gamma (with trees: that drafted); requests .. e2e_s:
+    requests that both arms served, their tokens after the first and the time those took, and their
+    latencies; users, user_tok_s: answered requests that have a time per token, and the sum of its
+    inverses; arrived, met, span_s: requests that fell due, those served within the objective, and
+    the time from the first cycle of a turn to its last. baseline_*: the other arm.
     """
 
     cycles: FloatArray
@@ -242,7 +244,9 @@ def _slo_sums(requests: pd.DataFrame, slo: Slo, tally: _Tally) -> dict[str, Floa
 
 
 def _cost_sums(batches: pd.DataFrame, pooling: Pooling, tally: _Tally) -> dict[str, FloatArray]:
-    full = batches[(batches["max_drafted"] == pooling.gamma) & (pooling.gamma > 0)]
+    longest = batches["max_drafted"]
+    is_full = longest > 0 if pooling.is_tree else longest == pooling.gamma
+    full = batches[is_full & (pooling.gamma > 0)]
     parts = {name[2:]: tally.sum(batches, name) for name in _STAGES}
     return {
         "steps": tally.count(batches),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,7 +42,7 @@ def _visible(
     share = cache.num_shared_heads
     real = [span for span in present if span is not None]
     if any(span.parents is not None for span in real):
-        trees = torch.stack([_tree_visible(span or real[0], width, num_keys) for span in present])
+        trees = torch.from_numpy(_trees_visible(present, width, num_keys))
         return trees.to(device).unsqueeze(1).repeat(1, 1, share, 1)
     if visibility is Visibility.CAUSAL:
         if width == 1 and all(span.context_len + 1 == num_keys for span in real):
@@ -78,13 +79,19 @@ def _limit(span: Span) -> int:
     return span.context_len + visible
 
 
-def _tree_visible(span: Span, width: int, num_keys: int) -> Tensor:
-    """[Q, L] bool: the context and each token's ancestors (a chain when it has no parents)."""
-    parents = span.parents or tuple(range(-1, span.query_len - 1))
-    visible = torch.zeros(width, num_keys, dtype=torch.bool)
-    visible[:, : span.context_len] = True
-    for index, parent in enumerate(parents):
-        if parent >= 0:
-            visible[index, span.context_len :] = visible[parent, span.context_len :]
-        visible[index, span.context_len + index] = True
+def _trees_visible(
+    present: Sequence[Span | None], width: int, num_keys: int
+) -> "np.ndarray[tuple[int, int, int], np.dtype[np.bool_]]":
+    """[G, Q, L]: the context and each token's ancestors (a chain when it has no parents)."""
+    visible = np.zeros((len(present), width, num_keys), dtype=np.bool_)
+    for rows, span in zip(visible, present, strict=True):
+        if span is None:
+            rows[:, :] = True
+            continue
+        rows[:, : span.context_len] = True
+        own = rows[:, span.context_len :]
+        for index, parent in enumerate(span.parents or range(-1, span.query_len - 1)):
+            if parent >= 0:
+                own[index] = own[parent]
+            own[index, index] = True
     return visible

@@ -15,6 +15,7 @@ from dspark_bench.metrics.frames import (
     SPECULATIVE,
     STAGE_TIMES,
     TURN_KEY,
+    cycle_depths,
     decode_cycles,
     measured,
 )
@@ -108,12 +109,18 @@ def check_records(cycles: pd.DataFrame, requests: pd.DataFrame, gamma: int) -> N
 
 
 def _check_order(cycles: pd.DataFrame, gamma: int) -> None:
-    """gamma >= drafted >= verified >= accepted, and a rejection leaves one draft behind it."""
+    """gamma >= drafted >= verified >= accepted, and a rejection leaves one draft behind it.
+
+    Of a tree, drafted and verified are nodes; gamma bounds its depth, and that what is accepted.
+    """
     drafted, verified = cycles["num_drafted"], cycles["verify_len"]
     accepted, is_rejected = cycles["num_accepted"], cycles["is_rejected"]
-    _require((drafted <= gamma).all(), "cycles.parquet", "num_drafted", f"up to gamma, {gamma}")
+    depths = cycle_depths(cycles)
+    is_tree = cycles["tree_depth"] > 0 if "tree_depth" in cycles.columns else drafted < 0
+    longest = drafted.mask(is_tree, depths)
+    _require((longest <= gamma).all(), "cycles.parquet", "num_drafted", f"up to gamma, {gamma}")
     _require((verified <= drafted).all(), "cycles.parquet", "verify_len", "up to num_drafted")
-    most = verified - is_rejected
+    most = np.minimum(verified, depths) - is_rejected
     what = "up to verify_len, less one that is rejected"
     _require((accepted <= most).all(), "cycles.parquet", "num_accepted", what)
 

@@ -1,0 +1,78 @@
+"""A point's tree policy, and what goes together with trees."""
+
+from typing import Any
+
+from dspark_bench.config.component import build_component
+from dspark_bench.config.plugin_fit import find_class
+from dspark_bench.config.point_config import PointConfig
+from dspark_bench.core.errors import UsageError
+from dspark_bench.core.protocols import Acceptance, Scheduler, TreePolicy
+from dspark_bench.engine.acceptance import ExactAcceptance
+from dspark_bench.engine.match_acceptance import MatchAcceptance
+
+
+def build_tree(point: PointConfig) -> TreePolicy | None:
+    """The policy, None for chains. Cheap. Raises UsageError for one that is deeper than drafts."""
+    if not point.has_tree:
+        return None
+    policy: TreePolicy = build_component("tree", point.tree)
+    depth = policy.spec.depth
+    if depth is not None and depth > point.gamma:
+        raise UsageError(
+            f"tree={point.tree.name} is {depth} deep, but gamma is {point.gamma}; valid: a tree "
+            f"no deeper than gamma, or gamma={depth}"
+        )
+    return policy
+
+
+def most_drafted(point: PointConfig) -> int:
+    """The most tokens that a request has verified in a cycle: gamma, or a tree's nodes."""
+    policy = build_tree(point)
+    return point.gamma if policy is None else max(point.gamma, policy.spec.num_nodes)
+
+
+def tree_rule(point: PointConfig, acceptance: Acceptance) -> Acceptance:
+    """What judges a point's drafts: on trees `exact` means `match`. Raises UsageError for a rule
+    that knows chains only.
+    """
+    if not point.has_tree:
+        return acceptance
+    if isinstance(acceptance, ExactAcceptance):
+        return MatchAcceptance()
+    if not getattr(acceptance, "judges_trees", False):
+        raise UsageError(
+            f"acceptance={point.acceptance.name} judges chains only; valid with "
+            f"tree={point.tree.name}: exact, match"
+        )
+    return acceptance
+
+
+def check_tree(point: PointConfig, scheduler: Scheduler) -> None:
+    """Raise UsageError where a drafter or a scheduler does not go together with the point's tree.
+    A user's own drafter is judged when it is built.
+    """
+    if not point.has_tree:
+        return
+    build_tree(point)
+    if not scheduler.spec.knows_trees:
+        raise UsageError(
+            f"scheduler={point.scheduler.name} schedules chains only; valid with "
+            f"tree={point.tree.name}: fixed"
+        )
+    called: Any = find_class(str(point.drafter.class_path))
+    if not hasattr(called, "branch"):
+        raise chains_only(point)
+
+
+def chains_only(point: PointConfig) -> UsageError:
+    """What is wrong with a tree of a drafter that cannot branch."""
+    return UsageError(
+        f"drafter={point.drafter.name} drafts chains only; valid with tree={point.tree.name}: "
+        "parallel, semi_ar, or your own with a method `branch`"
+    )
+
+
+def refuse_tree(point: PointConfig, command: str) -> None:
+    """Raise UsageError for a command that looks at chains."""
+    if point.has_tree:
+        raise UsageError(f"{command} looks at chains, tree is {point.tree.name}; valid: tree=none")
