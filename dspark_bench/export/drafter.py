@@ -21,8 +21,12 @@ def drafter_id(point: Point) -> DrafterId:
 
 def is_plain(point: Point) -> bool:
     """Whether a drafter and a length say all: the whole of each draft is verified, as a chain."""
-    tree = str(point.keys.get("tree") or "")
-    return point.text("scheduler") == FIXED and tree in _CHAINS
+    return point.text("scheduler") == FIXED and not has_tree(point)
+
+
+def has_tree(point: Point) -> bool:
+    """Whether its drafts are trees."""
+    return str(point.keys.get("tree") or "") not in _CHAINS
 
 
 def kind_of(point: Point) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 from dspark_bench.core.wording import number_of
 from dspark_bench.export.axis import traffic_of
 from dspark_bench.export.counts import accepted_counts, trial_cycles
-from dspark_bench.export.drafter import DrafterId, drafter_id, is_plain
+from dspark_bench.export.drafter import DrafterId, drafter_id, has_tree, is_plain
 from dspark_bench.export.schedule import FORCED
 from dspark_bench.metrics.theory import geometric_sum
 from dspark_bench.reading.points import Gathered, Point
@@ -153,6 +153,8 @@ def _obstacle(point: Point) -> str | None:
         return "acceptance is simulated (acceptance=forced)"
     if point.text("lossless") == "false":
         return "its output is not the target's (lossless is false)"
+    if has_tree(point):
+        return "it verifies trees, which the acceptance of a chain's positions does not describe"
     if not is_plain(point):
         return "its scheduler chooses what is verified, which chooses what is accepted"
     if not trial_cycles(point) or not accepted_counts(point):

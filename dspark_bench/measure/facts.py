@@ -33,6 +33,7 @@ def point_facts(
         "concurrency": objects.load.max_concurrency,
         "rate": point.load.arguments.get("rate"),
         "gamma_trained": None if drafter is None else drafter.spec.max_gamma,
+        "tree_nodes": None if objects.tree is None else objects.tree.spec.num_nodes,
         "falls_short": drafter is not None and drafter.spec.falls_short,
         "train_seed": _train_seed(point),
         **_drafter_shape(point),

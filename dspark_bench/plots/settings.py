@@ -11,7 +11,7 @@ SETTINGS = (
     "target_hash prompts_hash machine"
 ).split()
 _LATER = ("cost", "calibrator")
-DRAFTER_SETTINGS = ("drafter", "drafter_name", "drafter_hash", "train_seed")
+DRAFTER_SETTINGS = ("drafter", "drafter_name", "drafter_hash", "train_seed", "tree", "tree_nodes")
 SHARED_SETTINGS = (
     "target drafter gamma workload temperature load concurrency rate scheduler dtype device threads"
 ).split()
@@ -28,15 +28,15 @@ def panel_columns(rows: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
     others = [
         name
         for name in dotted
-        if not name.startswith("drafter.") and name.split(".")[-1] not in SETTINGS
+        if not name.startswith(("drafter.", "tree.")) and name.split(".")[-1] not in SETTINGS
     ]
     absent = [name for name in _LATER if name in rows.columns and rows[name].nunique() < 2]
     return [name for name in (*SETTINGS, *others) if name not in (*without, *absent)]
 
 
 def drafter_columns(rows: pd.DataFrame) -> list[str]:
-    """What tells drafters apart, their own keys included."""
-    own = [name for name in map(str, rows.columns) if name.startswith("drafter.")]
+    """What tells drafters apart, their own keys and those of trees included."""
+    own = [name for name in map(str, rows.columns) if name.startswith(("drafter.", "tree."))]
     return [*DRAFTER_SETTINGS, *own]
 
 

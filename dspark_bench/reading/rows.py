@@ -18,8 +18,20 @@ INTERRUPTED = "interrupted"
 GENERATION: Final = ("code_hash", "machine_id")
 """What makes a point stale where the sweep's last run had another one."""
 _KEYS = ("drafter", "scheduler", "load", "workload", "acceptance", "gamma", "temperature", "seed")
-_SAME = ("drafter", "load", "workload", "gamma", "temperature", "seed", "concurrency", "rate")
+_SAME = (
+    "drafter",
+    "tree",
+    "load",
+    "workload",
+    "gamma",
+    "temperature",
+    "seed",
+    "concurrency",
+    "rate",
+)
 _ORACLE = "oracle"
+_CHAIN = "none"
+"""The tree of results from before there were any."""
 _UNTESTED = "untested"
 _EVIDENCE = {None: _UNTESTED, True: "verified", False: "violated"}
 
@@ -39,6 +51,7 @@ def point_row(
     keys, facts = part_of(content, "point", "keys"), part_of(content, "facts")
     row: Row = {"point_id": point_id}
     row |= {key: keys.get(key) for key in (*_KEYS, *swept_keys)}
+    row["tree"] = keys.get("tree", _CHAIN)
     row |= facts | part_of(content, "summary")
     if row.get("lossless") is None and row.get("lossless_evidence") == _UNTESTED:
         verdict = find_verdict(verdicts / str(facts.get("verification")))

@@ -17,7 +17,7 @@ class PaperPoints:
     """Measured points at temperature 1 with exact acceptance; the best supported of equals."""
 
     def __init__(self, points: Sequence[Point]) -> None:
-        kept = [p for p in points if p.number("temperature") == 1 and not _is_simulated(p)]
+        kept = [p for p in points if p.number("temperature") == 1 and not _is_not_the_papers(p)]
         self._points = sorted(kept, key=lambda p: -_num_prompts(p))
 
     def find(self, drafter: str, domain: str, gamma: int) -> Point | None:
@@ -121,8 +121,9 @@ def _is_plain(point: Point, drafter: str, domain: str, gamma: int) -> bool:
     )
 
 
-def _is_simulated(point: Point) -> bool:
-    return str(point.keys.get("acceptance", "exact")) != "exact"
+def _is_not_the_papers(point: Point) -> bool:
+    is_tree = str(point.keys.get("tree", "none")) != "none"
+    return is_tree or str(point.keys.get("acceptance", "exact")) != "exact"
 
 
 def _num_prompts(point: Point) -> float:

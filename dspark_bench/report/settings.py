@@ -9,9 +9,10 @@ from typing import Any
 
 from dspark_bench.reading.points import Point
 
-CONFIGURED = ("drafter", "scheduler", "cost", "calibrator")
+CONFIGURED = ("drafter", "tree", "scheduler", "cost", "calibrator")
 NO_DRAFTER = "none"
 _PLAIN = "fixed"
+_CHAIN = "none"
 SETTINGS = (
     *("workload", "load", "concurrency", "rate", "temperature", "top_p", "top_k"),
     *(
@@ -53,6 +54,8 @@ def configuration_of(point: Point) -> Values:
     for key, value in point.keys.items():
         group = key.partition(".")[0]
         if is_fixed and group in ("cost", "calibrator"):
+            continue
+        if group == "tree" and point.keys.get("tree") == _CHAIN:
             continue
         if group in CONFIGURED and key != "drafter" and not _is_unsaid(key):
             values[key] = point.names.get(key) or _plain(value)

@@ -30,7 +30,7 @@ from dspark_bench.plots.style import HATCHES, Look
 from dspark_bench.reading.speeds import leads_among, read_speeds
 
 MOST = 6
-_CURVES = ("drafter", "gamma", "scheduler", "cost", "calibrator")
+_CURVES = ("drafter", "tree", "tree_nodes", "gamma", "scheduler", "cost", "calibrator")
 _WINNER, _TIED, _BEATEN = "fastest", "not clearly slower", "clearly slower"
 _UNRANKED = "not compared: the records are not there"
 _VERDICTS = (_WINNER, _TIED, _BEATEN, _UNRANKED)

@@ -1,0 +1,135 @@
+"""`tree=` as typed: swept beside chains in one block, and refused where it cannot work."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dspark_bench.cli import execute
+from tests.sweeps import read_summary, tiny_overrides
+from tests.tiny_models import TinyZoo
+
+
+def typed(zoo: TinyZoo, folder: Path, verb: str, *more: str) -> int:
+    return execute([verb, *tiny_overrides(zoo, folder), *more])
+
+
+def test_a_sweep_measures_trees_beside_the_chain(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    swept = ("tree=none,best_first", "tree.nodes=3,9", "gamma=3", "max_new_tokens=12")
+    assert typed(tiny_zoo, tmp_path, "sweep", *swept) == 0
+    folder = tmp_path / "results" / "tiny"
+    rows = {(row["tree"], row["tree_nodes"]): row for row in read_summary(folder)}
+    assert set(rows) == {("none", ""), ("best_first", "3"), ("best_first", "9")}
+    assert len({row["block_id"] for row in rows.values()}) == 1
+    for (tree, nodes), row in rows.items():
+        assert row["status"] == "finished"
+        is_tree = tree != "none"
+        assert float(row["verify_budget"]) == (1 + int(nodes) if is_tree else 4)
+        for name in ("speedup_theory", "speedup_model", "gap_overhead"):
+            assert (row[name] == "") == is_tree, name
+        assert float(row["draft_cost_ratio"]) > 0
+        cycles = pd.read_parquet(folder / "points" / row["point_id"] / "cycles.parquet")
+        decoded = cycles[(cycles["arm"] == "speculative") & ~cycles["is_prefill"]]
+        assert (decoded["tree_depth"] > 0).all() == is_tree
+        assert (decoded["path"].map(len) == decoded["num_accepted"] * is_tree).all()
+        found = json.loads((folder / "points" / row["point_id"] / "metrics.json").read_text())
+        assert len(found["positions"]["agreement"]) == 3
+        counts, total = found["position_counts"], found["counts"]["cycles"]
+        assert counts["verified"][0] == total >= counts["verified"][2]
+        assert counts["accepted"][0] <= total
+    for verb in ("recommend", "export"):
+        assert execute([verb, str(folder)]) == 0, verb
+
+
+@pytest.mark.parametrize("tree", ["best_first", "static"])
+def test_greedy_output_is_exact(tiny_zoo: TinyZoo, tmp_path: Path, tree: str) -> None:
+    more = ("temperature=0", "load.concurrency=2", f"tree={tree}")
+    assert typed(tiny_zoo, tmp_path, "run", *more) == 0
+    (row,) = read_summary(tmp_path / "results" / "tiny")
+    assert (row["lossless"], row["lossless_evidence"], row["tree"]) == ("true", "exact", tree)
+
+
+def test_match_judges_chains(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    more = ("acceptance=match", "drafter=parallel", f"drafter.path={tiny_zoo.parallel}")
+    assert typed(tiny_zoo, tmp_path, "run", *more) == 0
+    (row,) = read_summary(tmp_path / "results" / "tiny")
+    assert (row["acceptance"], row["tree"]) == ("match", "none")
+    assert float(row["speedup_theory"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("tree.nodes=0",), "tree.nodes is 0; valid: 1 to 1024"),
+        (("tree.nodes=two",), "tree.nodes is 'two'; valid: a whole number"),
+        (("tree.depth=2",), "tree=best_first has no key 'depth'; valid: nodes"),
+        (("scheduler=threshold",), "scheduler=threshold schedules chains only; valid with tree="),
+        (
+            ("acceptance=replay",),
+            "acceptance=replay judges chains only; valid with tree=best_first",
+        ),
+        (
+            ("acceptance=forced", "acceptance.rates=0.7"),
+            "acceptance=forced judges chains only; valid with tree=best_first: exact, match",
+        ),
+        (
+            ("tree=static", "tree.paths=[[0],[1,0]]"),
+            "tree.paths holds [1, 0] without [1]; valid: every path together with the one",
+        ),
+        (
+            ("tree=static", "tree.paths=[[0],[0,0],[0,0,0]]", "gamma=2"),
+            "tree=static is 3 deep, but gamma is 2; valid: a tree no deeper than gamma, or gamma=3",
+        ),
+        (("tree=static", "tree.paths=[]"), "tree.paths is []; valid: a list of paths"),
+        (("tree=best",), "tree/best"),
+    ],
+)
+def test_what_cannot_work_is_one_line(
+    tiny_zoo: TinyZoo,
+    tmp_path: Path,
+    more: tuple[str, ...],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tree = () if any(o.startswith("tree=") for o in more) else ("tree=best_first",)
+    assert typed(tiny_zoo, tmp_path, "run", *tree, *more, "--dry-run") == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("drafter", ["ngram", "ar"])
+def test_drafters_of_chains_refuse_a_tree(
+    tiny_zoo: TinyZoo, tmp_path: Path, drafter: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("drafter")]
+    path = () if drafter == "ngram" else (f"drafter.path={tiny_zoo.ar}",)
+    more = (f"drafter={drafter}", *path, "tree=best_first", "--dry-run")
+    assert execute(["run", *given, *more]) == 2
+    expected = (
+        f"drafter={drafter} drafts chains only; valid with tree=best_first: parallel, semi_ar"
+    )
+    assert expected in capsys.readouterr().err
+
+
+def test_ranks_beyond_the_vocabulary(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed(tiny_zoo, tmp_path, "run", "tree=static", "tree.paths=[[99999]]") != 0
+    said = capsys.readouterr()
+    assert "has the rank 99999; valid for this target: 0 to" in said.err + said.out
+
+
+@pytest.mark.parametrize("verb", ["calibrate", "profile"])
+def test_commands_of_chains_refuse_a_tree(
+    tiny_zoo: TinyZoo, tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed(tiny_zoo, tmp_path, verb, "tree=best_first") == 2
+    expected = f"{verb} looks at chains, tree is best_first; valid: tree=none"
+    assert expected in capsys.readouterr().err
+
+
+def test_no_tree_is_the_point_that_it_was(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    given = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("drafter")]
+    for more in ("tree=best_first", "tree.nodes=5"):
+        assert execute(["run", *given, "drafter=none", more]) == 0
+    assert len(read_summary(tmp_path / "results" / "tiny")) == 1
