@@ -148,6 +148,8 @@ def _label(point: PointConfig, swept_keys: Sequence[str]) -> str:
     """Drafter, gamma and workload, and whatever else differs between the points."""
     drafted = f"gamma={point.gamma} " if point.has_drafter else ""
     values = flatten(point.values)
+    if not point.has_tree:
+        swept_keys = [key for key in swept_keys if not key.startswith("tree.")]
     others = [f" {key}={values[key]}" for key in swept_keys if key != "gamma" and key in values]
     chosen = [f" {key}={point.choices[key]}" for key in swept_keys if key in _OTHER_GROUPS]
     return f"{point.drafter.name} {drafted}{point.workload.name}{''.join(others + chosen)}"

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from dspark_bench.commands.fitted_table import Column, fitted_table, key_column
-from dspark_bench.config.point_config import NO_DRAFTER
+from dspark_bench.config.point_config import NO_DRAFTER, NO_TREE
 from dspark_bench.measure.standing import Standing
 from dspark_bench.measure.turns import TurnResult
 from dspark_bench.metrics.gap import GAP_TERMS
@@ -278,7 +278,10 @@ def divergence_lines(label: str, lossless: dict[str, Any]) -> list[str]:
 
 def row_label(row: Row, swept_keys: Sequence[str]) -> str:
     """Which row a line below the table speaks of."""
-    others = [f" {key}={row.get(key)}" for key in swept_keys if key not in ("drafter", "gamma")]
+    said = [key for key in swept_keys if key not in ("drafter", "gamma")]
+    if row.get("tree") == NO_TREE:  # its keys have no meaning for chains
+        said = [key for key in said if not key.startswith("tree.")]
+    others = [f" {key}={row.get(key)}" for key in said]
     return f"{row['drafter']} gamma={row['gamma']}{''.join(others)}"
 
 

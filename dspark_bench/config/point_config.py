@@ -26,6 +26,7 @@ from dspark_bench.models.hub import FoundModel, HubModel, find_model
 
 ZOO = PACKAGE_DIR / "zoo"
 NO_DRAFTER = "none"
+NO_TREE = "none"
 CONFIG_FILE = "config.json"
 PLUGIN_GROUPS = (
     *("drafter", "tree", "scheduler", "cost", "calibrator", "load", "lengths", "workload"),

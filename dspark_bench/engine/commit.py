@@ -114,24 +114,6 @@ class Commit:
             features=features[chosen[0]],
         )
 
-    def moves(self, max_len: int) -> tuple[list[int], list[int]]:
-        """Cache slots that accepted nodes lie at, and those behind their context: none of chains.
-
-        max_len: positions of a cache row. Requests that end need none of it.
-        """
-        sources: list[int] = []
-        targets: list[int] = []
-        for outcome in self.outcomes:
-            if outcome.path is None or outcome.reason is not None:
-                continue
-            state = outcome.state
-            first = state.row * max_len + state.context_len - outcome.num_accepted
-            for place, node in enumerate(outcome.path):
-                if node != place:
-                    sources.append(first + node)
-                    targets.append(first + place)
-        return sources, targets
-
     def note(
         self, proposal: Proposal | None, findings: Findings, dtype: torch.dtype | None
     ) -> DraftNotes:

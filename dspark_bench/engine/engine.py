@@ -31,6 +31,7 @@ from dspark_bench.engine.batch import VerifyBatch, build_verify_batch
 from dspark_bench.engine.batcher import Batcher
 from dspark_bench.engine.commit import Commit, CycleFacts, commit_cycle
 from dspark_bench.engine.exploration import Exploration
+from dspark_bench.engine.kept_paths import keep_paths
 from dspark_bench.engine.plugin_checks import (
     check_knows_trees,
     check_lengths,
@@ -192,7 +193,7 @@ class Engine:
         eos_token_ids = self._target.config.eos_token_ids
         commit = commit_cycle(states, batch, proposal, verify_lens, decision.verdict, eos_token_ids)
         if proposal is not None and proposal.parents is not None:
-            self._keep_paths(commit)
+            keep_paths(commit, self._cache)
         timer.accept()
         rounded = None if self._target.is_batch_invariant else self._cache.keys.dtype
         notes = commit.note(proposal, decision.findings(), rounded)
@@ -360,13 +361,6 @@ class Engine:
         proposal = self._drafter.propose(batch)
         check_proposal(self._drafter, proposal, batch)
         return proposal
-
-    def _keep_paths(self, commit: Commit) -> None:
-        """Move what the cache holds of accepted nodes to where a chain's would lie."""
-        moves = commit.moves(self._cache.max_len)
-        if moves[0]:
-            sources, targets = torch.tensor(moves, device=self._target.device)
-            self._cache.move(sources, targets)
 
     def _extend(self, commit: Commit, batch: VerifyBatch, features: Tensor | None) -> None:
         if self._drafter is None:

@@ -23,6 +23,7 @@ from dspark_bench.core.types import (
     SchedulerSpec,
     TreeSpec,
 )
+from dspark_bench.engine import engine
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.exactness import P_MIN, distribution_check, same_outputs_check
@@ -90,7 +91,7 @@ def test_scattered_paths_are_kept_whole(
 def test_a_path_that_stays_where_it_was_verified_spoils_what_follows(
     greedy_baseline: RunResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Engine, "_keep_paths", lambda self, commit: None)
+    monkeypatch.setattr(engine, "keep_paths", lambda commit, cache: None)
     drafter = TreeDrafts(KnowingDrafter(REQUESTS, greedy_baseline), BestFirstTree(12))
     result = tiny.serve(REQUESTS, drafter, 4, 1, 0.0, acceptance=MATCH)
     assert not same_outputs_check("greedy", greedy_baseline, result).is_passed
@@ -195,7 +196,7 @@ def test_the_cache_behind_a_kept_path_is_that_of_plain_decoding(
         ("plain", None),
         ("tree", TreeDrafts(KnowingDrafter(REQUESTS, greedy_baseline), BestFirstTree(12))),
     ):
-        engine = Engine(
+        serving = Engine(
             target,
             drafter,
             FixedScheduler(),
@@ -205,8 +206,8 @@ def test_the_cache_behind_a_kept_path_is_that_of_plain_decoding(
             EngineConfig(1, 128),
             lambda: 0.0,
         )
-        result = engine.run(REQUESTS[:1], ClosedLoad(1), 1)
-        seen[name] = (engine._cache, result)
+        result = serving.run(REQUESTS[:1], ClosedLoad(1), 1)
+        seen[name] = (serving._cache, result)
     (plain, first), (tree, second) = seen["plain"], seen["tree"]
     assert tiny.outputs(first) == tiny.outputs(second)
     last = second.cycles[-1]
@@ -222,7 +223,7 @@ def serve_markov(policy: TreePolicy | None, acceptance: Acceptance) -> object:
     def run(
         target: MarkovTarget, drafter: MarkovDrafter, requests: Sequence[Request], gamma: int
     ) -> RunResult:
-        engine = Engine(
+        serving = Engine(
             target,
             drafter if policy is None else TreeDrafts(drafter, policy),
             FixedScheduler(),
@@ -232,7 +233,7 @@ def serve_markov(policy: TreePolicy | None, acceptance: Acceptance) -> object:
             EngineConfig(1000, 32),
             lambda: 0.0,
         )
-        return engine.run(requests, ClosedLoad(1000), 11)
+        return serving.run(requests, ClosedLoad(1000), 11)
 
     return run
 
