@@ -12,6 +12,7 @@ from dspark_bench.reading.points import Point
 
 _REST = ("t_schedule_s", "t_accept_s", "t_engine_s")
 _HALVINGS = 60
+_CHAIN = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,11 @@ def _cost_change(name: str, cost: float, cycle: float, wanted: float, own: float
 
 
 def _rate_change(point: Point, emitted: float, wanted: float, own: float) -> Change | None:
-    """alpha, with what the emitted length has beyond the i.i.d. formula kept as it is."""
+    """alpha, with what the emitted length has beyond the i.i.d. formula kept as it is; None for
+    trees, which the formula does not know.
+    """
+    if point.keys.get("tree", _CHAIN) != _CHAIN:
+        return None
     alpha = point.number("alpha")
     shares = _verified_shares(point)
     if alpha is None or not shares:

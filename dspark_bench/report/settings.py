@@ -28,7 +28,7 @@ SETTINGS = (
 )
 _GIVEN_GROUPS = ("load", "lengths", "workload", "acceptance", "slo")
 _ALWAYS_SAID = ("workload", "load", "concurrency", "rate")
-_ALWAYS_CALLED = ("drafter", "drafter_name", "gamma", "scheduler")
+_ALWAYS_CALLED = ("drafter", "drafter_name", "tree", "gamma", "scheduler")
 _TWICE_SAID = ("drafter.path", "workload.path", "load.concurrency", "load.rate")
 """Keys that a name, a hash or a column says better."""
 
@@ -113,8 +113,9 @@ def configuration_label(chosen: Mapping[str, str], differing: Sequence[str]) -> 
 
 
 def _drafter_label(chosen: Mapping[str, str]) -> str:
-    """What drafts, and what its file is called unless that says the same."""
-    return " ".join(filter(None, dict.fromkeys((chosen["drafter"], chosen.get("drafter_name")))))
+    """What drafts, what its file is called unless that says the same, and its tree."""
+    names = (chosen["drafter"], chosen.get("drafter_name"), chosen.get("tree"))
+    return " ".join(filter(None, dict.fromkeys(names)))
 
 
 def short_label(chosen: Mapping[str, str], differing: Sequence[str]) -> str:
