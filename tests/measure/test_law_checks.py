@@ -166,7 +166,7 @@ def test_extra_texts_have_noise_that_no_turn_used(
             return SimpleNamespace(requests=served)
 
     monkeypatch.setattr(law_checks, "Engine", Recorder)
-    objects: Any = SimpleNamespace(target=None, drafter=None, acceptance=None, clock=None)
+    objects: Any = SimpleNamespace(target=None, speculator=None, acceptance=None, clock=None)
     scheduler: Any = None
     law_checks.serve_texts(parts[0], objects, scheduler, requests)
     seed = parts[0].seed

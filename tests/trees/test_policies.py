@@ -93,8 +93,8 @@ def test_what_cannot_be_drafted_is_no_node() -> None:
 
 
 def test_requests_grow_apart() -> None:
-    laws = [random_law(seed, 3, 2) for seed in (1, 2)]
-    alone = [BestFirstTree(6).grow(Law(law, 3, 1), torch.tensor([7]), 2)[0] for law in laws]
+    laws = [random_law(seed, 3, 3) for seed in (1, 2)]
+    alone = [BestFirstTree(14).grow(Law(law, 3, 1), torch.tensor([7]), 3)[0] for law in laws]
 
     class Both(Law):
         def __init__(self) -> None:
@@ -107,10 +107,10 @@ def test_requests_grow_apart() -> None:
             rows = zip(requests.tolist(), self._prefixes, strict=True)
             return torch.tensor([laws[request][prefix] for request, prefix in rows])
 
-    assert BestFirstTree(6).grow(Both(), torch.tensor([7, 7]), 2) == alone
-    shape = StaticTree([[1], [0], [1, 0], [0, 2]])
-    alone = [shape.grow(Law(law, 3, 1), torch.tensor([7]), 2)[0] for law in laws]
-    assert shape.grow(Both(), torch.tensor([7, 7]), 2) == alone
+    assert BestFirstTree(14).grow(Both(), torch.tensor([7, 7]), 3) == alone
+    shape = StaticTree([[1], [0], [1, 0], [0, 2], [0, 2, 1], [1, 0, 0]])
+    alone = [shape.grow(Law(law, 3, 1), torch.tensor([7]), 3)[0] for law in laws]
+    assert shape.grow(Both(), torch.tensor([7, 7]), 3) == alone
 
 
 def test_a_fixed_shape_by_hand() -> None:

@@ -30,7 +30,9 @@ from dspark_bench.plots.style import HATCHES, Look
 from dspark_bench.reading.speeds import leads_among, read_speeds
 
 MOST = 6
-_CURVES = ("drafter", "tree", "tree_nodes", "gamma", "scheduler", "cost", "calibrator")
+_CURVES = ("drafter", "gamma", "scheduler", "cost", "calibrator")
+_TREES = ("tree", "tree_nodes")
+_CHAIN = "none"
 _WINNER, _TIED, _BEATEN = "fastest", "not clearly slower", "clearly slower"
 _UNRANKED = "not compared: the records are not there"
 _VERDICTS = (_WINNER, _TIED, _BEATEN, _UNRANKED)
@@ -51,13 +53,15 @@ def collect(results: Results) -> Plotted:
     rows = rows[sizes > 1]
     if rows.empty:
         raise NotSupportedError("no block has two arms")
-    rows, notes = name_places(rows, (), _CURVES)
+    has_trees = "tree" in rows and bool((rows["tree"] != _CHAIN).any())
+    curves = (*_CURVES, *_TREES) if has_trees else _CURVES
+    rows, notes = name_places(rows, (), curves)
     blocks = [part for _, part in rows.groupby("block_id", sort=False)]
     blocks = sorted(blocks, key=len, reverse=True)
     ranked = pd.concat([_ranked(part, results) for part in blocks[:MOST]])
     ranked = tidy_names(numbers(ranked, *with_interval("speedup", "lead")))
     data = columns(
-        ranked, "block_id", *_CURVES, *with_interval("speedup"), *with_interval("lead"), "verdict",
+        ranked, "block_id", *curves, *with_interval("speedup"), *with_interval("lead"), "verdict",
         "n_units", "n_requests",
     )  # fmt: skip
     first, *settings = caption(ranked, "speedup")
