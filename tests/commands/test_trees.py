@@ -30,7 +30,8 @@ def test_a_sweep_measures_trees_beside_the_chain(tiny_zoo: TinyZoo, tmp_path: Pa
             assert (row[name] == "") == is_tree, name
         assert float(row["draft_cost_ratio"]) > 0
         cycles = pd.read_parquet(folder / "points" / row["point_id"] / "cycles.parquet")
-        decoded = cycles[(cycles["arm"] == "speculative") & ~cycles["is_prefill"]]
+        cycles = cycles[~cycles["is_prefill"] & ~cycles["is_warmup"]]
+        decoded = cycles[cycles["arm"] == "speculative"]
         assert (decoded["tree_depth"] > 0).all() == is_tree
         assert (decoded["path"].map(len) == decoded["num_accepted"] * is_tree).all()
         found = json.loads((folder / "points" / row["point_id"] / "metrics.json").read_text())
