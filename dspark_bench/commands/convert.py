@@ -8,9 +8,14 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from dspark_bench.core.errors import CheckpointError, UsageError
+from dspark_bench.core.wording import number_of
 from dspark_bench.models.draft_formats.conversion import SLUGS, convert
 from dspark_bench.models.hub import find_model
-from dspark_bench.models.safetensors_convert import has_only_pickles, write_as_safetensors
+from dspark_bench.models.safetensors_convert import (
+    has_only_pickles,
+    refuse_existing,
+    write_as_safetensors,
+)
 
 SAFETENSORS: Final = "safetensors"
 
@@ -30,12 +35,11 @@ def run_convert(request: ConvertRequest, say: Callable[[str], None]) -> None:
     if request.to not in (*SLUGS, SAFETENSORS):
         valid = ", ".join((*sorted(SLUGS), SAFETENSORS))
         raise UsageError(f"--to is {request.to!r}; valid: {valid}")
-    if request.out.exists():
-        raise UsageError(f"--out is {request.out}, which exists; valid: a new folder")
+    refuse_existing(request.out)
     source = find_model(request.model, takes_pickles=True).folder
     if request.to == SAFETENSORS:
         count = write_as_safetensors(source, request.out)
-        say(f"{count} tensors, read without running code, written to {request.out}")
+        say(f"{number_of(count, 'tensor')}, read without running code, written to {request.out}")
         say(f"next: dspark-bench inspect {request.out}")
         return
     target = None if request.target is None else find_model(request.target).folder

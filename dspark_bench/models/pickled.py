@@ -6,6 +6,7 @@ every other call. Nothing but `convert` comes here: what runs a model reads safe
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,9 +52,10 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"{path} is no file; valid: pickled weights")
     try:
-        content = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
+        with warnings.catch_warnings(action="ignore"):  # of torch's, beside the line that is ours
+            content = torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+            )
     except Exception as error:
         raise CheckpointError(_reason(path, error)) from error
     return _tensors(path, content)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfile, rmtree
 from tempfile import mkdtemp
+from typing import Final
 
 import torch
 from safetensors import SafetensorError
@@ -19,6 +20,9 @@ from dspark_bench.core.errors import CheckpointError, UsageError
 from dspark_bench.models.checkpoint import INDEX, WEIGHTS, has_safetensors
 from dspark_bench.models.model_files import is_settings
 from dspark_bench.models.pickled import pickled_files, read_pickled
+
+_RESERVED: Final = "__metadata__"
+"""A key of safetensors' header that is no tensor."""
 
 
 def has_only_pickles(directory: Path) -> bool:
@@ -46,6 +50,16 @@ def write_as_safetensors(directory: Path, out: Path) -> int:
             if is_settings(path.name) and path.is_file():
                 copyfile(path, aside / path.name)
         return _write_weights(files, aside)
+
+
+def refuse_existing(out: Path) -> None:
+    """Raises UsageError for a path that is there, or that no file system takes."""
+    try:
+        is_there = out.exists()
+    except OSError as error:
+        raise UsageError(f"--out is {out}: {error.strerror or error}") from error
+    if is_there:
+        raise UsageError(f"--out is {out}, which exists; valid: a new folder")
 
 
 @contextmanager
@@ -85,6 +99,8 @@ def _write_weights(files: list[Path], out: Path) -> int:
 
 
 def _save(tensors: Mapping[str, Tensor], source: Path, path: Path) -> None:
+    if _RESERVED in tensors:
+        raise CheckpointError(f"{source}: safetensors cannot hold a tensor called {_RESERVED!r}")
     try:
         save_file(_apart(tensors), path, metadata={"format": "pt"})
     except (SafetensorError, ValueError, RuntimeError, KeyError) as error:
@@ -94,10 +110,13 @@ def _save(tensors: Mapping[str, Tensor], source: Path, path: Path) -> None:
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each with memory of its own: tied tensors become two that are equal."""
+    """Each with memory of its own: tied tensors become two that are equal, and a view that is read
+    as negative or conjugate becomes the numbers that it is read as.
+    """
     seen: set[int] = set()
     found: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
+    for name, view in tensors.items():
+        tensor = view.resolve_conj().resolve_neg() if view.layout == torch.strided else view
         is_shared = tensor.layout == torch.strided and tensor.untyped_storage().data_ptr() in seen
         found[name] = tensor.clone() if is_shared else tensor
         if tensor.layout == torch.strided:

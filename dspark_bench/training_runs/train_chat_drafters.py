@@ -18,6 +18,7 @@ from rich.console import Console
 from torch import Tensor
 
 from dspark_bench.drafters import ar, parallel, semi_ar
+from dspark_bench.models.checkpoint import content_hash
 from dspark_bench.training.block_model import BlockRecipe
 from dspark_bench.training.chat_shards import DOMAINS
 from dspark_bench.training.chat_windows import (
@@ -96,7 +97,7 @@ def train_chat_drafters(
     folders: dict[str, Path] = {}
     for name, drafter in drafters.items():
         folders[name] = job.out / name
-        manifest = _manifest(job, name, drafter, found, seconds)
+        manifest = _manifest(job, name, drafter, found, target.draft_vocab_size, seconds)
         save_drafter(drafter, target, job.target_dir, folders[name], manifest)
         for domain, values in found.agreement[name].items():
             console.print(f"{name}: held-out 1-TV by position on {domain} {values}")
@@ -171,7 +172,8 @@ def _trainable(name: str, target: FrozenTarget, job: ChatDraftersJob) -> Trainab
 def _digest(job: ChatDraftersJob) -> str:
     """Names what is kept for a later run, so that other settings or data never take it up."""
     shape = (job.batch_size, job.draft_vocab_size, job.num_layers, job.markov_rank, job.max_gamma)
-    settings = repr((asdict(job.recipe), shape, job.mask_token_id, job.data.digest()))
+    origin = (job.mask_token_id, job.data.digest(), str(job.dtype), content_hash(job.target_dir))
+    settings = repr((asdict(job.recipe), shape, origin))
     return sha256(settings.encode()).hexdigest()[:8]
 
 
@@ -180,6 +182,7 @@ def _manifest(
     name: str,
     drafter: TrainableDrafter,
     found: HeldOut,
+    draft_vocab_size: int,
     seconds: float,
 ) -> dict[str, Any]:
     objective = _OBJECTIVES[drafter.objective]
@@ -198,7 +201,7 @@ def _manifest(
         "trained_beside": list(NAMES),
         "seconds_for_all": round(seconds),
         "parameters": _num_parameters(drafter.module.state_dict()),
-        "draft_vocab_size": job.draft_vocab_size,
+        "draft_vocab_size": draft_vocab_size,
         "held_out_agreement_by_position": found.agreement[name],
         "held_out_mass_that_can_be_drafted": dict(found.covered),
         "torch": torch.__version__,

@@ -219,3 +219,17 @@ def test_other_answers_are_refused(answers: Path, target: Path, tmp_path: Path) 
         train(other, answers, tmp_path, tmp_path)
     with pytest.raises(UsageError, match=r"holds no plan\.json"):
         train(target, tmp_path, tmp_path, tmp_path)
+
+
+def test_a_target_of_another_dtype_does_not_take_up_a_run(
+    answers: Path, target: Path, tmp_path: Path
+) -> None:
+    """And a draft vocabulary that is larger than the target's is the target's."""
+    work, out = tmp_path / "work", tmp_path / "out"
+    options = {"mask_token": 1, "steps": 1, "draft_vocab": 1_000_000}
+    train(target, answers, work, out, **options)
+    train(target, answers, work, out, **options, dtype="bfloat16")
+    assert len(list(work.glob("*.pt"))) == 2
+    manifest = json.loads((out / "ar" / "manifest.json").read_text())
+    vocab_size = json.loads((target / "config.json").read_text())["vocab_size"]
+    assert manifest["draft_vocab_size"] == vocab_size

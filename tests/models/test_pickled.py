@@ -1,7 +1,9 @@
 """Pickled weights: read tensor by tensor, refused where a file wants more than tensors."""
 
 import json
+import pickle
 import shutil
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from dspark_bench import cli
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.checkpoint import read_tensors
 from dspark_bench.models.pickled import pickled_files, read_pickled
+from dspark_bench.models.safetensors_convert import write_as_safetensors
 from tests.tiny_models import TinyZoo
 
 WEIGHTS = {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(2, dtype=torch.bfloat16)}
@@ -236,3 +239,52 @@ def test_two_files_with_one_tensor(tmp_path: Path, capsys: pytest.CaptureFixture
     words = ["convert", str(tmp_path), "--to", "safetensors", "--out", str(tmp_path / "new")]
     assert cli.execute(words) == 2
     assert "tensor 'a' is in another file too" in capsys.readouterr().err
+
+
+def test_views_are_written_as_the_numbers_that_they_are_read_as(tmp_path: Path) -> None:
+    pair = torch.tensor([1 + 2j, -3 - 4j])
+    folder, out = tmp_path / "views", tmp_path / "out"
+    folder.mkdir()
+    views = {"conjugate": pair.conj(), "negative": pair.clone().conj().imag, "plain": pair.clone()}
+    torch.save(views, folder / "pytorch_model.bin")
+    write_as_safetensors(folder, out)
+    found = load_file(out / "model.safetensors")
+    assert found["conjugate"].tolist() == [1 - 2j, -3 + 4j]
+    assert found["negative"].tolist() == [-2, 4]
+    assert torch.equal(found["plain"], pair)
+
+
+def test_a_name_that_safetensors_reserves_is_refused(tmp_path: Path) -> None:
+    """Its library writes a file that it then cannot read."""
+    folder, out = tmp_path / "named", tmp_path / "out"
+    folder.mkdir()
+    torch.save({"__metadata__": torch.ones(2)}, folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="cannot hold a tensor called '__metadata__'"):
+        write_as_safetensors(folder, out)
+    assert not out.exists()
+
+
+def test_torch_warns_of_nothing_beside_the_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(pickle.dumps(WEIGHTS, protocol=4))
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        with pytest.raises(CheckpointError, match="not read"):
+            read_pickled(path)
+    assert heard == []
+
+
+def test_out_that_no_file_system_takes_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for slug in ("safetensors", "deepspec"):
+        out = tmp_path / ("x" * 300)
+        assert cli.execute(["convert", str(tmp_path), "--to", slug, "--out", str(out)]) == 2
+        assert "File name too long" in capsys.readouterr().err
+
+
+def test_one_tensor_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"a": torch.ones(2)}, tmp_path / "pytorch_model.bin")
+    out = str(tmp_path / "out")
+    assert cli.execute(["convert", str(tmp_path), "--to", "safetensors", "--out", out]) == 0
+    assert "1 tensor, read" in capsys.readouterr().out

@@ -28,7 +28,7 @@ from dspark_bench.models.draft_formats.format import DraftFormat
 from dspark_bench.models.draft_formats.reading import FORMATS, read_any_draft_config
 from dspark_bench.models.draft_vocabulary import DRAFTABLE, read_token_ids
 from dspark_bench.models.expected_tensors import check_drafter_headers
-from dspark_bench.models.safetensors_convert import new_folder
+from dspark_bench.models.safetensors_convert import new_folder, refuse_existing
 from dspark_bench.models.vocabulary import EMBEDDING, HEAD
 
 SLUGS: Final = {one.slug: one for one in FORMATS}
@@ -52,8 +52,7 @@ def convert(source: Path, slug: str, out: Path, target: Path | None) -> DraftCon
     """
     if slug not in SLUGS:
         raise UsageError(f"--to is {slug!r}; valid: {', '.join(sorted(SLUGS))}")
-    if out.exists():
-        raise UsageError(f"--out is {out}, which exists; valid: a new folder")
+    refuse_existing(out)
     config = _read(source, target)
     new = SLUGS[slug]
     if config.layout not in new.architectures:
