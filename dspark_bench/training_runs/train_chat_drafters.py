@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from dspark_bench.core.errors import UsageError
 from dspark_bench.drafters import ar, parallel, semi_ar
 from dspark_bench.models.checkpoint import content_hash
 from dspark_bench.training.block_model import BlockRecipe
@@ -141,6 +142,8 @@ def evaluate(
 def _target(job: ChatDraftersJob, device: torch.device) -> FrozenTarget:
     whole = FrozenTarget(job.target_dir, device, job.dtype)
     vocab_size = whole.config.vocab_size
+    if not 0 <= job.mask_token_id < vocab_size:
+        raise UsageError(f"--mask-token is {job.mask_token_id}; valid: 0 to {vocab_size - 1}")
     if job.draft_vocab_size >= vocab_size:
         return whole
     ids = frequent_tokens(job.data.train, job.draft_vocab_size, vocab_size)

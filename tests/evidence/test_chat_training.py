@@ -233,3 +233,11 @@ def test_a_target_of_another_dtype_does_not_take_up_a_run(
     manifest = json.loads((out / "ar" / "manifest.json").read_text())
     vocab_size = json.loads((target / "config.json").read_text())["vocab_size"]
     assert manifest["draft_vocab_size"] == vocab_size
+
+
+@pytest.mark.parametrize("token", [-1, 1_000_000])
+def test_a_mask_token_outside_the_vocabulary_is_refused(
+    token: int, answers: Path, target: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=f"--mask-token is {token}; valid: 0 to"):
+        train(target, answers, tmp_path / "work", tmp_path / "out", mask_token=token)
