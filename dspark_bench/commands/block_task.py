@@ -60,9 +60,13 @@ class BlockTask:
         return BlockTask, (self._blocks, self._display)
 
     def __call__(self, config: DictConfig) -> str:
+        """The job of a launcher: `run` of the block that its key names."""
+        return self.run(int(config[BLOCK_KEY]))
+
+    def run(self, index: int) -> str:
         """Measure the points of a block that have not been measured. Returns their status."""
         self._interrupts.check()
-        block = self._blocks[int(config[BLOCK_KEY])]
+        block = self._blocks[index]
         folder = block.points[0].config.folder
         missing = [p for p in block.points if not PointStore(folder).is_finished(p.point_id)]
         return self._measure(block, missing) if missing else FINISHED

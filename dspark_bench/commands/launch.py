@@ -1,4 +1,8 @@
-"""Hands a task to Hydra's multirun, which expands the overrides and calls the chosen launcher."""
+"""Runs the blocks of a sweep: one after another here, or by a launcher of Hydra's.
+
+Without an override of Hydra's own its launcher would do the same, after composing its settings
+three times over.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,8 +20,19 @@ from dspark_bench.store.failures import reason_of
 _LAUNCHER = "hydra/launcher="
 
 
+def run_here(run: Callable[[int], str], num_blocks: int) -> str | None:
+    """Run block after block. Returns why points were left out, None if none were."""
+    try:
+        for index in range(num_blocks):
+            run(index)
+    except OSError as error:
+        return f"left no result: {reason_of(error)}"
+    return None
+
+
 def launch(task: Callable[[DictConfig], str], overrides: Sequence[str]) -> str | None:
-    """Run `task` at every combination. Returns why points were left out, None if none were.
+    """Run `task` at every combination, by Hydra's multirun. Returns why points were left out, if
+    any were.
 
     overrides: Hydra's own, the place of its files, and keys that are added; the task brings the
     points, so nothing of theirs is composed again.

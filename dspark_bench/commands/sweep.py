@@ -27,7 +27,7 @@ from dspark_bench.commands.domain_lines import domain_table
 from dspark_bench.commands.foreign_lines import foreign_lines
 from dspark_bench.commands.interrupts import Interrupts
 from dspark_bench.commands.kernel_notice import prepare_kernels
-from dspark_bench.commands.launch import launch, remove_job_folders
+from dspark_bench.commands.launch import launch, remove_job_folders, run_here
 from dspark_bench.commands.loop_lines import loop_lines
 from dspark_bench.commands.noise_lines import noise_lines
 from dspark_bench.commands.precision_lines import precision_lines
@@ -138,7 +138,11 @@ def run_planned(
         lost = None
         try:
             if blocks:
-                lost = launch(task, [*_jobs(sweep, len(blocks)), *_place(sweep)])
+                hydras = _hydras(sweep)
+                if hydras:
+                    lost = launch(task, [*hydras, *_jobs(len(blocks)), *_place(sweep)])
+                else:
+                    lost = run_here(task.run, len(blocks))
         finally:
             with interrupts.held():
                 display.close()
@@ -150,10 +154,14 @@ def run_planned(
     return rows
 
 
-def _jobs(sweep: PlannedSweep, num_blocks: int) -> list[str]:
-    """One job per block; of the command line, only what is Hydra's own concerns the launcher."""
-    hydras = [o for o in sweep.overrides if o.lstrip("+~").startswith("hydra")]
-    return [*hydras, f"+{BLOCK_KEY}={','.join(map(str, range(num_blocks)))}"]
+def _hydras(sweep: PlannedSweep) -> list[str]:
+    """What of the command line is Hydra's own, and so all that concerns a launcher."""
+    return [o for o in sweep.overrides if o.lstrip("+~").startswith("hydra")]
+
+
+def _jobs(num_blocks: int) -> list[str]:
+    """One job per block."""
+    return [f"+{BLOCK_KEY}={','.join(map(str, range(num_blocks)))}"]
 
 
 def _place(sweep: PlannedSweep) -> list[str]:

@@ -5,7 +5,7 @@ from hydra import compose
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, OmegaConf
 
-from dspark_bench.commands.launch import launch
+from dspark_bench.commands.launch import launch, run_here
 from dspark_bench.config.compose import hydra_session
 from dspark_bench.config.schema import CONFIG_NAME, LAUNCH_NAME
 from dspark_bench.core.errors import UsageError
@@ -32,6 +32,25 @@ def test_a_bug_of_ours_is_not_taken_for_a_launchers(
     monkeypatch.chdir(str(tmp_path))
     with pytest.raises(KeyError, match="bug"):
         launch(_bug, ["name=x"])
+
+
+def test_blocks_run_here_in_their_order_and_what_ends_them_is_told_apart() -> None:
+    seen: list[int] = []
+
+    def full(index: int) -> str:
+        seen.append(index)
+        if index == 1:
+            raise OSError(28, "No space left on device")
+        return "done"
+
+    def bug(index: int) -> str:
+        raise KeyError("bug")
+
+    assert run_here(full, 1) is None
+    assert run_here(full, 3) == "left no result: No space left on device"
+    assert seen == [0, 0, 1]
+    with pytest.raises(KeyError, match="bug"):
+        run_here(bug, 1)
 
 
 def test_a_launcher_that_does_not_exist_takes_one_line() -> None:

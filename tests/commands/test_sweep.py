@@ -95,7 +95,6 @@ def test_writes_what_the_contract_lists_and_nothing_else(
     assert "[2/2] semi_ar gamma=4 jsonl: S = " in shown
     assert sorted(path.name for path in tmp_path.iterdir()) == ["prompts.jsonl", "results"]
     assert sorted(path.name for path in folder.iterdir()) == [
-        ".hydra",
         "points",
         "summary.csv",
         "sweep.json",
