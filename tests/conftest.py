@@ -7,6 +7,8 @@ import pytest
 import torch
 from huggingface_hub import constants
 
+from dspark_bench.commands import sweep
+from tests.compositions import keeping
 from tests.tiny_models import TinyZoo, write_tiny_zoo
 
 torch.set_num_threads(1)  # tiny models gain nothing from more, and busy neighbours cost a lot
@@ -35,3 +37,11 @@ def no_hub() -> Iterator[None]:
 def tiny_zoo(tmp_path_factory: pytest.TempPathFactory) -> TinyZoo:
     """Tiny random checkpoints in the public layouts."""
     return write_tiny_zoo(tmp_path_factory.mktemp("tiny_zoo"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_compositions() -> Iterator[None]:
+    """A third of a small sweep is Hydra reading the same files again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "compose_points", keeping())
+        yield
