@@ -56,7 +56,7 @@ def run(overrides: list[str]) -> str:
         ("semi_ar", "semi_ar", config(sample_from_anchor=False), "sample_from_anchor is False"),
         ("semi_ar", "semi_ar", config(dflash_config={"causal_head": True}), "causal_head is True"),
         ("semi_ar", "semi_ar", config(layer_types=["sliding_attention"]), "'sliding_attention'"),
-        ("semi_ar", "semi_ar", config(draft_vocab_size=160), "draft_vocab_size is 160"),
+        ("semi_ar", "semi_ar", config(draft_vocab_size=160), "expected (160, 8)"),
         ("semi_ar", "semi_ar", extra("markov_head.gate_proj.bias", 8), "markov_head_type 'gated'"),
         ("semi_ar", "semi_ar", extra("fc_norm.weight", 32), "holds the tensor 'fc_norm.weight'"),
         ("parallel", "semi_ar", config(), "use drafter=semi_ar"),

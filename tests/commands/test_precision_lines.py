@@ -27,5 +27,5 @@ def test_rounds_are_the_unit_of_larger_batches() -> None:
 def test_interrupted_points_are_told_to_go_on() -> None:
     rows = [_row(status="interrupted"), _row(status="interrupted")]
     assert list(precision_lines(rows)) == [
-        "2 points are interrupted: the same command goes on at their next round"
+        "2 points are interrupted: the same command goes on at the next round"
     ]
