@@ -48,7 +48,7 @@ chi-square of 80 degrees of freedom, six standard deviations beyond where the ch
 NUM_SUBTLE = 30_000
 """For noise keyed by position, whose excess of 170 here is as far beyond as four of them."""
 NUM_SOUND = 8_000
-"""For what is to pass: too generous an acceptance adds 125 to a chi-square of 80 degrees of freedom."""
+"""For what is to pass: too generous an acceptance adds 125 to the same chi-square."""
 LENGTH = 4
 
 
