@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dspark_bench.models.kernels.compiler import one_at_a_time
 from dspark_bench.models.kernels.elementwise import normalise_rows
 from dspark_bench.models.kernels.gate import GATE_SIZE
 from dspark_bench.models.kernels.interface import NO_WINDOW, Kernels
@@ -14,8 +15,13 @@ def compile_kernels() -> Kernels:
     """Compile everything by running it once, on the smallest layer there is.
 
     Seconds the first time on a machine, then a fraction of one: the code is kept. No measurement
-    pays for it. Raises what numba raises.
+    pays for it. Of processes that start together one compiles. Raises what numba raises.
     """
+    with one_at_a_time(stack_pass):
+        return _compiled()
+
+
+def _compiled() -> Kernels:
     eps, size = np.float32(1e-6), 16
     x, norm, heads = np.ones((1, size), np.float32), np.ones(size, np.float32), (2, size)
     qkv, square = pack_panels(np.ones((3 * size, size), np.float32)), pack_panels(np.eye(size))

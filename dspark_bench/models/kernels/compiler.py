@@ -5,8 +5,10 @@ the callee once for every value; `np.int64(0)` is no literal) and an array that 
 slice (its check of shapes brings in numba's strings; a loop brings in nothing).
 """
 
+import fcntl
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,28 @@ def _kept(function: Kernel, options: dict[str, Any]) -> Kernel:
     if files is not None:
         files._source_stamp = (*files._source_stamp, _room_hash())
     return dispatcher  # type: ignore[no-any-return]
+
+
+@contextmanager
+def one_at_a_time(kernel: Kernel) -> Iterator[None]:
+    """Held by one process of those that keep compiled code in the same folder.
+
+    Who waited finds the code there. Where nothing can be kept nobody waits.
+    """
+    place = getattr(getattr(kernel, "_cache", None), "cache_path", None)
+    if place is None:
+        yield
+        return
+    folder = Path(place)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "compiling.lock").open("a")
+    except OSError:
+        yield
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @cache
