@@ -8,6 +8,7 @@ Keeps no state.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -131,15 +132,21 @@ def _child_mass(
     shapes: Sequence[tuple[int, ...]],
     verdict: Verdict,
 ) -> Tensor | None:
-    """Expected acceptance [D, K]: the target's mass on the children of each visited node."""
+    """Expected acceptance [D, K]: the target's mass on the children of each visited node.
+
+    A chain says what its next token is worth at every verified slot, visited or not.
+    """
     if proposal is None:
         return None
     tokens = proposal.token_ids.tolist()
     rows: list[int] = []
     columns: list[int] = []
     places: list[int] = []
+    lens = [len(parents) for parents in shapes]
+    if proposal.parents is None:
+        verdict = replace(verdict, num_accepted=lens)
     width = 1 + max(verdict.num_accepted[: len(shapes)])
-    visited = _visited_rows(verdict, [len(parents) for parents in shapes])
+    visited = _visited_rows(verdict, lens)
     for place, (parents, own) in enumerate(zip(shapes, visited, strict=True)):
         children = children_of(parents)
         for depth, row in enumerate(own):

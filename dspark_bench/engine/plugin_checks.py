@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Acceptance, Load, Scheduler
-from dspark_bench.core.types import DraftBatch, Proposal
+from dspark_bench.core.types import DraftBatch, DrafterSpec, Proposal
 
 
 def check_lengths(
@@ -36,7 +36,7 @@ def check_proposal(owner: object, proposal: Proposal, batch: DraftBatch) -> None
     shape = (len(batch.rows), batch.num_slots)
     name = f"{type(owner).__name__}.propose"
     if proposal.parents is not None:
-        _check_tree(name, proposal, shape[0])
+        _check_tree(owner, name, proposal, shape[0])
         return
     if tuple(proposal.token_ids.shape) != shape:
         found = tuple(proposal.token_ids.shape)
@@ -68,8 +68,13 @@ def check_knows_trees(scheduler: Scheduler, acceptance: Acceptance) -> None:
         raise UsageError(f"{name} judges chains only; valid with a tree: match")
 
 
-def _check_tree(name: str, proposal: Proposal, num_requests: int) -> None:
-    """Raise UsageError unless tokens, lengths and parents are of the same nodes."""
+def _check_tree(owner: object, name: str, proposal: Proposal, num_requests: int) -> None:
+    """Raise UsageError unless trees were announced, and tokens, lengths and parents are of the same
+    nodes.
+    """
+    spec: DrafterSpec | None = getattr(owner, "spec", None)
+    if spec is None or spec.num_nodes is None:
+        raise UsageError(f"{name} gave a tree; valid: chains, or `branch` for tree= to grow from")
     tokens, lens, parents = proposal.token_ids, proposal.draft_lens, proposal.parents
     assert parents is not None
     if lens is None or not len(parents) == len(lens) == tokens.shape[0] == num_requests:

@@ -157,6 +157,11 @@ def build_drafter(point: PointConfig, target: LoadedTarget) -> Drafter | None:
         return None
     with naming(point.drafter_dir) if point.drafter_dir is not None else nullcontext():
         drafter: Drafter = build_component("drafter", point.drafter, {"target": target})
+    if drafter.spec.num_nodes is not None:
+        raise UsageError(
+            f"drafter={point.drafter.name} proposes trees of its own (spec.num_nodes is "
+            f"{drafter.spec.num_nodes}); valid: None, and a method `branch` for tree= to grow from"
+        )
     check_gamma(point, drafter.spec.max_gamma)
     return drafter
 

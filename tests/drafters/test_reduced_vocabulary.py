@@ -3,6 +3,7 @@ what runs, and the target's output stays what it is.
 """
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -11,13 +12,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dspark_bench.core.errors import CheckpointError
+from dspark_bench.core.errors import CheckpointError, UsageError
 from dspark_bench.core.protocols import Drafter
+from dspark_bench.core.types import DraftBatch, SamplingParams
+from dspark_bench.engine.match_acceptance import MatchAcceptance
+from dspark_bench.engine.tree_drafts import TreeDrafts
 from dspark_bench.models.checkpoint import WEIGHTS, read_tensors, write_checkpoint
 from dspark_bench.models.draft_formats.conversion import convert
 from dspark_bench.training.drafter_batch import TrainableDrafter
 from dspark_bench.training.drafter_trainer import save_drafter
 from dspark_bench.training.target_features import FrozenTarget
+from dspark_bench.trees.best_first import BestFirstTree
+from dspark_bench.trees.static import StaticTree
 from tests import tiny, tiny_families
 from tests.drafters.test_checkpoints import CLASSES, check_drafts
 
@@ -62,6 +68,50 @@ def test_greedy_output_is_the_targets(name: str, gamma: int) -> None:
     result = tiny.serve(requests, loaded(name), gamma, 3, temperature=0, model=target)
     assert tiny.outputs(result) == plain
     assert sum(cycle.num_drafted for cycle in result.cycles) > 0
+
+
+@pytest.mark.parametrize("name", ["parallel", "semi_ar_gated"])
+def test_a_tree_is_of_the_targets_tokens(name: str) -> None:
+    """Its first nodes are the likeliest of a chain's first slot, which says the target's tokens."""
+    target, requests = tiny_families.target(FAMILY), tiny.requests(6)
+    drafter = loaded(name)
+    drafter.allocate(1, 16)
+    batch = DraftBatch(
+        rows=(0,),
+        context_lens=(0,),
+        anchors=torch.tensor([5]),
+        draft_lens=(2,),
+        sampling=SamplingParams(),
+        uniform=torch.zeros(1, 2, dtype=torch.float64),
+    )
+    with torch.inference_mode():
+        probs = drafter.propose(batch).probs
+        assert probs is not None
+        shape = StaticTree([[place] for place in range(len(DRAFTED))] + [[3, 0]])
+        tree = TreeDrafts(drafter, shape).propose(batch)
+        forced = replace(batch, forced=torch.tensor([[int(tree.token_ids[0, 3]), 0]]))
+        behind = drafter.propose(forced).probs
+    assert behind is not None
+    *first, second = tree.token_ids[0].tolist()
+    assert first == sorted(DRAFTED, key=lambda token: -float(probs[0, 0, token]))
+    assert second == int(behind[0, 1].argmax())
+    plain = tiny.outputs(tiny.serve(requests, None, temperature=0, model=target))
+    grown = TreeDrafts(drafter, BestFirstTree(40))
+    found = tiny.serve(requests, grown, 3, 3, 0, model=target, acceptance=MatchAcceptance())
+    assert tiny.outputs(found) == plain
+    assert any(cycle.path for cycle in found.cycles)
+
+
+def test_a_rank_beyond_the_reduced_vocabulary_is_named() -> None:
+    drafter = TreeDrafts(loaded("parallel"), StaticTree([[len(DRAFTED)]]))
+    with pytest.raises(UsageError, match="the rank 30; valid for this drafter: 0 to 29"):
+        tiny.serve(
+            tiny.requests(1),
+            drafter,
+            2,
+            model=tiny_families.target(FAMILY),
+            acceptance=MatchAcceptance(),
+        )
 
 
 def test_files_hold_the_tables_and_no_head() -> None:

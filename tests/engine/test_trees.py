@@ -273,6 +273,96 @@ def test_expected_acceptance_is_the_mass_on_the_children() -> None:
     torch.testing.assert_close(found, torch.tensor([[0.8, 0.3, 0.0]]))
 
 
+def test_a_requests_own_rows_say_what_its_children_are_worth() -> None:
+    """Of trees of unequal size in one batch: rows behind the first request's count from its own."""
+    rows = torch.tensor(
+        [[0.5, 0.3, 0.2], [0.1, 0.6, 0.3], [0.2, 0.5, 0.3], [0.4, 0.25, 0.35], [0.7, 0.2, 0.1]]
+    )
+    proposal = Proposal(
+        torch.tensor([[1, 0, 0], [2, 0, 1]]),
+        None,
+        None,
+        draft_lens=(1, 2),
+        parents=((-1,), (-1, 0)),
+    )
+    uniform = torch.tensor([[0.1, 0.5], [0.95, 0.1]], dtype=torch.float64).numpy()
+    noise = CycleNoise(uniform, uniform, uniform[:, 1])
+    decision = MATCH.decide(rows.log(), proposal, [1, 2], noise, SamplingParams())
+    assert decision.verdict == Verdict([0, 2], [True, False], [0, 0], [[], [0, 1]])
+    found = decision.findings().expected_acceptance
+    torch.testing.assert_close(found, torch.tensor([[0.3, 0.0, 0.0], [0.3, 0.4, 0.0]]))
+
+
+def test_the_margins_behind_a_path_are_those_of_its_own_request() -> None:
+    logits = torch.tensor([[9.0, 1, 0], [0, 8, 1], [0, 1, 3], [6, 0, 2], [5, 4, 0], [2, 7, 1]])
+    proposal = Proposal(
+        torch.tensor([[1, 0], [0, 2]]), None, None, draft_lens=(1, 2), parents=((-1,), (-1, -1))
+    )
+    none = torch.zeros(3, 2, dtype=torch.float64).numpy()
+    noise = CycleNoise(none, none, none[:, 0])
+    decision = MATCH.decide(logits, proposal, [1, 2, 0], noise, SamplingParams(0.0))
+    assert decision.verdict == Verdict([0, 1, 0], [True, False, False], [0, 0, 1], [[], [1]])
+    found = decision.findings()
+    assert found.margins is not None and found.largest is not None and found.best is not None
+    assert found.margins.tolist() == [[8, 8], [2, 1], [5, 5]]
+    assert found.largest.tolist() == [[9, 9], [3, 5], [7, 7]]
+    assert found.best.tolist() == [[0, 0], [2, 0], [1, 1]]
+
+
+def test_a_chains_expected_acceptance_is_known_at_every_verified_slot() -> None:
+    """Whoever else is in the batch, and however far each was accepted."""
+    alone, together = (
+        tiny.serve(REQUESTS, tiny.drafter("semi_ar_vanilla"), 4, size, acceptance=MATCH)
+        for size in (1, 5)
+    )
+
+    def recorded(result: RunResult) -> dict[int, list[tuple[float, ...]]]:
+        found: dict[int, list[tuple[float, ...]]] = {}
+        for cycle in result.cycles:
+            assert len(cycle.expected_acceptance) == cycle.verify_len
+            assert all(mass > 0 for mass in cycle.expected_acceptance)
+            found.setdefault(cycle.request_id, []).append(cycle.expected_acceptance)
+        return found
+
+    first, second = recorded(alone), recorded(together)
+    assert first.keys() == second.keys()
+    for key, own in first.items():
+        for one, other in zip(own, second[key], strict=True):
+            assert one == pytest.approx(other, rel=1e-4)
+
+
+def test_a_row_must_have_room_for_every_node(greedy_baseline: RunResult) -> None:
+    """What is verified beyond a row would overwrite the next one."""
+    longest = max(len(request.prompt_tokens) for request in REQUESTS)
+    needed = longest + REQUESTS[0].max_new_tokens + 40 + 1
+    policy = BestFirstTree(40)
+
+    def run(max_len: int) -> RunResult:
+        drafter = TreeDrafts(KnowingDrafter(REQUESTS, greedy_baseline), policy)
+        return tiny.serve(REQUESTS, drafter, 4, 3, 0.0, acceptance=MATCH, max_len=max_len)
+
+    with pytest.raises(UsageError, match="41 "):
+        run(needed - 1)
+    assert same_outputs_check("greedy", greedy_baseline, run(needed)).is_passed
+
+
+def test_a_limit_on_a_path_ends_the_request_there(greedy_baseline: RunResult) -> None:
+    """The tokens of a path behind max_new_tokens are cut, and nothing is emitted twice."""
+    known = tiny.outputs(greedy_baseline)
+    cut = 0
+    for limit in (2, 3, 5, 6):
+        short = [replace(request, max_new_tokens=limit) for request in REQUESTS]
+        drafter = TreeDrafts(KnowingDrafter(REQUESTS, greedy_baseline), BestFirstTree(40))
+        result = tiny.serve(short, drafter, 4, 3, 0.0, acceptance=MATCH)
+        for record in result.requests:
+            assert record.output_tokens == known[record.request_id][:limit]
+        last = {cycle.request_id: cycle for cycle in result.cycles}
+        cut += sum(cycle.num_cut > 0 and cycle.num_accepted > 0 for cycle in last.values())
+        for cycle in last.values():
+            assert len(cycle.path) == cycle.num_accepted
+    assert cut
+
+
 def test_a_draw_that_no_child_carries_is_the_bonus_and_a_refusal() -> None:
     logits = torch.eye(4)[[3, 0, 0]]
     proposal = Proposal(torch.tensor([[1, 2]]), None, None, draft_lens=(2,), parents=((-1, -1),))
@@ -381,3 +471,12 @@ def test_parents_that_do_not_fit_are_named(changed: dict[str, object], message: 
     drafter = WithParents(replace(good, **changed))
     with pytest.raises(UsageError, match=message):
         tiny.serve(REQUESTS[:1], drafter, 2, acceptance=MATCH)
+
+
+def test_a_tree_that_nobody_announced_is_refused() -> None:
+    tree = Proposal(torch.tensor([[4, 5]]), None, None, draft_lens=(2,), parents=((-1, -1),))
+    drafter = WithParents(tree)
+    drafter.spec = replace(drafter.spec, num_nodes=None)
+    for rule in (MATCH, ExactAcceptance()):
+        with pytest.raises(UsageError, match="gave a tree; valid: chains, or `branch`"):
+            tiny.serve(REQUESTS[:1], drafter, 2, acceptance=rule)
