@@ -1,5 +1,7 @@
 """Drafters of a user's own, for `--config-dir`: named by class path, known to nobody."""
 
+from dataclasses import replace
+
 import torch
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
@@ -63,3 +65,11 @@ class SilentLoad:
 
     def next_event_s(self, now_s: float, num_started: int) -> float | None:
         return None
+
+
+class TreeSayingDrafter(UniformDrafter):
+    """Announces trees of its own, where trees are grown by a policy."""
+
+    def __init__(self, target: TargetModel, max_gamma: int) -> None:
+        super().__init__(target, max_gamma)
+        self.spec = replace(self.spec, num_nodes=3)

@@ -93,7 +93,8 @@ def find_base(gathered: Gathered) -> Base:
     if not usable:
         raise ResultsError(
             f"no acceptance is recorded in {gathered.path}: it takes measured points with "
-            "scheduler=fixed in closed loops, and a drafter that always drafts gamma tokens"
+            "scheduler=fixed and tree=none in closed loops, and a drafter that always drafts gamma "
+            "tokens"
         )
     labels = _labels(list(usable))
     if len(usable) > 1:

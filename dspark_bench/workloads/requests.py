@@ -91,9 +91,15 @@ def check_room(limits: RequestLimits) -> None:
     """Raise WorkloadError if answers and drafts leave no place for any prompt."""
     if limits.room < 1:
         most = limits.max_positions - limits.num_spare - 1
+        if most < 1:
+            raise WorkloadError(
+                f"drafts take up to {limits.num_spare} of this target's {limits.max_positions} "
+                "positions, which leaves none for a prompt and an answer; valid: a smaller gamma, "
+                "or fewer tree.nodes"
+            )
         raise WorkloadError(
             f"max_new_tokens is {limits.max_new_tokens}; valid for this target: 1 to "
-            f"{max(0, most)} ({limits.max_positions} positions - {limits.num_spare} for drafts - "
+            f"{most} ({limits.max_positions} positions - {limits.num_spare} for drafts - "
             "a prompt)"
         )
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from dspark_bench.cli import execute
+from tests.commands.test_verify import own_drafter
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
 
@@ -15,7 +16,9 @@ def typed(zoo: TinyZoo, folder: Path, verb: str, *more: str) -> int:
     return execute([verb, *tiny_overrides(zoo, folder), *more])
 
 
-def test_a_sweep_measures_trees_beside_the_chain(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+def test_a_sweep_measures_trees_beside_the_chain(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     swept = ("tree=none,best_first", "tree.nodes=3,9", "gamma=3", "max_new_tokens=12")
     assert typed(tiny_zoo, tmp_path, "sweep", *swept) == 0
     folder = tmp_path / "results" / "tiny"
@@ -40,8 +43,11 @@ def test_a_sweep_measures_trees_beside_the_chain(tiny_zoo: TinyZoo, tmp_path: Pa
         reached = decoded["tree_depth"] if is_tree else decoded["verify_len"]
         assert counts["verified"] == [float((reached >= k).sum()) for k in (1, 2, 3)]
         assert counts["verified"][0] == total and (nodes != "3" or counts["verified"][2] < total)
-    for verb in ("recommend", "export"):
+    for verb in ("recommend", "export", "report"):
         assert execute([verb, str(folder)]) == 0, verb
+    capsys.readouterr()
+    assert execute(["whatif", str(folder), "tree=best_first", "tree.nodes=3"]) != 0
+    assert "measured points with scheduler=fixed and tree=none in closed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("tree", ["best_first", "static"])
@@ -135,3 +141,28 @@ def test_no_tree_is_the_point_that_it_was(tiny_zoo: TinyZoo, tmp_path: Path) -> 
     for more in ("tree=best_first", "tree.nodes=5"):
         assert execute(["run", *given, "drafter=none", more]) == 0
     assert len(read_summary(tmp_path / "results" / "tiny")) == 1
+
+
+def test_drafters_with_trees_of_their_own_are_refused(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever judges them: figures and cache rows would be those of chains."""
+    options = own_drafter(tmp_path, "tests.plugins.TreeSayingDrafter", max_gamma=4)
+    given = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("drafter")]
+    more = ("drafter=mine", "gamma=2", "acceptance=match")
+    assert execute(["run", *options, *given, *more]) != 0
+    shown = capsys.readouterr()
+    said = " ".join((shown.err + shown.out).split())
+    assert "drafter=mine proposes trees of its own (spec.num_nodes is 3); valid: None" in said
+
+
+def test_trees_that_leave_no_position_say_so(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed(tiny_zoo, tmp_path, "run", "tree=best_first", "tree.nodes=255") != 0
+    shown = capsys.readouterr()
+    said = " ".join((shown.err + shown.out).split())
+    assert "drafts take up to 256 of this target's 256 positions" in said
+    assert typed(tiny_zoo, tmp_path, "run", "tree=best_first", "tree.nodes=250") != 0
+    shown = capsys.readouterr()
+    assert "max_new_tokens is 8; valid for this target: 1 to 4 (" in shown.err + shown.out
