@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.gate.points import GatePoint
+from dspark_bench.gate.points import NO_TREE, GatePoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,13 @@ def check_unique(points: Sequence[GatePoint], where: str) -> None:
 
 
 def _differing(point: GatePoint, known: GatePoint) -> list[str]:
-    """Keys with other values; one that only one side knows is no difference."""
-    shared = sorted(set(point.keys) & set(known.keys))
-    return [name for name in shared if point.keys[name] != known.keys[name]]
+    """Keys with other values; one that only one side knows is no difference, but for a tree: a
+    point without that key drafts chains.
+    """
+    shared = sorted(set(point.keys) & set(known.keys) | {"tree"})
+    return [
+        name for name in shared if point.keys.get(name, NO_TREE) != known.keys.get(name, NO_TREE)
+    ]
 
 
 def _closest(wanted: GatePoint, points: Sequence[GatePoint]) -> str:
@@ -65,7 +69,7 @@ def _closest(wanted: GatePoint, points: Sequence[GatePoint]) -> str:
     if nearest is None or len(_differing(nearest, wanted)) > 3:
         return ""
     shown = ", ".join(
-        f"{name}={nearest.keys.get(name)} (baseline: {wanted.keys.get(name)})"
+        f"{name}={nearest.keys.get(name, NO_TREE)} (baseline: {wanted.keys.get(name, NO_TREE)})"
         for name in _differing(nearest, wanted)
     )
     return f"; the nearest has {shown}"

@@ -230,6 +230,7 @@ def _label(keys: Mapping[str, Any]) -> str:
         parts.append(f"scheduler={keys['scheduler']}")
     if keys.get("tree", NO_TREE) != NO_TREE:
         parts.append(f"tree={keys['tree']}")
+        parts += [f"{name}={keys[name]}" for name in ("tree.nodes",) if name in keys]
     parts += [
         f"{name}={keys[name]}"
         for name, usual in (("temperature", 1.0), ("top_p", 1.0), ("top_k", 0))

@@ -1,6 +1,7 @@
 """`tree=` as typed: swept beside chains in one block, and refused where it cannot work."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,20 @@ def test_a_sweep_measures_trees_beside_the_chain(
     capsys.readouterr()
     assert execute(["whatif", str(folder), "tree=best_first", "tree.nodes=3"]) != 0
     assert "measured points with scheduler=fixed and tree=none in closed" in capsys.readouterr().err
+    copy = shutil.copytree(folder, tmp_path / "before")
+    assert execute(["check", str(folder), "--baseline", str(copy)]) in (0, 3)
+    shown = capsys.readouterr()
+    assert shown.out.count("tree=best_first tree.nodes=") >= 2
+    chains = {row["point_id"] for (tree, _), row in rows.items() if tree == "none"}
+    for side, is_chain in ((folder, True), (copy, False)):
+        sweep = json.loads((side / "sweep.json").read_text())
+        kept = [point for point in sweep["points"] if (point["point_id"] in chains) == is_chain]
+        (side / "sweep.json").write_text(json.dumps(sweep | {"points": kept}))
+        for row in rows.values():
+            if (row["point_id"] in chains) != is_chain:
+                shutil.rmtree(side / "points" / row["point_id"])
+    assert execute(["check", str(folder), "--baseline", str(copy)]) == 2
+    assert "tree=none (baseline: best_first)" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize("tree", ["best_first", "static"])
