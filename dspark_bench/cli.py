@@ -403,7 +403,7 @@ def doctor() -> None:
     from dspark_bench.commands.doctor import diagnose, diagnosis_table
 
     console = Console()
-    diagnosis = diagnose()
+    diagnosis = diagnose(lambda line: console.print(line, highlight=False))
     console.print(diagnosis_table(diagnosis))
     for warning in diagnosis.warnings:
         console.print(f"warning: {warning}", highlight=False)

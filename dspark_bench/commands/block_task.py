@@ -156,4 +156,6 @@ def _label(point: PointConfig, swept_keys: Sequence[str]) -> str:
         swept_keys = [key for key in swept_keys if not key.startswith("tree.")]
     others = [f" {key}={values[key]}" for key in swept_keys if key != "gamma" and key in values]
     chosen = [f" {key}={point.choices[key]}" for key in swept_keys if key in _OTHER_GROUPS]
+    if point.has_tree and "tree" not in swept_keys:
+        chosen.append(f" tree={point.tree.name}")
     return f"{point.drafter.name} {drafted}{point.workload.name}{''.join(others + chosen)}"

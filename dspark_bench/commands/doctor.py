@@ -1,12 +1,14 @@
 """`dspark-bench doctor`: versions, machine, and what could spoil a measurement here."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from rich.table import Table
 
+from dspark_bench.commands.kernel_notice import load_kernels
 from dspark_bench.config.point_config import ZOO
 from dspark_bench.machine.environment import Environment, read_environment
 from dspark_bench.machine.gpu_reader import nvml_obstacle, nvml_reader
@@ -31,8 +33,9 @@ class Diagnosis:
     warnings: tuple[str, ...]
 
 
-def diagnose() -> Diagnosis:
-    """Look at this machine and this installation."""
+def diagnose(say: Callable[[str], None]) -> Diagnosis:
+    """Look at this machine and this installation. say: told why it takes long, where it does."""
+    load_kernels(say)
     environment = read_environment()
     facts = _facts(environment) | _telemetry()
     return Diagnosis(facts, tuple(_warnings(environment)))

@@ -177,7 +177,7 @@ def test_doctor_looks_with_the_same_limits(monkeypatch: pytest.MonkeyPatch) -> N
     window = Window("idle", 0, 0, False, Reading(0.5, 0.0, busy_s=0.0, steal_s=0.0), busy)
     monkeypatch.setattr(doctor, "watch_idle", lambda seconds: window)
     monkeypatch.setattr(doctor, "nvml_obstacle", lambda: "no NVML: none here")
-    found = doctor.diagnose()
+    found = doctor.diagnose(print)
     cores = os.cpu_count() or 1
     seen = summarise_machine([window], cores)
     assert set(machine_warnings(seen.as_json())) <= set(found.warnings)
@@ -188,7 +188,7 @@ def test_doctor_looks_with_the_same_limits(monkeypatch: pytest.MonkeyPatch) -> N
 def test_doctor_names_the_threads_that_runs_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    found = doctor.diagnose()
+    found = doctor.diagnose(print)
     assert found.facts["threads by default"] == str(max(1, usable_cores() - 1))
     assert int(found.facts["threads by default"]) <= 2
     assert any("default threads follow it" in warning for warning in found.warnings)

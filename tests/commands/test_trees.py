@@ -181,3 +181,10 @@ def test_trees_that_leave_no_position_say_so(
     assert typed(tiny_zoo, tmp_path, "run", "tree=best_first", "tree.nodes=250") != 0
     shown = capsys.readouterr()
     assert "max_new_tokens is 8; valid for this target: 1 to 4 (" in shown.err + shown.out
+
+
+def test_a_tree_on_its_own_is_named_where_its_figures_are(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed(tiny_zoo, tmp_path, "run", "tree=best_first", "tree.nodes=3") == 0
+    assert "[1/1] semi_ar gamma=4 jsonl tree=best_first: S = " in capsys.readouterr().out
