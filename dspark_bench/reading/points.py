@@ -22,7 +22,9 @@ STALE_REASON: Final = (
     "stale: measured by other code or on another machine than the sweep's last run; --fresh "
     "measures it again"
 )
-INVALID_REASON: Final = "timing_invalid: another timed run shared the machine; --fresh measures it again"
+INVALID_REASON: Final = (
+    "timing_invalid: another timed run shared the machine; --fresh measures it again"
+)
 
 
 @dataclass(frozen=True, slots=True)
