@@ -91,3 +91,9 @@ def test_hydras_own_settings_are_those_that_cfg_shows() -> None:
     for key in ("sweep", "output_subdir", "job_logging", "hydra_logging", "launcher", "sweeper"):
         assert launched[key] == shown[key]
     assert launched["job"]["chdir"] is shown["job"]["chdir"] is False
+
+
+def test_every_block_runs_here() -> None:
+    seen: list[int] = []
+    assert run_here(lambda index: seen.append(index) or "done", 3) is None
+    assert seen == [0, 1, 2]

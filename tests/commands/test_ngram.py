@@ -93,3 +93,12 @@ def test_the_key_that_it_lacks_is_refused(
     assert "drafter=ngram has no key 'path'" in capsys.readouterr().err
     assert typed(tiny_zoo, tmp_path, "run", "drafter.n_max=0", "--dry-run") == 2
     assert "drafter.n_max is 0; valid: n_min up to n_max" in capsys.readouterr().err
+
+
+def test_there_is_nothing_to_calibrate(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed(tiny_zoo, tmp_path, "calibrate") == 2
+    said = capsys.readouterr().err
+    assert "drafter=ngram has no confidence head, so there is nothing to calibrate" in said
+    assert "calibrator.path" not in said

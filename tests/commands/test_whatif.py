@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from dspark_bench import cli
+from tests.export.folders import point, write_counts
+from tests.report.folders import write_sweep
 from tests.whatif.folders import write_record, write_surface
 
 
@@ -76,3 +78,19 @@ def test_bad_options_are_one_line(
 def test_an_unknown_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.execute(["whatif", str(tmp_path / "absent")]) == 2
     assert "is not a folder" in capsys.readouterr().err
+
+
+def test_drafters_that_no_record_speaks_for_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [point("a", 1.2, gamma=1), point("b", 1.1, gamma=1, drafter="ngram")]
+    folder = write_sweep(tmp_path / "s", rows)
+    write_counts(folder, "a", 10, [5], [5])
+    write_counts(folder, "b", 10, [4], [2])
+    write_surface(tmp_path / "costs.json")
+    asked = ["whatif", str(folder), "--profile", str(tmp_path / "costs.json")]
+    reason = "drafter=ngram: no record of full drafts"
+    assert cli.execute(asked) == 0
+    assert f"not predicted: {reason}" in capsys.readouterr().out
+    assert cli.execute([*asked, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["not_predicted"][0].startswith(reason)
