@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dspark_bench.core.errors import CheckpointError
+from dspark_bench.core.features import EMBEDDING_OUTPUT, FINAL_NORM
 from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.checkpoint import (
     check_all_read,
@@ -28,7 +29,6 @@ from dspark_bench.models.linear import Linear
 from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.stack import DecoderStack
 
-EMBEDDING_OUTPUT = -1
 _HEAD = "lm_head.weight"
 _CONTRADICTED_TIE = (
     "the target's config.json says tie_word_embeddings=true, but its files hold an lm_head.weight "
@@ -191,17 +191,22 @@ class TargetModel:
         """One pass over a ragged batch.
 
         token_ids [T]; logit_rows [N]: rows whose logits are wanted (None: all T);
-        feature_layers: 0-based decoder layers whose outputs are returned, -1 for the embedding.
+        feature_layers: 0-based decoder layers whose outputs are returned, or names of
+        `core.features`.
         Writes the cache at `plan.slots`; lengths are the caller's to commit.
         """
         x = F.embedding(token_ids, self.embed)
-        first = {EMBEDDING_OUTPUT: x}
+        outputs = {EMBEDDING_OUTPUT: x}
         rotation = self.rotary.at(plan.positions)
-        wanted = [layer for layer in feature_layers if layer != EMBEDDING_OUTPUT]
+        wanted = [layer for layer in feature_layers if layer >= 0]
         x, taps = self.layers.forward(x, rotation, cache, plan, wanted)
-        chosen = x if logit_rows is None else x[logit_rows]
-        logits = self.lm_head(self.norm(chosen)).float()
-        outputs = first | taps
+        outputs |= taps
+        if FINAL_NORM in feature_layers:
+            outputs[FINAL_NORM] = normed = self.norm(x)
+            chosen = normed if logit_rows is None else normed[logit_rows]
+        else:
+            chosen = self.norm(x if logit_rows is None else x[logit_rows])
+        logits = self.lm_head(chosen).float()
         features = (
             torch.cat([outputs[i] for i in feature_layers], dim=-1) if feature_layers else None
         )

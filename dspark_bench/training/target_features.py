@@ -11,11 +11,9 @@ from torch import Tensor
 from torch.nn.functional import embedding, linear
 from transformers import AutoModelForCausalLM
 
+from dspark_bench.core.features import EMBEDDING_OUTPUT, FINAL_NORM
 from dspark_bench.models.config import ModelConfig, read_model_config
 from dspark_bench.models.config_values import read_json
-
-EMBEDDING_OUTPUT = -1
-
 
 _ROWS = 512
 """Positions whose distributions over the whole vocabulary are made at once."""
@@ -76,10 +74,17 @@ class FrozenTarget:
 
     @torch.no_grad()
     def read(self, tokens: Tensor, layers: tuple[int, ...]) -> TeacherOutput:
-        """Hidden states for tokens [N, S]; layer i is the output of 0-based decoder layer i."""
-        output = self._model.model(input_ids=tokens, use_cache=False, output_hidden_states=True)
-        states = output.hidden_states
-        features = torch.cat([states[layer + 1] for layer in layers] or states[:1], dim=-1)
+        """Hidden states for tokens [N, S]; layers: see `models.target.TargetModel.forward`."""
+        before_norm: list[Tensor] = []
+        hook = self._model.model.norm.register_forward_pre_hook(
+            lambda module, args: before_norm.append(args[0])
+        )
+        with hook:
+            output = self._model.model(input_ids=tokens, use_cache=False, output_hidden_states=True)
+        inner = output.hidden_states[:-1]  # the last of these is not the last layer's, but normed
+        states = dict(enumerate((*inner[1:], before_norm[0])))
+        states |= {EMBEDDING_OUTPUT: inner[0], FINAL_NORM: output.last_hidden_state}
+        features = torch.cat([states[layer] for layer in layers or (EMBEDDING_OUTPUT,)], dim=-1)
         return TeacherOutput(features.float(), output.last_hidden_state)
 
     def embed(self, tokens: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from dspark_bench.core.features import FINAL_NORM
 from dspark_bench.models.attention import Span, plan_attention
 from dspark_bench.models.kernels.choice import Wanted
 from tests import tiny
@@ -42,6 +43,26 @@ def test_features_are_the_layers_outputs(kernels: Wanted) -> None:
     expected = torch.cat([states[0], states[1], states[3]], dim=-1)[0]
     assert out.features is not None
     assert (out.features - expected).abs().max() < 1e-4
+
+
+@both
+@pytest.mark.parametrize("rows", [None, torch.tensor([3, 11])])
+def test_states_before_and_after_the_final_norm(kernels: Wanted, rows: torch.Tensor | None) -> None:
+    model, ours = tiny.qwen(), tiny.target(True, kernels)
+    ids = torch.randint(1, tiny.VOCAB, (1, 12), generator=torch.Generator().manual_seed(3))
+    before: list[torch.Tensor] = []
+    last = ours.config.num_hidden_layers - 1
+    with torch.inference_mode():
+        with model.model.norm.register_forward_pre_hook(lambda _, args: before.append(args[0])):
+            normed = model.model(ids).last_hidden_state
+        cache = ours.new_cache(1, 16)
+        plan = plan_attention([Span(0, 0, 12)], cache)
+        plain = ours.forward(ids[0], plan, cache, rows)
+        out = ours.forward(ids[0], plan, cache, rows, (FINAL_NORM, last))
+    assert out.features is not None
+    expected = torch.cat([normed, before[0]], dim=-1)[0]
+    assert (out.features - expected).abs().max() < 1e-4
+    assert torch.equal(out.logits, plain.logits)
 
 
 @both

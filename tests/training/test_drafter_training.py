@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from dspark_bench.core.features import EMBEDDING_OUTPUT, FINAL_NORM
+from dspark_bench.models.attention import Span, plan_attention
+from dspark_bench.models.kernels.choice import Wanted
 from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.draft_losses import draft_loss
 from dspark_bench.training.drafter_batch import (
@@ -36,6 +39,19 @@ def test_target_probabilities_belong_to_the_labels() -> None:
     with torch.no_grad():
         probs = torch.softmax(tiny.qwen()(tokens).logits[0, 4:7], -1)
     assert torch.allclose(batch.target_probs[0, 0], probs, atol=1e-5)
+
+
+def test_a_teacher_shows_what_its_engine_would() -> None:
+    tokens = torch.randint(1, tiny.VOCAB, (1, 20), generator=torch.Generator().manual_seed(1))
+    target = tiny.target(True, Wanted.TORCH)
+    last = target.config.num_hidden_layers - 1
+    layers = (EMBEDDING_OUTPUT, 1, last, FINAL_NORM)
+    cache = target.new_cache(1, 20)
+    with torch.inference_mode():
+        plan = plan_attention([Span(0, 0, 20)], cache)
+        served = target.forward(tokens[0], plan, cache, None, layers)
+    taught = tiny.frozen().read(tokens, layers)
+    torch.testing.assert_close(taught.features[0], served.features, atol=1e-4, rtol=1e-4)
 
 
 def test_loss_by_hand() -> None:

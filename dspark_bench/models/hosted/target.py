@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from dspark_bench.core.errors import CheckpointError
+from dspark_bench.core.features import EMBEDDING_OUTPUT, FINAL_NORM
 from dspark_bench.models.attention import AttentionPlan, plan_attention
 from dspark_bench.models.checkpoint import content_hash, weight_files
 from dspark_bench.models.config import ModelConfig, TargetShape
@@ -35,7 +36,7 @@ from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.kv_cache import KVCache, check_length
 from dspark_bench.models.linear import Linear
 from dspark_bench.models.spans import Span
-from dspark_bench.models.target import EMBEDDING_OUTPUT, TargetOutput
+from dspark_bench.models.target import TargetOutput
 
 _OWN_ATTENTION: Final = "eager"
 _NOTE: Final = "transformers computes the target, with its own modules (target.backend)"
@@ -187,7 +188,9 @@ class HostedTarget:
 
 
 class _Taps:
-    """What goes into the first layer, and comes out of each: kept while a pass asks for it."""
+    """What goes into the first layer, comes out of each, and goes into the head: kept while a pass
+    asks for it.
+    """
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._wanted: frozenset[int] = frozenset()
@@ -196,10 +199,11 @@ class _Taps:
         layers[0].register_forward_pre_hook(self._before_first, with_kwargs=True)
         for index, layer in enumerate(layers):
             layer.register_forward_hook(self._after(index))
+        model.base_model.register_forward_hook(self._after_all)
 
     @contextmanager
     def of(self, layers: tuple[int, ...]) -> Iterator[dict[int, Tensor]]:
-        """States [T, D] by layer, `EMBEDDING_OUTPUT` for the input of the first."""
+        """States [T, D] by layer, or by their name in `core.features`."""
         self._wanted, self._found = frozenset(layers), {}
         try:
             yield self._found
@@ -210,6 +214,10 @@ class _Taps:
         if EMBEDDING_OUTPUT in self._wanted:
             states = args[0] if args else kwargs["hidden_states"]
             self._found[EMBEDDING_OUTPUT] = states[0]
+
+    def _after_all(self, module: nn.Module, args: Any, output: Any) -> None:
+        if FINAL_NORM in self._wanted:
+            self._found[FINAL_NORM] = output.last_hidden_state[0]
 
     def _after(self, index: int) -> Any:
         def keep(module: nn.Module, args: Any, output: Any) -> None:

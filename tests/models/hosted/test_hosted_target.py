@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from dspark_bench.core.errors import CheckpointError, UsageError
+from dspark_bench.core.features import FINAL_NORM
 from dspark_bench.models.attention import plan_attention
 from dspark_bench.models.hosted import attention as attention_module
 from dspark_bench.models.hosted.attention import PASS, ProbePass, hosted_attention
@@ -90,10 +91,10 @@ def test_features_are_the_states_between_layers_and_rows_are_chosen(
     cache = target.new_cache(1, 16)
     with torch.inference_mode():
         plan, rows = plan_attention([Span(0, 0, 9)], cache), torch.tensor([8, 2])
-        output = target.forward(torch.tensor(tokens), plan, cache, rows, (2, -1))
+        output = target.forward(torch.tensor(tokens), plan, cache, rows, (2, -1, FINAL_NORM))
         states = own(input_ids=torch.tensor([tokens]), output_hidden_states=True).hidden_states
     torch.testing.assert_close(output.logits, _own(own, tokens)[[8, 2]], atol=1e-4, rtol=1e-4)
-    expected = torch.cat([states[3][0], states[0][0]], dim=-1)
+    expected = torch.cat([states[3][0], states[0][0], states[-1][0]], dim=-1)
     torch.testing.assert_close(output.features, expected, atol=1e-4, rtol=1e-4)
 
 
