@@ -62,7 +62,9 @@ def main(
     mask_token: Annotated[
         int | None, typer.Option(help="Token of the slots to be drafted; unset: a special one.")
     ] = None,
-    dtype: Annotated[str, typer.Option(help="The target's: float32 or bfloat16.")] = "float32",
+    dtype: Annotated[
+        str, typer.Option(help="Of the arithmetic: float32, or bfloat16 where it is faster.")
+    ] = "float32",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Train what is missing and write the drafters into `out`."""
@@ -81,7 +83,13 @@ def main(
         mask_token_id=unused_token(special, data.train) if mask_token is None else mask_token,
         work=work,
         out=out,
-        recipe=DrafterRecipe(steps, block_tokens=block_tokens, peak_lr=lr, seed=seed),
+        recipe=DrafterRecipe(
+            steps,
+            block_tokens=block_tokens,
+            peak_lr=lr,
+            seed=seed,
+            has_bf16_autocast=dtype == "bfloat16",
+        ),
         batch_size=batch_size,
         draft_vocab_size=draft_vocab,
         num_layers=layers,
@@ -101,6 +109,9 @@ def read_plan(folder: Path, target_dir: Path) -> Mapping[str, Any]:
     wrote, ours = plan.get("target_hash"), content_hash(target_dir)
     if wrote != ours:
         raise UsageError(f"{folder} was written by the model {wrote}, not {ours} ({target_dir})")
+    missing = [key for key in (*_ORIGIN, *AnswerPlan.__dataclass_fields__) if key not in plan]
+    if missing:
+        raise UsageError(f"{folder / PLAN} lacks {missing[0]}; valid: as it was written")
     return plan
 
 

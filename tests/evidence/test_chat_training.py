@@ -219,6 +219,12 @@ def test_other_answers_are_refused(answers: Path, target: Path, tmp_path: Path) 
         train(other, answers, tmp_path, tmp_path)
     with pytest.raises(UsageError, match=r"holds no plan\.json"):
         train(target, tmp_path, tmp_path, tmp_path)
+    some = Path(shutil.copytree(answers, tmp_path / "some"))
+    plan = json.loads((some / "plan.json").read_text())
+    del plan["seed"]
+    (some / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(UsageError, match=r"plan\.json lacks seed"):
+        train(target, some, tmp_path, tmp_path)
 
 
 def test_a_target_of_another_dtype_does_not_take_up_a_run(
