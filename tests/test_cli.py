@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 
 from dspark_bench import cli
+from dspark_bench.cli import execution
 from dspark_bench.commands import block_task as task_module
 from dspark_bench.commands import sweep as sweep_module
 from tests.plots.folders import assert_from_summary
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
 
-_REPO = Path(cli.__file__).resolve().parents[1]
+_REPO = Path(cli.__file__).resolve().parents[2]
 
 
 def _command(*arguments: str) -> list[str]:
@@ -213,3 +214,25 @@ def _raise(error: BaseException) -> object:
         raise error
 
     return call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sweep", "gamma=2"], "goes on from here"),
+        (["--config-dir", "x"], "starts from the beginning"),
+        (["report", "results"], "starts from the beginning"),
+    ],
+)
+def test_an_interrupted_command_says_what_is_kept(
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(execution, "app", interrupt)
+    assert cli.execute(arguments) == 130
+    assert capsys.readouterr().err == f"interrupted; the same command {said}\n"

@@ -38,7 +38,7 @@ SMALL: Final = (
     "engine.threads=1",
 )
 """What `SMALL` in a row stands for; what the row says of the same key comes in its place."""
-_REPO = Path(cli.__file__).resolve().parents[1]
+_REPO = Path(cli.__file__).resolve().parents[2]
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 

@@ -99,7 +99,7 @@ def interrupts(bench: Bench, reference: Reference, wanted: int, rng: np.random.G
 
 def _judge(ended: Ended, folder: Path, tally: Tally) -> None:
     """130 and one line; while the interpreter itself starts, no program can answer yet."""
-    has_begun = "dspark_bench/cli.py" in ended.text or folder.exists()
+    has_begun = "dspark_bench/cli/" in ended.text or folder.exists()
     if ended.code == EXIT_INTERRUPTED:
         tally.outcomes["exit 130"] += 1
         tally.expect(not ended.has_traceback, f"a traceback:\n{ended.text}")
