@@ -111,6 +111,20 @@ def calibrate(overrides: Overrides = None, config_dir: ConfigDir = None) -> None
     run_calibrate(_request(overrides or [], config_dir), wide_console())
 
 
+@app.command(rich_help_panel=PANEL, context_settings=PASS_THROUGH)
+def converse(
+    out: Annotated[Path, typer.Option(help="File to be made: JSON lines for workload=jsonl.")],
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Let the target answer a file's conversations; write a prompt for each of their turns."""
+    from rich.console import Console
+
+    from dspark_bench.commands.converse import ConverseRequest, run_converse
+
+    run_converse(ConverseRequest(_request(overrides or [], config_dir), out), Console())
+
+
 def _request(arguments: Sequence[str], config_dir: Path | None) -> "SweepRequest":
     from dspark_bench.commands.sweep import SweepRequest
     from dspark_bench.config.hydra_flags import split_arguments

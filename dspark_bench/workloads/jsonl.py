@@ -137,14 +137,17 @@ def _read(path: Path) -> _File:
         if prompt.id in prompts:
             raise WorkloadError(f"{path}: two prompts have the id {prompt.id!r}")
         prompts[prompt.id] = prompt
-        num_unsent += reading.num_unsent_turns > 0
+        num_unsent += bool(reading.later)
         unread.update(reading.unread)
     if not prompts:
         why = ": no conversation begins with a user's words" if without_opening else ""
         raise WorkloadError(f"{path} holds no prompt{why}; valid: one JSON object per line")
     notes = [*file.notes]
     if num_unsent:
-        notes.append(f"{num_unsent} prompts have further turns, which are not sent")
+        notes.append(
+            f"{num_unsent} prompts have further turns, which are not sent; `dspark-bench converse` "
+            "gives each turn the target's own answers before it"
+        )
     if without_opening:
         notes.append(
             f"{len(without_opening)} of {len(file.entries)} conversations do not begin with a "
@@ -159,7 +162,7 @@ def _prompt(entry: Entry, reading: Reading) -> Prompt:
     fields = entry.value
     name = next((fields[k] for k in ("id", "custom_id") if fields.get(k) is not None), entry.number)
     domain = domain_of(fields) or "user"
-    return Prompt(str(name), domain, reading.text, reading.messages, reading.tools)
+    return Prompt(str(name), domain, reading.text, reading.messages, reading.tools, reading.later)
 
 
 def _listed(names: Counter[str]) -> str:

@@ -41,13 +41,13 @@ class NoOpeningError(LayoutError):
 class Reading:
     """What one entry asks: plain `text`, or `messages` (then text is their contents, joined).
 
-    num_unsent_turns: later turns of a user, which answer words that nobody has said here; tools:
+    later: what the user says in later turns, which answer words that nobody has said here; tools:
     JSON for the template, or empty; unread: keys that were not looked at.
     """
 
     text: str
     messages: tuple[Message, ...] = ()
-    num_unsent_turns: int = 0
+    later: tuple[str, ...] = ()
     tools: str = ""
     unread: tuple[str, ...] = ()
 
@@ -134,7 +134,8 @@ def _prompt(fields: Fields, key: str) -> Reading:
 def _turns(fields: Fields, key: str) -> Reading:
     """MT-Bench, Spec-Bench: what a user says one after the other; the first is sent."""
     turns = _listed(fields, key)
-    return replace(_said(fields, prompt_text(turns[0])), num_unsent_turns=len(turns) - 1)
+    first, *later = map(prompt_text, turns)
+    return replace(_said(fields, first), later=tuple(later))
 
 
 def _question(fields: Fields, key: str) -> Reading:
@@ -165,7 +166,7 @@ def _messages(fields: Fields, key: str) -> Reading:
         raise LayoutError(
             f"the last message is from {messages[-1].role!r}; valid: user, or an answer to one"
         )
-    return Reading(_joined(opening), opening, _num_users(messages[len(opening) :]), written)
+    return Reading(_joined(opening), opening, _users(messages[len(opening) :]), written)
 
 
 def _conversation(fields: Fields, key: str) -> Reading:
@@ -178,7 +179,7 @@ def _conversation(fields: Fields, key: str) -> Reading:
     if first is None or messages[first].role != "user":
         raise NoOpeningError("it does not begin with a user's words")
     opening = messages[: first + 1]
-    return Reading(_joined(opening), opening, _num_users(messages[first + 1 :]))
+    return Reading(_joined(opening), opening, _users(messages[first + 1 :]))
 
 
 def _body(fields: Fields, key: str) -> Reading:
@@ -256,8 +257,8 @@ def _joined(messages: Sequence[Message]) -> str:
     return "\n\n".join(message.content for message in messages)
 
 
-def _num_users(messages: Sequence[Message]) -> int:
-    return sum(message.role == "user" for message in messages)
+def _users(messages: Sequence[Message]) -> tuple[str, ...]:
+    return tuple(message.content for message in messages if message.role == "user")
 
 
 def _is_empty(value: object) -> bool:

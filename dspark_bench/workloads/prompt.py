@@ -30,7 +30,8 @@ class Message:
 class Prompt:
     """One prompt: plain `text`, or `messages` that a chat template turns into text.
 
-    tools: JSON of the functions that the template is told of, or empty.
+    tools: JSON of the functions that the template is told of, or empty; later: what the user says
+    after an answer, turn by turn, which no run sends.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Prompt:
     text: str
     messages: tuple[Message, ...] = ()
     tools: str = ""
+    later: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def test_a_benchmark_file_with_long_prompts_skipped(
     assert cli.execute(tuple(typed)) == 0
     out = " ".join(capsys.readouterr().out.split())
     for said in (
-        "note: 8 prompts have further turns, which are not sent",
+        "note: 8 prompts have further turns, which are not sent; `dspark-bench converse`",
         "note: 1 of 7 test prompts drawn have more than",
         "are left out (workload.too_long=skip)",
         "note: 6 of 6 prompts are chats, sent as plain text: the target has no chat template",
