@@ -11,7 +11,7 @@ from rich.table import Table
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.backend import Backend, check_files, is_hosted, read_shape
-from dspark_bench.models.checkpoint import Header, read_headers
+from dspark_bench.models.checkpoint import Header, check_folder, read_headers
 from dspark_bench.models.config import read_model_config
 from dspark_bench.models.config_values import read_json
 from dspark_bench.models.draft_config import DraftConfig, check_fits_target
@@ -63,8 +63,7 @@ def inspect(directory: Path, target: Path | None = None, called: str | None = No
     on a command line, if not by its path. Raises CheckpointError for a folder
     that is not there, and for one that is nothing known.
     """
-    if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint directory at {directory}")
+    check_folder(directory)
     files = [path.name for path in directory.iterdir()]
     data = read_json(directory / "config.json") if "config.json" in files else {}
     recognised = recognise(data)

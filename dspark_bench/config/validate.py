@@ -15,7 +15,7 @@ from dspark_bench.config.sizes import FEWEST_ROUNDS
 from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
 from dspark_bench.core.model_cache import model_folder
 from dspark_bench.models.backend import check_files, read_shape
-from dspark_bench.models.checkpoint import read_tokenizer
+from dspark_bench.models.checkpoint import check_folder, read_tokenizer
 from dspark_bench.models.draft_config import (
     CHECKPOINT_HEAD,
     DSPARK,
@@ -242,13 +242,12 @@ def _check_component(group: str, component: Component) -> None:
 
 def _check_target(point: PointConfig) -> None:
     directory, name = point.target_dir, point.choices.get("target")
-    if not directory.is_dir():
-        if name in FETCHABLE and directory == model_folder(name):
-            raise CheckpointError(
-                f"target={name} is not in the model cache ({directory}); "
-                f"`dspark-bench fetch {name}` brings it ({FETCHABLE[name].download_megabytes} MB)"
-            )
-        raise CheckpointError(f"no checkpoint directory at {directory}")
+    is_fetchable = name in FETCHABLE and directory == model_folder(str(name))
+    if is_fetchable and not directory.is_dir():
+        raise CheckpointError(
+            f"target={name} is not in the model cache ({directory}); `dspark-bench fetch {name}` "
+            f"brings it ({FETCHABLE[str(name)].download_megabytes} MB)"
+        )
     check_files(directory, point.target_backend)
     read_tokenizer(directory)
 
@@ -270,8 +269,7 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
         if not directory.exists():
             raise CheckpointError(f"drafter.path is {directory}: no such file or folder")
         return
-    if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint directory at {directory}")
+    check_folder(directory)
     ours: Any = find_class(str(point.drafter.class_path))
     if "READS" not in vars(ours):
         raise UsageError(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from dspark_bench.core.errors import CheckpointError
+from dspark_bench.models.checkpoint import check_folder
 from dspark_bench.models.config import TargetShape, read_model_config
 from dspark_bench.models.config_values import read_json
 from dspark_bench.models.expected_tensors import check_headers, target_tensors
@@ -45,8 +45,7 @@ def read_shape(directory: Path, backend: Backend) -> TargetShape:
 
 def check_files(directory: Path, backend: Backend) -> None:
     """Look at configuration and headers, without reading weights. Raises CheckpointError."""
-    if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint directory at {directory}")
+    check_folder(directory)
     if is_hosted(directory, backend):
         from dspark_bench.models.hosted.shape import check_hosted_files
 
@@ -63,8 +62,7 @@ def load_target(
     backend: Backend = Backend.AUTO,
 ) -> LoadedTarget:
     """Read a model directory. Raises CheckpointError with the reason."""
-    if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint directory at {directory}")
+    check_folder(directory)
     if is_hosted(directory, backend):
         from dspark_bench.models.hosted.target import HostedTarget
 

@@ -174,10 +174,18 @@ def has_safetensors(directory: Path) -> bool:
     return (directory / WEIGHTS).is_file() or (directory / INDEX).is_file()
 
 
+def check_folder(directory: Path) -> None:
+    """Raise CheckpointError unless there is such a folder."""
+    if not directory.is_dir():
+        raise CheckpointError(
+            f"no checkpoint directory at {directory}; valid: a folder, or ORG/NAME as on the "
+            "model hub"
+        )
+
+
 def weight_files(directory: Path) -> list[Path]:
     """The safetensors files of a checkpoint. Raises CheckpointError if there is none."""
-    if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint directory at {directory}")
+    check_folder(directory)
     single = directory / WEIGHTS
     if single.is_file():
         return [single]

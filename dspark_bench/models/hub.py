@@ -57,6 +57,8 @@ def find_model(text: str, takes_pickles: bool = False) -> FoundModel:
     them through `models.pickled`. A path is given back as it is, there or not. Raises
     CheckpointError, one line, for a name that the hub does not know or does not give.
     """
+    if not text.strip():
+        raise CheckpointError(f"{text!r} names no model; valid: a folder, or ORG/NAME on the hub")
     name = parse_hub_name(text)
     if name is None:
         return FoundModel(Path(text))

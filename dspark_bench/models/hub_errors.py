@@ -5,6 +5,7 @@ from typing import Final
 from dspark_bench.models.hub_name import HubName
 
 _TOKEN: Final = "set HF_TOKEN or run `hf auth login`"
+_FOLDER: Final = "a folder of the model"
 _LONGEST: Final = 300
 _NOT_ALLOWED: Final = (401, 403)
 
@@ -52,12 +53,15 @@ def _not_cached(error: Exception, name: HubName) -> str:
 
     why = error.__cause__
     cause = f"{constants.ENDPOINT} cannot be reached ({_short(why or error)})"
-    cure = "valid: a network, or a folder of the model"
+    cure = f"valid: a network, or {_FOLDER}"
     if isinstance(why, errors.OfflineModeIsEnabled) or constants.HF_HUB_OFFLINE:
-        cause, cure = "HF_HUB_OFFLINE forbids to fetch it", "valid: the same without it"
+        cause, cure = (
+            "HF_HUB_OFFLINE forbids to fetch it",
+            f"valid: the same without it, or {_FOLDER}",
+        )
     elif isinstance(why, errors.HfHubHTTPError):
         cause = f"{constants.ENDPOINT} gives none ({_short(why)})"
-        cure = "valid: the same later, or a folder of the model"
+        cure = f"valid: the same later, or {_FOLDER}"
     state = "is no folder here and not in"
     if hasattr(error, "snapshot_path"):  # newer libraries know what a snapshot lacks
         state = "is only in part in"

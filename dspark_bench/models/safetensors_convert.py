@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dspark_bench.core.errors import CheckpointError, UsageError
-from dspark_bench.models.checkpoint import INDEX, WEIGHTS, has_safetensors
+from dspark_bench.models.checkpoint import INDEX, WEIGHTS, check_folder, has_safetensors
 from dspark_bench.models.model_files import is_settings
 from dspark_bench.models.pickled import pickled_files, read_pickled
 
@@ -38,8 +38,7 @@ def write_as_safetensors(directory: Path, out: Path) -> int:
     Raises CheckpointError for weights that cannot be read so, UsageError for a folder that cannot
     be written.
     """
-    if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint directory at {directory}")
+    check_folder(directory)
     if has_safetensors(directory):
         raise CheckpointError(f"{directory} holds safetensors already: every command reads it")
     files = pickled_files(directory)

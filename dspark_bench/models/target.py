@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dspark_bench.core.errors import CheckpointError
 from dspark_bench.core.features import EMBEDDING_OUTPUT, FINAL_NORM
 from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.checkpoint import (
     check_all_read,
+    check_folder,
     content_hash,
     naming,
     read_tensors,
@@ -146,8 +146,7 @@ class TargetModel:
         wanted: Wanted = Wanted.AUTO,
     ) -> "TargetModel":
         """Read a model directory. Raises CheckpointError with the reason."""
-        if not directory.is_dir():
-            raise CheckpointError(f"no checkpoint directory at {directory}")
+        check_folder(directory)
         config = read_model_config(directory)
         tensors = read_tensors(directory, dtype, device)
         with naming(directory):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dspark_bench.core.errors import CheckpointError, UsageError
 from dspark_bench.models.backend import Backend, read_shape
-from dspark_bench.models.checkpoint import WEIGHTS, weight_files
+from dspark_bench.models.checkpoint import WEIGHTS, check_folder, weight_files
 from dspark_bench.models.draft_config import (
     EAGLE3,
     DraftConfig,
@@ -70,8 +70,7 @@ def convert(source: Path, slug: str, out: Path, target: Path | None) -> DraftCon
 
 
 def _read(source: Path, target: Path | None) -> DraftConfig:
-    if not source.is_dir():
-        raise CheckpointError(f"no checkpoint directory at {source}")
+    check_folder(source)
     config = read_any_draft_config(source)
     if config is None:
         raise CheckpointError(

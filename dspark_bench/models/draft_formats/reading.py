@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dspark_bench.core.errors import CheckpointError
+from dspark_bench.models.checkpoint import check_folder
 from dspark_bench.models.config_keys import shown
 from dspark_bench.models.config_values import read_json
 from dspark_bench.models.draft_config import DraftConfig, Layout
@@ -38,8 +39,7 @@ def read_draft_config(directory: Path, layout: Layout) -> DraftConfig:
     """Read and check a drafter's config. Raises CheckpointError for another kind's, which names
     the drafter that reads it.
     """
-    if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint directory at {directory}")
+    check_folder(directory)
     path = directory / "config.json"
     data = read_json(path)
     found = recognise(data)
