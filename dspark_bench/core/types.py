@@ -76,7 +76,8 @@ class DraftBatch:
 
     rows [B]; context_lens [B]: committed tokens, which is also the anchor's position; anchors [B];
     draft_lens [B]: 1..gamma each; uniform [B, K] float64 in [0, 1): one number per slot;
-    forced [B, K]: tokens to score instead of drawing (teacher forcing), or None.
+    forced [B, K]: tokens to score instead of drawing (teacher forcing), or None; target_rows [B]:
+    rows of the target's cache, which may change from cycle to cycle, unlike `rows`.
     K is the largest draft length.
     """
 
@@ -87,6 +88,7 @@ class DraftBatch:
     sampling: SamplingParams
     uniform: Tensor
     forced: Tensor | None = None
+    target_rows: tuple[int, ...] = ()
 
     @property
     def num_slots(self) -> int:
@@ -160,7 +162,8 @@ class DrafterSpec:
 
     notes: what a reader of its figures must know; falls_short: it may propose fewer tokens than it
     is asked for; can_branch: it is a `BranchingDrafter`, from which trees can be grown; num_nodes:
-    it proposes trees of up to so many nodes, the anchor not counted; None: chains.
+    it proposes trees of up to so many nodes, the anchor not counted; None: chains;
+    reads_target_cache: it is a `models.shared_cache.CacheReader`.
     """
 
     name: str
@@ -171,6 +174,7 @@ class DrafterSpec:
     falls_short: bool = False
     can_branch: bool = False
     num_nodes: int | None = None
+    reads_target_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ from dspark_bench.engine.short_drafts import settle
 from dspark_bench.engine.state import ActiveRequest
 from dspark_bench.engine.timing import StageTimer
 from dspark_bench.engine.utilisation import CpuUtilisation
+from dspark_bench.models.shared_cache import share_cache
 from dspark_bench.models.target import Target
 
 _EARLIEST_WAKE_S = 0.0005
@@ -102,6 +103,7 @@ class Engine:
         if drafter is not None:
             with torch.inference_mode():
                 drafter.allocate(config.max_concurrency, config.max_len)
+            share_cache(drafter, self._cache)
 
     def run(self, requests: Sequence[Request], load: Load, seed: int) -> RunResult:
         """Serve all `requests` in order, within the limits, and return a record of each.
@@ -357,6 +359,7 @@ class Engine:
             sampling=self._sampling,
             uniform=uniform,
             forced=forced,
+            target_rows=tuple(state.row for state in chosen),
         )
         proposal = self._drafter.propose(batch)
         check_proposal(self._drafter, proposal, batch)

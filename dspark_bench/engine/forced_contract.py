@@ -15,7 +15,12 @@ from dspark_bench.core.protocols import Drafter
 from dspark_bench.core.types import DraftBatch, Proposal, SamplingParams
 from dspark_bench.engine.exactness import CheckResult
 from dspark_bench.engine.plugin_checks import check_proposal
-from dspark_bench.engine.teacher_forcing import Sequences, extend_to, record_text
+from dspark_bench.engine.teacher_forcing import (
+    Sequences,
+    allocate_along,
+    extend_to,
+    record_text,
+)
 from dspark_bench.models.target import Target
 
 NAME = "contract: forced"
@@ -76,7 +81,7 @@ def _prepared(
     recorded = [record_text(target, drafter, *text, sampling) for text in texts]
     rows = tuple(range(len(recorded)))
     anchor = [item.num_prompt for item in recorded]
-    drafter.allocate(len(rows), max(anchor) + gamma + 1)
+    allocate_along(target, drafter, recorded, gamma)
     extend_to(drafter, recorded, rows, [0] * len(rows), anchor)
     generator = torch.Generator().manual_seed(0)
     uniform = torch.rand(len(rows), gamma, generator=generator, dtype=torch.float64)
@@ -88,6 +93,7 @@ def _prepared(
         draft_lens=(gamma,) * len(rows),
         sampling=sampling,
         uniform=uniform.to(target.device),
+        target_rows=rows,
     )
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from dspark_bench.core.protocols import Drafter
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.models.kv_cache import KVCache
+from dspark_bench.models.shared_cache import share_cache
 
 
 def settle(
@@ -69,6 +71,10 @@ class FilledDrafts:
     def allocate(self, num_rows: int, max_len: int) -> None:
         """See `Drafter`."""
         self._drafter.allocate(num_rows, max_len)
+
+    def share(self, cache: KVCache) -> None:
+        """See `models.shared_cache.CacheReader`."""
+        share_cache(self._drafter, cache)
 
     def extend(self, update: ContextUpdate) -> None:
         """See `Drafter`."""

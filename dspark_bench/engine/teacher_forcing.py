@@ -21,6 +21,7 @@ from dspark_bench.core.types import (
     SamplingParams,
 )
 from dspark_bench.engine.long_pass import PIECE_TOKENS, run_along
+from dspark_bench.models.shared_cache import share_cache
 from dspark_bench.models.target import Target
 
 STRIDE = 4
@@ -97,8 +98,7 @@ def score_blocks(
         with torch.inference_mode():
             chosen = [sequences[place] for place in places]
             recorded = [record_text(target, drafter, *text, sampling) for text in chosen]
-            longest = max(item.tokens.shape[0] for item in recorded) + gamma
-            drafter.allocate(len(recorded), longest)
+            allocate_along(target, drafter, recorded, gamma)
             yield from _walk(drafter, recorded, places, gamma, sampling, stride)
 
 
@@ -115,6 +115,24 @@ def record_text(
     features = seen.logits.new_empty(tokens.shape[0], 0) if seen.features is None else seen.features
     probs = token_probs(seen.logits, sampling)
     return RecordedText(tokens, len(request.prompt_tokens), probs, features)
+
+
+def allocate_along(
+    target: Target, drafter: Drafter, recorded: Sequence[RecordedText], gamma: int
+) -> None:
+    """Reserve the drafter's cache for these texts, a row each, and blocks of `gamma` behind them.
+
+    One that reads the target's is given a cache in which the texts stand whole: behind an anchor
+    it writes what forced tokens, those of the text, have there anyway.
+    """
+    longest = max(item.tokens.shape[0] for item in recorded) + gamma
+    drafter.allocate(len(recorded), longest)
+    if not drafter.spec.reads_target_cache:
+        return
+    cache = target.new_cache(len(recorded), longest)
+    for row, item in enumerate(recorded):
+        run_along(target, item.tokens, item.tokens.shape[0] - 1, cache=cache, row=row)
+    share_cache(drafter, cache)
 
 
 def _walk(
@@ -196,6 +214,7 @@ def _score(
             sampling=sampling,
             uniform=torch.zeros(len(rows), gamma, dtype=torch.float64, device=table.device),
             forced=table[:, 1:],
+            target_rows=tuple(rows),
         )
     )
     truth = torch.stack([recorded[r].probs[anchor[r] : anchor[r] + gamma] for r in rows])

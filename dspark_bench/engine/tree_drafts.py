@@ -9,6 +9,8 @@ from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import BranchingDrafter, TreePolicy
 from dspark_bench.core.tree import check_parents, node_depths
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DraftTree, Proposal
+from dspark_bench.models.kv_cache import KVCache
+from dspark_bench.models.shared_cache import share_cache
 
 
 class TreeDrafts:
@@ -31,6 +33,10 @@ class TreeDrafts:
     def allocate(self, num_rows: int, max_len: int) -> None:
         """See `Drafter`."""
         self._drafter.allocate(num_rows, max_len)
+
+    def share(self, cache: KVCache) -> None:
+        """See `models.shared_cache.CacheReader`."""
+        share_cache(self._drafter, cache)
 
     def extend(self, update: ContextUpdate) -> None:
         """See `Drafter`."""

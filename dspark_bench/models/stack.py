@@ -24,14 +24,16 @@ class DecoderStack:
     """The layers of a model.
 
     num_weight_bytes: of their matrices; compiled: all of them for one call, None on torch's
-    operations.
+    operations; first: the layer of the cache that is theirs, those behind it follow.
     """
 
-    __slots__ = ("_layers", "compiled", "num_weight_bytes")
+    __slots__ = ("_depth", "_layers", "compiled", "first", "num_weight_bytes")
 
     def __init__(self, layers: Iterator[DecoderLayer], depth: int) -> None:
         """Takes `depth` layers, one at a time: compiled weights are not held twice."""
+        self._depth = depth
         self._layers: list[DecoderLayer] = []
+        self.first = 0
         self.compiled: CompiledStack | None = None
         self.num_weight_bytes = 0
         for index, layer in enumerate(layers):
@@ -55,6 +57,16 @@ class DecoderStack:
         )
         return cls(layers, depth)
 
+    def part(self, first: int, last: int) -> "DecoderStack":
+        """Layers first..last - 1 with the same weights and their own places in the cache."""
+        made = DecoderStack(iter(self._layers[first:last]), last - first)
+        made.first = self.first + first
+        made.num_weight_bytes = self.num_weight_bytes // self._depth * (last - first)
+        if self.compiled is not None:
+            weights = self.compiled.weights.part(first, last)
+            made.compiled = CompiledStack(self.compiled.kernels, weights)
+        return made
+
     def forward(
         self,
         x: Tensor,
@@ -69,14 +81,15 @@ class DecoderStack:
         """
         if self.compiled is not None:
             assert cache.arrays is not None, "the cache belongs to layers on torch's operations"
-            compiled = self.compiled
+            compiled, (keys, values) = self.compiled, cache.arrays
+            own = slice(self.first, self.first + self._depth)
             out, tapped = compiled.kernels.stack(
-                x, compiled.weights, rotation, cache.arrays, table_of(plan), taps
+                x, compiled.weights, rotation, (keys[own], values[own]), table_of(plan), taps
             )
             return out, dict(zip(taps, tapped, strict=True))
         found: dict[int, Tensor] = {}
         for index, layer in enumerate(self._layers):
-            x = layer.forward(x, rotation, cache, index, plan)
+            x = layer.forward(x, rotation, cache, self.first + index, plan)
             if index in taps:
                 found[index] = x
         return x, found

@@ -62,6 +62,13 @@ class StackWeights(LayerWeights):
         first = room(weights.input_norm)
         return cls(first, attention, (norm, gate_up, down), weights.eps, weights.widths)
 
+    def part(self, first: int, last: int) -> "StackWeights":
+        """Those of the layers first..last - 1: views, no copies."""
+        norm, gate_up, down = (array[first:last] for array in self.finish)
+        attention = tuple(array[first:last] for array in self.attention)
+        own = self.input_norm[first:last]
+        return StackWeights(own, attention, (norm, gate_up, down), self.eps, self.widths)
+
     def put(self, layer: int, weights: LayerWeights) -> None:
         """Fill in a layer's."""
         self.input_norm[layer] = weights.input_norm
