@@ -15,14 +15,17 @@ from dspark_bench.models.checkpoint import Header, check_folder, read_headers
 from dspark_bench.models.config import read_model_config
 from dspark_bench.models.config_values import read_json
 from dspark_bench.models.draft_config import DraftConfig, check_fits_target
+from dspark_bench.models.draft_decoder import check_decoder_files, decoder_tensors
 from dspark_bench.models.draft_formats.reading import Recognised, recognise
 from dspark_bench.models.draft_formats.unread import name_unread
 from dspark_bench.models.expected_tensors import (
+    EMBEDDING,
     Expected,
     check_headers,
     drafter_tensors,
     target_tensors,
 )
+from dspark_bench.models.families import FAMILIES
 from dspark_bench.models.hub import find_model
 
 _MOST_NAMES = 4
@@ -74,7 +77,10 @@ def inspect(directory: Path, target: Path | None = None, called: str | None = No
     if unread is not None:
         return Inspection({"format": f"{unread}: no reader yet"} | _size(headers), None)
     if isinstance(data.get("model_type"), str):
-        return _target(directory, data["model_type"], called or str(directory))
+        called = called or str(directory)
+        if data["model_type"] in FAMILIES and headers and EMBEDDING not in headers:
+            return _bare_decoder(directory, headers, target, called)
+        return _target(directory, data["model_type"], target, called)
     raise CheckpointError(
         f"{directory} looks like no drafter or target that is known here; valid: a folder with "
         "config.json and safetensors (docs/drafter_formats.md)"
@@ -138,13 +144,15 @@ def _fits(config: DraftConfig) -> str:
     return f"targets of {vocab} tokens, width {width} and {depth}"
 
 
-def _target(directory: Path, family: str, called: str) -> Inspection:
+def _target(directory: Path, family: str, target: Path | None, called: str) -> Inspection:
     headers, problem = _headers(directory)
     hosted = is_hosted(directory, Backend.AUTO)
     facts = {
         "format": f"a target, {family}{', computed by transformers' if hosted else ''}",
         "run as": f"target.path={called}",
     }
+    if not hosted:
+        facts["or beside a larger one"] = f"drafter=draft_model drafter.path={called}"
     try:
         shape = read_shape(directory, Backend.AUTO)
         facts["layers"] = f"{shape.num_hidden_layers} of width {shape.hidden_size}"
@@ -156,7 +164,44 @@ def _target(directory: Path, family: str, called: str) -> Inspection:
             check_files(directory, Backend.AUTO)
     except CheckpointError as error:
         return Inspection(facts | _size(headers), str(error))
+    if problem is None and target is not None and not hosted:
+        said, problem = _drafts_for(directory, target)
+        facts["with that target"] = said
     return Inspection(facts, problem)
+
+
+def _bare_decoder(
+    directory: Path, headers: Mapping[str, Header], target: Path | None, called: str
+) -> Inspection:
+    """A decoder without an embedding, which only a drafter can be."""
+    facts = {
+        "kind": "draft model",
+        "format": "a decoder without an embedding: it takes its target's, and its head",
+        "run as": f"drafter=draft_model drafter.path={called}",
+    }
+    try:
+        config = read_model_config(directory)
+    except CheckpointError as error:
+        return Inspection(facts | _size(headers), str(error))
+    expected = decoder_tensors(config, None, headers)
+    vocab, width = config.vocab_size, config.hidden_size
+    facts |= {"layers": f"{config.num_hidden_layers} of width {width}"} | _size(headers)
+    facts |= _differences(headers, expected)
+    facts["fits"] = f"targets of {vocab} tokens and width {width}"
+    problem = _first_problem(directory, headers, expected)
+    if target is not None and problem is None:
+        said, problem = _drafts_for(directory, target)
+        facts["with that target"] = said
+    return Inspection(facts, problem)
+
+
+def _drafts_for(directory: Path, target: Path) -> tuple[str, str | None]:
+    """Whether a decoder can draft for a target, and why not."""
+    try:
+        check_decoder_files(directory, read_shape(target, Backend.AUTO), target)
+    except CheckpointError as error:
+        return "it does not fit", str(error)
+    return "it fits", None
 
 
 def _headers(directory: Path) -> tuple[dict[str, Header], str | None]:

@@ -18,10 +18,12 @@ from dspark_bench.models.backend import check_files, read_shape
 from dspark_bench.models.checkpoint import check_folder, read_tokenizer
 from dspark_bench.models.draft_config import (
     CHECKPOINT_HEAD,
+    DECODER,
     DSPARK,
     check_fits_target,
     check_head,
 )
+from dspark_bench.models.draft_decoder import check_decoder_files
 from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.models.expected_tensors import (
     check_drafter_headers,
@@ -276,8 +278,11 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
             f"drafter={point.drafter.name} reads no checkpoint, so drafter.path={directory} means "
             "nothing; valid: leave it out"
         )
-    config = read_draft_config(directory, ours.READS)
     shape = read_shape(point.target_dir, point.target_backend)
+    if ours.READS == DECODER:
+        check_decoder_files(directory, shape, point.target_dir)
+        return
+    config = read_draft_config(directory, ours.READS)
     check_fits_target(config, shape, directory)
     check_gamma(point, config.max_gamma)
     if ours.READS == DSPARK:

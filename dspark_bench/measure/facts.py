@@ -69,11 +69,11 @@ def _drafter_shape(point: PointConfig) -> dict[str, Any]:
     path = None if point.drafter_dir is None else point.drafter_dir / "config.json"
     if path is None or not path.is_file():
         return known
-    if component.is_own:
-        config = read_any_draft_config(path.parent)
+    config = read_any_draft_config(path.parent) if component.is_own else None
+    if config is not None:
         return known | {
-            "drafter_layers": None if config is None else config.model.num_hidden_layers,
-            "drafter_head": config.head_type if config is not None and config.markov_rank else None,
+            "drafter_layers": config.model.num_hidden_layers,
+            "drafter_head": config.head_type if config.markov_rank else None,
         }
     content = read_json(path)
     layers = content.get("draft_num_hidden_layers") or content.get("num_hidden_layers")

@@ -20,6 +20,7 @@ from dspark_bench.measure.build_scheduler import (
     wants_surface,
 )
 from dspark_bench.measure.cost_profiles import NO_PROMPTS
+from dspark_bench.models.draft_config import DECODER
 from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.workloads.prompt import Workload
 
@@ -68,6 +69,8 @@ def _has_confidence(point: PointConfig) -> bool | None:
     if path is None:
         return False
     ours: Any = find_class(str(point.drafter.class_path))
+    if ours.READS == DECODER:
+        return False
     return read_draft_config(Path(path), ours.READS).has_confidence
 
 

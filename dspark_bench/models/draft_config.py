@@ -31,6 +31,8 @@ class Layout:
 EAGLE3: Final = Layout("Eagle3", "ar")
 DFLASH: Final = Layout("DFlash", "parallel")
 DSPARK: Final = Layout("DSpark", "semi_ar")
+DECODER: Final = Layout("decoder", "draft_model")
+"""A model like a target: no format of drafters has it (`draft_decoder`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from dspark_bench.models.layers import check_tensor, lacking
 
 Shapes = Mapping[str, tuple[int, ...]]
 EMBEDDING: Final = "model.embed_tokens.weight"
-_HEAD: Final = "lm_head.weight"
+HEAD: Final = "lm_head.weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def target_tensors(config: ModelConfig) -> Expected:
     shapes = {EMBEDDING: vocabulary, "model.norm.weight": (config.hidden_size,)}
     for layer in range(config.num_hidden_layers):
         shapes |= _layer(f"model.layers.{layer}.", config, config.hidden_size)
-    head = {_HEAD: vocabulary}
+    head = {HEAD: vocabulary}
     return Expected(shapes, head) if config.tie_word_embeddings else Expected(shapes | head)
 
 
@@ -119,11 +119,11 @@ def _vocabulary(config: DraftConfig) -> tuple[dict[str, tuple[int, ...]], Shapes
     is_other_width = width != config.target_hidden_size
     is_needed = {
         "embed_tokens.weight": is_other_width,
-        _HEAD: config.has_own_head or is_other_width,
+        HEAD: config.has_own_head or is_other_width,
     }
     shapes: dict[str, tuple[int, ...]] = {"embed_tokens.weight": (size, width)}
-    if is_needed[_HEAD] or not config.is_reduced:
-        shapes[_HEAD] = (config.draft_vocab_size, width)
+    if is_needed[HEAD] or not config.is_reduced:
+        shapes[HEAD] = (config.draft_vocab_size, width)
     if config.has_own_head or config.is_reduced:
         is_needed |= {OFFSETS: config.is_reduced, DRAFTABLE: False}
         shapes |= {OFFSETS: (config.draft_vocab_size,), DRAFTABLE: (size,)}

@@ -143,12 +143,12 @@ def save_drafter(
     directory: Path,
     manifest: Mapping[str, Any],
 ) -> None:
-    """Write a checkpoint in DeepSpec's layout (bf16), without the target's embedding and head; over
-    a part of the vocabulary with the tables that say which.
+    """Write a checkpoint in DeepSpec's layout, or a decoder's (bf16), without the target's
+    embedding and head; over a part of the vocabulary with the tables that say which.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    config = {**_qwen3_shape(target), **drafter.checkpoint_config(), "dtype": "bfloat16"}
-    config["tie_word_embeddings"] = False
+    shape = {**_qwen3_shape(target), "tie_word_embeddings": False}
+    config = {**shape, **drafter.checkpoint_config(), "dtype": "bfloat16"}
     tensors = drafter.module.state_dict()
     if target.token_ids is not None:
         config["draft_vocab_size"] = target.draft_vocab_size
@@ -255,10 +255,10 @@ def _hang(
     recipe: DrafterRecipe,
     step: int,
 ) -> DraftTrainingBatch:
-    layers = {drafter.feature_layers for drafter in drafters.values()}
-    if len(layers) != 1:
+    layers = {drafter.feature_layers for drafter in drafters.values()} - {()}
+    if len(layers) > 1:
         raise ValueError(f"drafters trained together must read the same layers, not {layers}")
-    return _hang_at(target, layers.pop(), tokens, gamma, recipe, step)
+    return _hang_at(target, layers.pop() if layers else (), tokens, gamma, recipe, step)
 
 
 def _hang_at(

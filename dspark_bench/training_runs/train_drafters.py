@@ -16,8 +16,9 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from dspark_bench.drafters import ar, parallel, semi_ar
+from dspark_bench.drafters import ar, draft_model, parallel, semi_ar
 from dspark_bench.training.block_model import BlockRecipe
+from dspark_bench.training.decoder_model import DecoderRecipe
 from dspark_bench.training.documents import Split
 from dspark_bench.training.drafter_batch import TrainableDrafter
 from dspark_bench.training.drafter_trainer import (
@@ -45,7 +46,7 @@ _REPORT_EVERY = 20
 class Architecture:
     """What a name stands for. num_layers: 0 for the job's default depth."""
 
-    kind: Literal["parallel", "ar", "semi_ar"]
+    kind: Literal["parallel", "ar", "semi_ar", "draft_model"]
     head_type: str = "vanilla"
     num_layers: int = 0
 
@@ -58,6 +59,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "ar": Architecture("ar", num_layers=1),
     "semi_ar_depth1": Architecture("semi_ar", num_layers=1),
     "semi_ar_depth2": Architecture("semi_ar", num_layers=2),
+    "draft_model": Architecture("draft_model", num_layers=2),
 }
 TRAINABLE = tuple(ARCHITECTURES)
 
@@ -98,6 +100,9 @@ def build_trainable(name: str, target: FrozenTarget, job: DraftersJob) -> Traina
     seed = job.recipe.seed
     if architecture.kind == "ar":
         return ar.trainable(target, EagleRecipe(layers, job.max_gamma, seed=seed))
+    if architecture.kind == "draft_model":
+        depth = architecture.num_layers
+        return draft_model.trainable(target, DecoderRecipe(depth, job.max_gamma, seed))
     is_parallel = architecture.kind == "parallel"
     recipe = BlockRecipe(
         target_layer_ids=layers,
