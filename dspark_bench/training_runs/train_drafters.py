@@ -237,7 +237,7 @@ def _manifest(
         "tokens_seen": job.recipe.num_steps * job.batch_size * job.window_tokens,
         "response_share": job.response_share,
         "responses": asdict(job.responses),
-        "objective": "0.1 CE + 0.9 L1 + confidence BCE, position weights exp(-(k-1)/decay)",
+        "objective": _objective(name),
         "trained_beside": list(job.names),
         "seconds_for_all": round(seconds),
         "parameters": sum(p.numel() for p in drafter.module.parameters()),
@@ -245,6 +245,12 @@ def _manifest(
         "corpus": {"sha256": summary["sha256"], "sources": summary["sources"]},
         "torch": torch.__version__,
     }
+
+
+def _objective(name: str) -> str:
+    """What the loss was made of; a draft model has no confidence head."""
+    confidence = "" if ARCHITECTURES[name].kind == "draft_model" else " + confidence BCE"
+    return f"0.1 CE + 0.9 L1{confidence}, position weights exp(-(k-1)/decay)"
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`train drafter=...` as typed, on a tiny target and a tiny corpus: the result drafts."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,18 @@ def test_a_trained_drafter_can_be_swept(
         ]
     )
     assert swept == 0
+
+
+def test_a_trained_draft_model_can_be_run(
+    data: PreparedData, target_dir: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    keys = [f"train.work={data.folder.parent}", f"train.out={out}", "train.steps=2"]
+    given = ["drafter=draft_model", f"target.path={target_dir}"]
+    assert cli.execute(["train", *given, *keys, "train.responses=8"]) == 0
+    assert cli.execute(["run", *given, f"drafter.path={out}", "--dry-run"]) == 0
+    manifest = json.loads((out / "draft_model" / "manifest.json").read_text())
+    assert manifest["objective"].startswith("0.1 CE + 0.9 L1, position")
 
 
 def test_a_run_of_other_settings_starts_anew(
