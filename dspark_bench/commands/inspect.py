@@ -14,15 +14,17 @@ from dspark_bench.models.backend import Backend, check_files, is_hosted, read_sh
 from dspark_bench.models.checkpoint import Header, check_folder, read_headers
 from dspark_bench.models.config import read_model_config
 from dspark_bench.models.config_values import read_json
-from dspark_bench.models.draft_config import DraftConfig, check_fits_target
-from dspark_bench.models.draft_formats.reading import Recognised, recognise
-from dspark_bench.models.draft_formats.unread import name_unread
-from dspark_bench.models.expected_tensors import (
-    Expected,
-    check_headers,
-    drafter_tensors,
-    target_tensors,
+from dspark_bench.models.draft_config import DraftConfig
+from dspark_bench.models.draft_formats.reading import (
+    Recognised,
+    heads_layout,
+    parse_heads,
+    recognise,
 )
+from dspark_bench.models.draft_formats.unread import name_unread
+from dspark_bench.models.drafter_files import AnyDraftConfig, check_fits, tensors_of
+from dspark_bench.models.expected_tensors import Expected, check_headers, target_tensors
+from dspark_bench.models.head_config import HeadConfig
 from dspark_bench.models.hub import find_model
 
 _MOST_NAMES = 4
@@ -69,6 +71,8 @@ def inspect(directory: Path, target: Path | None = None, called: str | None = No
     recognised = recognise(data)
     if recognised is not None:
         return _drafter(directory, data, recognised, target, called or str(directory))
+    if heads_layout(data) is not None:
+        return _heads(directory, data, target, called or str(directory))
     headers, _ = _headers(directory)
     unread = name_unread(data, headers, files)
     if unread is not None:
@@ -93,19 +97,77 @@ def _drafter(
     except CheckpointError as error:
         return Inspection(facts | _size(headers), str(error))
     facts |= _described(config) | _size(headers)
+    found = Inspection(facts, problem)
+    return _with_target(_with_tensors(found, directory, config, headers), directory, config, target)
+
+
+def _heads(directory: Path, data: dict[str, Any], target: Path | None, called: str) -> Inspection:
+    """A drafter made of heads, whose shape is that of its tensors."""
+    layout = heads_layout(data)
+    assert layout is not None, "the folder was chosen by its layout"
+    facts = {"kind": layout.name, "run as": f"drafter={layout.drafter} drafter.path={called}"}
+    headers, problem = _headers(directory)
+    if problem is not None:
+        return Inspection(facts | _size(headers), problem)
+    try:
+        config = parse_heads(data, directory)
+    except CheckpointError as error:
+        return Inspection(facts | _size(headers), str(error))
+    facts = {"kind": layout.name, "format": config.format_name, **facts}
+    facts |= _described_heads(config) | _size(headers)
+    found = Inspection(facts, None)
+    return _with_target(_with_tensors(found, directory, config, headers), directory, config, target)
+
+
+def _with_tensors(
+    found: Inspection, directory: Path, config: AnyDraftConfig, headers: Mapping[str, Header]
+) -> Inspection:
+    """Adds what the files lack and hold besides, if they can be read, and which targets fit."""
+    facts, problem = found.facts, found.problem
     if problem is None:
-        expected = drafter_tensors(config, headers)
-        facts |= _differences(headers, expected)
+        expected = tensors_of(config, headers)
+        facts = facts | _differences(headers, expected)
         problem = _first_problem(directory, headers, expected)
-    facts["fits"] = _fits(config)
-    if target is not None:
-        try:
-            check_fits_target(config, read_shape(target, Backend.AUTO), directory)
-            facts["with that target"] = "it fits"
-        except CheckpointError as error:
-            facts["with that target"] = "it does not fit"
-            problem = problem or str(error)
-    return Inspection(facts, problem)
+    fits = _fits_heads(config) if isinstance(config, HeadConfig) else _fits(config)
+    return Inspection({**facts, "fits": fits}, problem)
+
+
+def _with_target(
+    found: Inspection, directory: Path, config: AnyDraftConfig, target: Path | None
+) -> Inspection:
+    """Adds whether this target fits, if one is given."""
+    if target is None:
+        return found
+    try:
+        check_fits(config, read_shape(target, Backend.AUTO), directory)
+    except CheckpointError as error:
+        facts = found.facts | {"with that target": "it does not fit"}
+        return Inspection(facts, found.problem or str(error))
+    return Inspection(found.facts | {"with that target": "it fits"}, found.problem)
+
+
+def _described_heads(config: HeadConfig) -> dict[str, str]:
+    drafted = "all tokens, with the target's head"
+    if config.draft_vocab_size is not None:
+        drafted = f"{config.draft_vocab_size} tokens"
+    elif config.vocab_size is not None:
+        drafted = f"all {config.vocab_size} tokens"
+    blocks = f"{config.num_blocks} block{'s' * (config.num_blocks > 1)}"
+    sight = ", each reading the drafts before its own" if config.is_grounded else ""
+    facts = {
+        "gamma": f"up to {config.max_gamma}",
+        "reads": "the target's last state, behind its final norm",
+        "drafts": drafted,
+        "heads": f"{config.num_heads} of {blocks}, width {config.hidden_size}{sight}",
+        "confidence": "none",
+    }
+    return facts if config.said is None else facts | {"note": config.said}
+
+
+def _fits_heads(config: HeadConfig) -> str:
+    is_whole = config.vocab_size is not None and config.draft_vocab_size is None
+    vocab = f"{config.vocab_size} tokens and " if is_whole else ""
+    return f"targets of {vocab}width {config.hidden_size}"
 
 
 def _described(config: DraftConfig) -> dict[str, str]:

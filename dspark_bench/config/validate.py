@@ -16,15 +16,11 @@ from dspark_bench.core.errors import CheckpointError, ResultsError, UsageError
 from dspark_bench.core.model_cache import model_folder
 from dspark_bench.models.backend import check_files, read_shape
 from dspark_bench.models.checkpoint import check_folder, read_tokenizer
-from dspark_bench.models.draft_config import (
-    CHECKPOINT_HEAD,
-    DSPARK,
-    check_fits_target,
-    check_head,
-)
-from dspark_bench.models.draft_formats.reading import read_draft_config
-from dspark_bench.models.expected_tensors import (
-    check_drafter_headers,
+from dspark_bench.models.draft_config import CHECKPOINT_HEAD, DSPARK, DraftConfig, check_head
+from dspark_bench.models.drafter_files import (
+    check_drafter_files,
+    check_fits,
+    read_drafter_config,
 )
 from dspark_bench.models.fetchable import FETCHABLE
 
@@ -276,13 +272,13 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
             f"drafter={point.drafter.name} reads no checkpoint, so drafter.path={directory} means "
             "nothing; valid: leave it out"
         )
-    config = read_draft_config(directory, ours.READS)
+    config = read_drafter_config(directory, ours.READS)
     shape = read_shape(point.target_dir, point.target_backend)
-    check_fits_target(config, shape, directory)
+    check_fits(config, shape, directory)
     check_gamma(point, config.max_gamma)
-    if ours.READS == DSPARK:
+    if isinstance(config, DraftConfig) and config.layout == DSPARK:
         check_head(config, point.drafter.arguments.get("head", CHECKPOINT_HEAD), directory)
-    check_drafter_headers(directory, config)
+    check_drafter_files(directory, config)
 
 
 def check_gamma(point: PointConfig, max_gamma: int | None) -> None:

@@ -16,10 +16,8 @@ from dspark_bench.models.vocabulary import Vocabulary
 class MarginalBranches:
     """See `core.protocols.Branches`: the same behind every prefix of a depth."""
 
-    def __init__(self, hidden: Tensor, batch: DraftBatch, vocabulary: Vocabulary) -> None:
-        """hidden [B * K, D]: of K slots of each request."""
-        size = len(batch.rows)
-        logits = vocabulary.lm_head(hidden).view(size, batch.num_slots, -1)
+    def __init__(self, logits: Tensor, batch: DraftBatch, vocabulary: Vocabulary) -> None:
+        """logits [B, K, U] of K slots of each request."""
         self._probs = token_probs(logits, ranking(batch.sampling))
         self._vocabulary = vocabulary
         self._depth = 0

@@ -20,7 +20,7 @@ from dspark_bench.measure.build_scheduler import (
     wants_surface,
 )
 from dspark_bench.measure.cost_profiles import NO_PROMPTS
-from dspark_bench.models.draft_formats.reading import read_draft_config
+from dspark_bench.models.drafter_files import read_drafter_config
 from dspark_bench.workloads.prompt import Workload
 
 
@@ -68,7 +68,7 @@ def _has_confidence(point: PointConfig) -> bool | None:
     if path is None:
         return False
     ours: Any = find_class(str(point.drafter.class_path))
-    return read_draft_config(Path(path), ours.READS).has_confidence
+    return read_drafter_config(Path(path), ours.READS).has_confidence
 
 
 def _num_aside(point: PointConfig) -> int:

@@ -20,6 +20,8 @@ from dspark_bench.models.config_values import read_json
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+HEADS = ("medusa_lm_head.safetensors", "hydra_lm_head.safetensors")
+"""What drafters of heads alone call their weights."""
 _UNREADABLE = (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError)
 _PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 _COMPUTED = ("rotary_emb.inv_freq",)
@@ -171,7 +173,7 @@ def naming(directory: Path) -> Iterator[None]:
 
 def has_safetensors(directory: Path) -> bool:
     """Whether there is what `weight_files` reads."""
-    return (directory / WEIGHTS).is_file() or (directory / INDEX).is_file()
+    return any((directory / name).is_file() for name in (WEIGHTS, INDEX, *HEADS))
 
 
 def check_folder(directory: Path) -> None:
@@ -190,6 +192,9 @@ def weight_files(directory: Path) -> list[Path]:
     if single.is_file():
         return [single]
     if not (directory / INDEX).is_file():
+        heads = [directory / name for name in HEADS if (directory / name).is_file()]
+        if heads:
+            return heads
         raise CheckpointError(
             f"{directory} holds neither {WEIGHTS} nor {INDEX}{_pickles(directory)}"
         )

@@ -31,6 +31,9 @@ class Layout:
 EAGLE3: Final = Layout("Eagle3", "ar")
 DFLASH: Final = Layout("DFlash", "parallel")
 DSPARK: Final = Layout("DSpark", "semi_ar")
+MEDUSA: Final = Layout("Medusa", "medusa")
+HYDRA: Final = Layout("Hydra", "hydra")
+MTP: Final = Layout("MTP", "mtp")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Trains the zoo's drafters side by side on one stream of batches.
 
 Half of the windows are corpus text, half the target's own writing. All drafters of a job see the
-same windows, anchors and block lengths, read the same target layers and have the same optimiser, so
-that what differs between them is the architecture.
+same windows, anchors and block lengths and have the same optimiser, so that what differs between
+them is the method: its architecture, its loss, and what it reads of the target.
 """
 
 import json
@@ -16,10 +16,10 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from dspark_bench.drafters import ar, parallel, semi_ar
+from dspark_bench.drafters import ar, hydra, medusa, parallel, semi_ar
 from dspark_bench.training.block_model import BlockRecipe
 from dspark_bench.training.documents import Split
-from dspark_bench.training.drafter_batch import TrainableDrafter
+from dspark_bench.training.drafter_batch import Objective, TrainableDrafter
 from dspark_bench.training.drafter_trainer import (
     DrafterRecipe,
     DrafterStep,
@@ -28,6 +28,7 @@ from dspark_bench.training.drafter_trainer import (
     train_drafters,
 )
 from dspark_bench.training.eagle_model import EagleRecipe
+from dspark_bench.training.head_models import HeadRecipe
 from dspark_bench.training.packing import DOMAIN_WEIGHTS, BatchSampler, PackedTokens, load_split
 from dspark_bench.training.prepared import PreparedData
 from dspark_bench.training.target_features import FrozenTarget
@@ -43,11 +44,14 @@ _REPORT_EVERY = 20
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a name stands for. num_layers: 0 for the job's default depth."""
+    """What a name stands for. num_layers: 0 for the job's default depth; num_heads: of those that
+    are made of heads.
+    """
 
-    kind: Literal["parallel", "ar", "semi_ar"]
+    kind: Literal["parallel", "ar", "semi_ar", "medusa", "hydra"]
     head_type: str = "vanilla"
     num_layers: int = 0
+    num_heads: int = 0
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -58,8 +62,19 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "ar": Architecture("ar", num_layers=1),
     "semi_ar_depth1": Architecture("semi_ar", num_layers=1),
     "semi_ar_depth2": Architecture("semi_ar", num_layers=2),
+    "medusa": Architecture("medusa", num_heads=8),
+    "hydra": Architecture("hydra", num_heads=4),
 }
 TRAINABLE = tuple(ARCHITECTURES)
+OBJECTIVES: Mapping[Objective, str] = {
+    Objective.ACCEPTANCE: ("0.1 CE + 0.9 L1 + confidence BCE, position weights exp(-(k-1)/decay)"),
+    Objective.SOFT: (
+        "CE with the target's distribution + confidence BCE, position weights exp(-(k-1)/decay)"
+    ),
+    Objective.HEADS: "CE of the tokens that came, position weights 0.8^(k-1)",
+    Objective.TOKENS: "CE of the tokens that came, all positions alike",
+}
+"""In words, for manifests."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +113,10 @@ def build_trainable(name: str, target: FrozenTarget, job: DraftersJob) -> Traina
     seed = job.recipe.seed
     if architecture.kind == "ar":
         return ar.trainable(target, EagleRecipe(layers, job.max_gamma, seed=seed))
+    if architecture.kind in ("medusa", "hydra"):
+        heads = HeadRecipe(architecture.num_heads, seed=seed)
+        is_medusa = architecture.kind == "medusa"
+        return medusa.trainable(target, heads) if is_medusa else hydra.trainable(target, heads)
     is_parallel = architecture.kind == "parallel"
     recipe = BlockRecipe(
         target_layer_ids=layers,
@@ -232,7 +251,7 @@ def _manifest(
         "tokens_seen": job.recipe.num_steps * job.batch_size * job.window_tokens,
         "response_share": job.response_share,
         "responses": asdict(job.responses),
-        "objective": "0.1 CE + 0.9 L1 + confidence BCE, position weights exp(-(k-1)/decay)",
+        "objective": OBJECTIVES[drafter.objective],
         "trained_beside": list(job.names),
         "seconds_for_all": round(seconds),
         "parameters": sum(p.numel() for p in drafter.module.parameters()),
