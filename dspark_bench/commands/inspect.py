@@ -9,22 +9,22 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from dspark_bench.commands.drafter_facts import described, fits
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.backend import Backend, check_files, is_hosted, read_shape
 from dspark_bench.models.checkpoint import Header, check_folder, read_headers
 from dspark_bench.models.config import read_model_config
 from dspark_bench.models.config_values import read_json
-from dspark_bench.models.draft_config import DraftConfig
-from dspark_bench.models.draft_formats.reading import (
-    Recognised,
-    heads_layout,
-    parse_heads,
-    recognise,
-)
 from dspark_bench.models.draft_formats.unread import name_unread
-from dspark_bench.models.drafter_files import AnyDraftConfig, check_fits, tensors_of
+from dspark_bench.models.drafter_files import (
+    Kind,
+    check_fits,
+    kind_of,
+    owned_headers,
+    parse_drafter,
+    tensors_of,
+)
 from dspark_bench.models.expected_tensors import Expected, check_headers, target_tensors
-from dspark_bench.models.head_config import HeadConfig
 from dspark_bench.models.hub import find_model
 
 _MOST_NAMES = 4
@@ -68,11 +68,9 @@ def inspect(directory: Path, target: Path | None = None, called: str | None = No
     check_folder(directory)
     files = [path.name for path in directory.iterdir()]
     data = read_json(directory / "config.json") if "config.json" in files else {}
-    recognised = recognise(data)
-    if recognised is not None:
-        return _drafter(directory, data, recognised, target, called or str(directory))
-    if heads_layout(data) is not None:
-        return _heads(directory, data, target, called or str(directory))
+    kind = kind_of(data)
+    if kind is not None:
+        return _drafter(directory, data, kind, target, called or str(directory))
     headers, _ = _headers(directory)
     unread = name_unread(data, headers, files)
     if unread is not None:
@@ -86,118 +84,31 @@ def inspect(directory: Path, target: Path | None = None, called: str | None = No
 
 
 def _drafter(
-    directory: Path, data: dict[str, Any], recognised: Recognised, target: Path | None, called: str
+    directory: Path, data: dict[str, Any], kind: Kind, target: Path | None, called: str
 ) -> Inspection:
-    layout = recognised.layout
-    facts = {"kind": layout.name, "format": recognised.format.name}
-    facts["run as"] = f"drafter={layout.drafter} drafter.path={called}"
+    facts = {"kind": kind.layout.name, "format": kind.format_name or "not known"}
+    facts["run as"] = f"drafter={kind.layout.drafter} drafter.path={called}"
     headers, problem = _headers(directory)
     try:
-        config = recognised.format.parse(data, str(directory / "config.json"))
+        config = parse_drafter(data, directory)
     except CheckpointError as error:
         return Inspection(facts | _size(headers), str(error))
-    facts |= _described(config) | _size(headers)
-    found = Inspection(facts, problem)
-    return _with_target(_with_tensors(found, directory, config, headers), directory, config, target)
-
-
-def _heads(directory: Path, data: dict[str, Any], target: Path | None, called: str) -> Inspection:
-    """A drafter made of heads, whose shape is that of its tensors."""
-    layout = heads_layout(data)
-    assert layout is not None, "the folder was chosen by its layout"
-    facts = {"kind": layout.name, "run as": f"drafter={layout.drafter} drafter.path={called}"}
-    headers, problem = _headers(directory)
-    if problem is not None:
-        return Inspection(facts | _size(headers), problem)
-    try:
-        config = parse_heads(data, directory)
-    except CheckpointError as error:
-        return Inspection(facts | _size(headers), str(error))
-    facts = {"kind": layout.name, "format": config.format_name, **facts}
-    facts |= _described_heads(config) | _size(headers)
-    found = Inspection(facts, None)
-    return _with_target(_with_tensors(found, directory, config, headers), directory, config, target)
-
-
-def _with_tensors(
-    found: Inspection, directory: Path, config: AnyDraftConfig, headers: Mapping[str, Header]
-) -> Inspection:
-    """Adds what the files lack and hold besides, if they can be read, and which targets fit."""
-    facts, problem = found.facts, found.problem
+    headers = owned_headers(config, headers)
+    facts["format"] = kind.format_name or config.format_name
+    facts |= described(config) | _size(headers)
     if problem is None:
         expected = tensors_of(config, headers)
-        facts = facts | _differences(headers, expected)
+        facts |= _differences(headers, expected)
         problem = _first_problem(directory, headers, expected)
-    fits = _fits_heads(config) if isinstance(config, HeadConfig) else _fits(config)
-    return Inspection({**facts, "fits": fits}, problem)
-
-
-def _with_target(
-    found: Inspection, directory: Path, config: AnyDraftConfig, target: Path | None
-) -> Inspection:
-    """Adds whether this target fits, if one is given."""
-    if target is None:
-        return found
-    try:
-        check_fits(config, read_shape(target, Backend.AUTO), directory)
-    except CheckpointError as error:
-        facts = found.facts | {"with that target": "it does not fit"}
-        return Inspection(facts, found.problem or str(error))
-    return Inspection(found.facts | {"with that target": "it fits"}, found.problem)
-
-
-def _described_heads(config: HeadConfig) -> dict[str, str]:
-    drafted = "all tokens, with the target's head"
-    if config.draft_vocab_size is not None:
-        drafted = f"{config.draft_vocab_size} tokens"
-    elif config.vocab_size is not None:
-        drafted = f"all {config.vocab_size} tokens"
-    blocks = f"{config.num_blocks} block{'s' * (config.num_blocks > 1)}"
-    sight = ", each reading the drafts before its own" if config.is_grounded else ""
-    facts = {
-        "gamma": f"up to {config.max_gamma}",
-        "reads": "the target's last state, behind its final norm",
-        "drafts": drafted,
-        "heads": f"{config.num_heads} of {blocks}, width {config.hidden_size}{sight}",
-        "confidence": "none",
-    }
-    return facts if config.said is None else facts | {"note": config.said}
-
-
-def _fits_heads(config: HeadConfig) -> str:
-    is_whole = config.vocab_size is not None and config.draft_vocab_size is None
-    vocab = f"{config.vocab_size} tokens and " if is_whole else ""
-    return f"targets of {vocab}width {config.hidden_size}"
-
-
-def _described(config: DraftConfig) -> dict[str, str]:
-    model = config.model
-    reads = "the inputs of layers 2, n // 2 and n - 3 of its target's n"
-    if config.target_layer_ids is not None:
-        named = ["the embedding" if i == -1 else str(i) for i in config.target_layer_ids]
-        reads = f"the outputs of the target's layers {', '.join(named)} (the first is 0)"
-    drafted = f"all {model.vocab_size} tokens"
-    if config.is_reduced:
-        head = "" if config.has_own_head else ", with the target's head"
-        drafted = f"{config.draft_vocab_size} of {model.vocab_size} tokens{head}"
-    head = f", {config.head_type} head of rank {config.markov_rank}" if config.markov_rank else ""
-    return {
-        "gamma": "any: not stated" if config.max_gamma is None else f"up to {config.max_gamma}",
-        "reads": reads,
-        "drafts": drafted,
-        "layers": f"{model.num_hidden_layers} of width {model.hidden_size}{head}",
-        "confidence": "yes" if config.has_confidence else "none",
-    }
-
-
-def _fits(config: DraftConfig) -> str:
-    depth = "7 layers or more"
-    if config.num_target_layers is not None:
-        depth = f"{config.num_target_layers} layers"
-    elif config.target_layer_ids is not None:
-        depth = f"{max(config.target_layer_ids) + 2} layers or more"
-    vocab, width = config.model.vocab_size, config.target_hidden_size
-    return f"targets of {vocab} tokens, width {width} and {depth}"
+    facts["fits"] = fits(config)
+    if target is not None:
+        try:
+            check_fits(config, read_shape(target, Backend.AUTO), directory)
+            facts["with that target"] = "it fits"
+        except CheckpointError as error:
+            facts["with that target"] = "it does not fit"
+            problem = problem or str(error)
+    return Inspection(facts, problem)
 
 
 def _target(directory: Path, family: str, called: str) -> Inspection:

@@ -49,8 +49,11 @@ class StoredTensors(dict[str, Tensor]):
         return super().__getitem__(name)
 
 
-def read_tensors(directory: Path, dtype: torch.dtype, device: torch.device) -> StoredTensors:
-    """All tensors of a checkpoint on `device`, floating ones cast to `dtype`.
+def read_tensors(
+    directory: Path, dtype: torch.dtype, device: torch.device, prefix: str = ""
+) -> StoredTensors:
+    """Tensors of a checkpoint on `device`, floating ones cast to `dtype`: those whose names begin
+    with `prefix`.
 
     Raises CheckpointError for a missing, truncated or foreign file, and for weights that are NaN
     or infinite in `dtype`.
@@ -60,6 +63,8 @@ def read_tensors(directory: Path, dtype: torch.dtype, device: torch.device) -> S
         try:
             with safe_open(path, framework="pt", device="cpu") as file:
                 for name in file.keys():  # noqa: SIM118
+                    if not name.startswith(prefix):
+                        continue
                     _check_new(name, tensors, path)
                     tensors[name] = _placed(file.get_tensor(name), name, path, dtype, device)
         except _UNREADABLE as error:

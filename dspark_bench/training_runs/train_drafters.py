@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from dspark_bench.drafters import ar, hydra, medusa, parallel, semi_ar
+from dspark_bench.drafters import ar, hydra, medusa, mtp, parallel, semi_ar
 from dspark_bench.training.block_model import BlockRecipe
 from dspark_bench.training.documents import Split
 from dspark_bench.training.drafter_batch import Objective, TrainableDrafter
@@ -29,6 +29,7 @@ from dspark_bench.training.drafter_trainer import (
 )
 from dspark_bench.training.eagle_model import EagleRecipe
 from dspark_bench.training.head_models import HeadRecipe
+from dspark_bench.training.mtp_model import MtpRecipe
 from dspark_bench.training.packing import DOMAIN_WEIGHTS, BatchSampler, PackedTokens, load_split
 from dspark_bench.training.prepared import PreparedData
 from dspark_bench.training.target_features import FrozenTarget
@@ -48,7 +49,7 @@ class Architecture:
     are made of heads.
     """
 
-    kind: Literal["parallel", "ar", "semi_ar", "medusa", "hydra"]
+    kind: Literal["parallel", "ar", "semi_ar", "medusa", "hydra", "mtp"]
     head_type: str = "vanilla"
     num_layers: int = 0
     num_heads: int = 0
@@ -64,6 +65,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "semi_ar_depth2": Architecture("semi_ar", num_layers=2),
     "medusa": Architecture("medusa", num_heads=8),
     "hydra": Architecture("hydra", num_heads=4),
+    "mtp": Architecture("mtp", num_layers=1),
 }
 TRAINABLE = tuple(ARCHITECTURES)
 OBJECTIVES: Mapping[Objective, str] = {
@@ -117,6 +119,8 @@ def build_trainable(name: str, target: FrozenTarget, job: DraftersJob) -> Traina
         heads = HeadRecipe(architecture.num_heads, seed=seed)
         is_medusa = architecture.kind == "medusa"
         return medusa.trainable(target, heads) if is_medusa else hydra.trainable(target, heads)
+    if architecture.kind == "mtp":
+        return mtp.trainable(target, MtpRecipe(job.max_gamma, seed=seed))
     is_parallel = architecture.kind == "parallel"
     recipe = BlockRecipe(
         target_layer_ids=layers,

@@ -9,11 +9,20 @@ from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.checkpoint import check_folder, read_headers
 from dspark_bench.models.config_keys import shown
 from dspark_bench.models.config_values import read_json
-from dspark_bench.models.draft_config import HYDRA, MEDUSA, DraftConfig, Layout
-from dspark_bench.models.draft_formats import deepspec, hydra, medusa, safeailab, speculators, zlab
+from dspark_bench.models.draft_config import HYDRA, MEDUSA, MTP, DraftConfig, Layout
+from dspark_bench.models.draft_formats import (
+    deepspec,
+    hydra,
+    medusa,
+    mtp,
+    safeailab,
+    speculators,
+    zlab,
+)
 from dspark_bench.models.draft_formats.format import DraftFormat, architecture_of
 from dspark_bench.models.draft_formats.unread import name_unread
 from dspark_bench.models.head_config import HeadConfig
+from dspark_bench.models.mtp_config import MtpConfig
 
 FORMATS: Final = (speculators.FORMAT, deepspec.FORMAT, zlab.FORMAT, safeailab.FORMAT)
 """In the order in which they are asked whether a file is theirs."""
@@ -87,6 +96,20 @@ def read_head_config(directory: Path, layout: Layout) -> HeadConfig:
     return parse_heads(data, directory)
 
 
+def read_mtp_config(directory: Path) -> MtpConfig:
+    """Read and check the configuration of a module. Raises CheckpointError."""
+    if not directory.is_dir():
+        raise CheckpointError(f"no checkpoint directory at {directory}")
+    path = directory / "config.json"
+    data = read_json(path)
+    if not mtp.is_mtp(data):
+        raise CheckpointError(
+            f"{path}: architecture is {shown(architecture_of(data))}, which has no module for "
+            f"multi-token prediction that is known here{_hint(data, recognise(data))}"
+        )
+    return mtp.parse(data, str(path))
+
+
 def read_any_draft_config(directory: Path) -> DraftConfig | None:
     """The same of whatever kind it is; None for a file that is no drafter's that is read here."""
     path = directory / "config.json"
@@ -98,9 +121,9 @@ def read_any_draft_config(directory: Path) -> DraftConfig | None:
 def _hint(data: Mapping[str, Any], found: Recognised | None) -> str:
     if found is not None:
         return f"; use drafter={found.layout.drafter}"
-    heads = heads_layout(data)
-    if heads is not None:
-        return f"; use drafter={heads.drafter}"
+    other = MTP if mtp.is_mtp(data) else heads_layout(data)
+    if other is not None:
+        return f"; use drafter={other.drafter}"
     unread = name_unread(data)
     return "" if unread is None else f"; it looks like {unread}, which nothing here reads yet"
 

@@ -48,8 +48,7 @@ def _is_hydra(data: Config, tensors: Names, files: Names) -> bool:
 
 
 def _is_mtp(data: Config, tensors: Names, files: Names) -> bool:
-    has_layers = _holds(tensors, r"(model\.)?(mtp\.|mtp_layers\.)|model\.layers\.\d+\.eh_proj")
-    return data.get("speculators_model_type") == "mtp" or has_layers
+    return _holds(tensors, r"(model\.)?(mtp\.|mtp_layers\.)|model\.layers\.\d+\.eh_proj")
 
 
 def _is_deepseek_v4(data: Config, tensors: Names, files: Names) -> bool:
@@ -81,7 +80,7 @@ UNREAD: Final = (
     UnreadFormat("DeepSeek-V4's DSpark, inside its target", _is_deepseek_v4),
     UnreadFormat("Medusa without medusa_num_heads in its config.json", _is_medusa),
     UnreadFormat("Hydra without hydra_num_heads in its config.json", _is_hydra),
-    UnreadFormat("MTP", _is_mtp),
+    UnreadFormat("MTP of a maker that is not known here", _is_mtp),
     UnreadFormat("JetSpec", _is_jetspec),
     UnreadFormat("DFlash2", _named("DFlash2DraftModel")),
     UnreadFormat("DFlash2 of speculators", _speculators("dflash2")),
