@@ -13,6 +13,7 @@ from dspark_bench.core.types import Request, RunResult, SamplingParams
 from dspark_bench.drafters.ar import AutoregressiveDrafter
 from dspark_bench.drafters.hydra import HydraDrafter
 from dspark_bench.drafters.medusa import MedusaDrafter
+from dspark_bench.drafters.mtp import MtpDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine.acceptance import ExactAcceptance
@@ -26,6 +27,7 @@ from dspark_bench.training.drafter_batch import TrainableDrafter
 from dspark_bench.training.drafter_trainer import save_drafter
 from dspark_bench.training.eagle_model import EagleModel, EagleRecipe
 from dspark_bench.training.head_models import HeadRecipe, HydraModel, MedusaModel
+from dspark_bench.training.mtp_model import MtpModel, MtpRecipe
 from dspark_bench.training.target_features import FrozenTarget
 
 CPU = torch.device("cpu")
@@ -85,6 +87,8 @@ def trainable(name: str, teacher: FrozenTarget | None = None) -> TrainableDrafte
     teacher = teacher or frozen()
     if name == "ar":
         model = EagleModel(teacher, EagleRecipe(LAYERS, 16))
+    elif name == "mtp":
+        model = MtpModel(teacher, MtpRecipe(8))
     elif name in HEAD_DRAFTERS:
         kind = MedusaModel if name == "medusa" else HydraModel
         model = kind(teacher, HeadRecipe(5, num_blocks=2))
@@ -112,6 +116,8 @@ def drafter(name: str, path: Path | None = None) -> Drafter:
         return ParallelDrafter(directory, target())
     if name == "ar":
         return AutoregressiveDrafter(directory, target())
+    if name == "mtp":
+        return MtpDrafter(directory, target())
     if name in HEAD_DRAFTERS:
         return (MedusaDrafter if name == "medusa" else HydraDrafter)(directory, target())
     return SemiAutoregressiveDrafter(directory, target())

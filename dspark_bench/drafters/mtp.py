@@ -15,7 +15,7 @@ from torch import Tensor
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
 from dspark_bench.drafters.fed_back import FedBack, FedBackBranches
 from dspark_bench.models.attention import AttentionPlan
-from dspark_bench.models.checkpoint import naming, read_tensors, refuse_unread
+from dspark_bench.models.checkpoint import StoredTensors, naming, read_tensors, refuse_unread
 from dspark_bench.models.draft_config import MTP
 from dspark_bench.models.draft_formats.reading import read_mtp_config
 from dspark_bench.models.kv_cache import KVCache
@@ -41,6 +41,8 @@ class MtpDrafter:
         check_mtp_fits(config, target.config, directory)
         prefix = config.style.names.prefix if config.is_inside else ""
         tensors = read_tensors(directory, target.dtype, target.device, prefix)
+        if config.style.has_centred_norms:
+            tensors = _recentred(tensors)
         with naming(directory):
             self._module = MtpModule(config, tensors, target)
         refuse_unread(tensors.unread, directory)
@@ -86,8 +88,6 @@ class MtpModule:
         model, names = config.model, config.style.names
         hidden, vocab = model.hidden_size, model.vocab_size
         kernels = target.kernels_for(model)
-        if config.style.has_centred_norms:
-            tensors = _recentred(tensors)
         norm = [
             RmsNorm(take(tensors, names.of(part), hidden), model.rms_norm_eps, kernels)
             for part in (names.token_norm, names.hidden_norm, names.final_norm)
@@ -128,9 +128,11 @@ class MtpModule:
         return states if self._style.feeds_normed else self._final_norm(states)
 
 
-def _recentred(tensors: Tensors) -> dict[str, Tensor]:
+def _recentred(tensors: StoredTensors) -> StoredTensors:
     """Norms that multiply by 1 + weight, as those that multiply by weight; the others unchanged."""
-    return {name: tensors[name] + 1 if "norm" in name else tensors[name] for name in list(tensors)}
+    return StoredTensors(
+        {name: one + 1 if "norm" in name else one for name, one in tensors.items()}
+    )
 
 
 def trainable(target: FrozenTarget, recipe: MtpRecipe) -> MtpModel:

@@ -25,7 +25,7 @@ from dspark_bench.training.target_features import FrozenTarget
 from tests import tiny, tiny_families
 
 
-@pytest.mark.parametrize("name", [*tiny.DRAFTERS, *tiny.HEAD_DRAFTERS])
+@pytest.mark.parametrize("name", [*tiny.DRAFTERS, *tiny.HEAD_DRAFTERS, "mtp"])
 def test_incremental_drafting_equals_the_training_forward(name: str) -> None:
     """Context fed in two chunks, rows out of order, two requests: same probabilities."""
     check_drafts(tiny.trainable(name), tiny.frozen(), tiny.drafter_dir(name), tiny.drafter(name))

@@ -181,7 +181,7 @@ def test_slots_start_from_the_entry_before_the_anchor() -> None:
 
 def test_drafters_that_read_different_states_train_as_they_would_alone(tmp_path: Path) -> None:
     """One pass of the teacher; each takes its own features from it, and its own number of slots."""
-    names = ("ar", "medusa", "hydra", "parallel")
+    names = ("ar", "medusa", "hydra", "mtp", "parallel")
 
     def trained(*chosen: str) -> dict[str, TrainableDrafter]:
         drafters = {name: tiny.trainable(name) for name in chosen}
