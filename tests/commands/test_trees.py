@@ -126,7 +126,10 @@ def test_drafters_of_chains_refuse_a_tree(
     given = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("drafter")]
     more = ("drafter=ngram", "tree=best_first", "--dry-run")
     assert execute(["run", *given, *more]) == 2
-    expected = "drafter=ngram drafts chains only; valid with tree=best_first: ar, parallel, semi_ar"
+    expected = (
+        "drafter=ngram drafts chains only; valid with tree=best_first: ar, hydra, medusa, mtp, "
+        "parallel, semi_ar"
+    )
     assert expected in capsys.readouterr().err
 
 
