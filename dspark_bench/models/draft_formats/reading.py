@@ -83,8 +83,7 @@ def parse_heads(data: dict[str, Any], directory: Path) -> HeadConfig:
 
 def read_head_config(directory: Path, layout: Layout) -> HeadConfig:
     """Read and check the configuration of a drafter of heads. Raises CheckpointError."""
-    if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint directory at {directory}")
+    check_folder(directory)
     path = directory / "config.json"
     data = read_json(path)
     if heads_layout(data) != layout:
@@ -98,8 +97,7 @@ def read_head_config(directory: Path, layout: Layout) -> HeadConfig:
 
 def read_mtp_config(directory: Path) -> MtpConfig:
     """Read and check the configuration of a module. Raises CheckpointError."""
-    if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint directory at {directory}")
+    check_folder(directory)
     path = directory / "config.json"
     data = read_json(path)
     if not mtp.is_mtp(data):
