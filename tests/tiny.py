@@ -11,6 +11,9 @@ from dspark_bench.core.clock import device_clock
 from dspark_bench.core.protocols import Acceptance, Drafter, Scheduler
 from dspark_bench.core.types import Request, RunResult, SamplingParams
 from dspark_bench.drafters.ar import AutoregressiveDrafter
+from dspark_bench.drafters.hydra import HydraDrafter
+from dspark_bench.drafters.medusa import MedusaDrafter
+from dspark_bench.drafters.mtp import MtpDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine.acceptance import ExactAcceptance
@@ -23,12 +26,15 @@ from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.drafter_batch import TrainableDrafter
 from dspark_bench.training.drafter_trainer import save_drafter
 from dspark_bench.training.eagle_model import EagleModel, EagleRecipe
+from dspark_bench.training.head_models import HeadRecipe, HydraModel, MedusaModel
+from dspark_bench.training.mtp_model import MtpModel, MtpRecipe
 from dspark_bench.training.target_features import FrozenTarget
 
 CPU = torch.device("cpu")
 VOCAB = 64
 EOS = 0
 LAYERS = (0, 2)
+HEAD_DRAFTERS = ("medusa", "hydra")
 DRAFTERS = ("parallel", "ar", "semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn")
 
 
@@ -77,16 +83,21 @@ def frozen() -> FrozenTarget:
 
 def trainable(name: str, teacher: FrozenTarget | None = None) -> TrainableDrafter:
     """A module with weights large enough for its drafts to be accepted now and then."""
-    model: BlockModel | EagleModel
+    model: TrainableDrafter
     teacher = teacher or frozen()
     if name == "ar":
         model = EagleModel(teacher, EagleRecipe(LAYERS, 16))
+    elif name == "mtp":
+        model = MtpModel(teacher, MtpRecipe(8))
+    elif name in HEAD_DRAFTERS:
+        kind = MedusaModel if name == "medusa" else HydraModel
+        model = kind(teacher, HeadRecipe(5, num_blocks=2))
     else:
         head = name.removeprefix("semi_ar_") if name != "parallel" else "vanilla"
         rank = 0 if name == "parallel" else 8
         model = BlockModel(teacher, BlockRecipe(LAYERS, 1, 2, 16, rank, head))
     with torch.no_grad():
-        for weight in model.parameters():
+        for weight in model.module.parameters():
             weight.normal_(0, 0.2) if weight.dim() > 1 else weight.uniform_(0.5, 1.5)
             weight.copy_(weight.bfloat16().float())
     return model
@@ -105,6 +116,10 @@ def drafter(name: str, path: Path | None = None) -> Drafter:
         return ParallelDrafter(directory, target())
     if name == "ar":
         return AutoregressiveDrafter(directory, target())
+    if name == "mtp":
+        return MtpDrafter(directory, target())
+    if name in HEAD_DRAFTERS:
+        return (MedusaDrafter if name == "medusa" else HydraDrafter)(directory, target())
     return SemiAutoregressiveDrafter(directory, target())
 
 

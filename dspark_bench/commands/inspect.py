@@ -9,20 +9,26 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from dspark_bench.commands.drafter_facts import described, fits
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.backend import Backend, check_files, is_hosted, read_shape
 from dspark_bench.models.checkpoint import Header, check_folder, read_headers
 from dspark_bench.models.config import read_model_config
 from dspark_bench.models.config_values import read_json
-from dspark_bench.models.draft_config import DraftConfig, check_fits_target
 from dspark_bench.models.draft_decoder import check_decoder_files, decoder_tensors
-from dspark_bench.models.draft_formats.reading import Recognised, recognise
 from dspark_bench.models.draft_formats.unread import name_unread
+from dspark_bench.models.drafter_files import (
+    Kind,
+    check_fits,
+    kind_of,
+    owned_headers,
+    parse_drafter,
+    tensors_of,
+)
 from dspark_bench.models.expected_tensors import (
     EMBEDDING,
     Expected,
     check_headers,
-    drafter_tensors,
     target_tensors,
 )
 from dspark_bench.models.families import FAMILIES
@@ -69,9 +75,9 @@ def inspect(directory: Path, target: Path | None = None, called: str | None = No
     check_folder(directory)
     files = [path.name for path in directory.iterdir()]
     data = read_json(directory / "config.json") if "config.json" in files else {}
-    recognised = recognise(data)
-    if recognised is not None:
-        return _drafter(directory, data, recognised, target, called or str(directory))
+    kind = kind_of(data)
+    if kind is not None:
+        return _drafter(directory, data, kind, target, called or str(directory))
     headers, _ = _headers(directory)
     unread = name_unread(data, headers, files)
     if unread is not None:
@@ -88,60 +94,31 @@ def inspect(directory: Path, target: Path | None = None, called: str | None = No
 
 
 def _drafter(
-    directory: Path, data: dict[str, Any], recognised: Recognised, target: Path | None, called: str
+    directory: Path, data: dict[str, Any], kind: Kind, target: Path | None, called: str
 ) -> Inspection:
-    layout = recognised.layout
-    facts = {"kind": layout.name, "format": recognised.format.name}
-    facts["run as"] = f"drafter={layout.drafter} drafter.path={called}"
+    facts = {"kind": kind.layout.name, "format": kind.format_name or "not known"}
+    facts["run as"] = f"drafter={kind.layout.drafter} drafter.path={called}"
     headers, problem = _headers(directory)
     try:
-        config = recognised.format.parse(data, str(directory / "config.json"))
+        config = parse_drafter(data, directory)
     except CheckpointError as error:
         return Inspection(facts | _size(headers), str(error))
-    facts |= _described(config) | _size(headers)
+    headers = owned_headers(config, headers)
+    facts["format"] = kind.format_name or config.format_name
+    facts |= described(config) | _size(headers)
     if problem is None:
-        expected = drafter_tensors(config, headers)
+        expected = tensors_of(config, headers)
         facts |= _differences(headers, expected)
         problem = _first_problem(directory, headers, expected)
-    facts["fits"] = _fits(config)
+    facts["fits"] = fits(config)
     if target is not None:
         try:
-            check_fits_target(config, read_shape(target, Backend.AUTO), directory)
+            check_fits(config, read_shape(target, Backend.AUTO), directory)
             facts["with that target"] = "it fits"
         except CheckpointError as error:
             facts["with that target"] = "it does not fit"
             problem = problem or str(error)
     return Inspection(facts, problem)
-
-
-def _described(config: DraftConfig) -> dict[str, str]:
-    model = config.model
-    reads = "the inputs of layers 2, n // 2 and n - 3 of its target's n"
-    if config.target_layer_ids is not None:
-        named = ["the embedding" if i == -1 else str(i) for i in config.target_layer_ids]
-        reads = f"the outputs of the target's layers {', '.join(named)} (the first is 0)"
-    drafted = f"all {model.vocab_size} tokens"
-    if config.is_reduced:
-        head = "" if config.has_own_head else ", with the target's head"
-        drafted = f"{config.draft_vocab_size} of {model.vocab_size} tokens{head}"
-    head = f", {config.head_type} head of rank {config.markov_rank}" if config.markov_rank else ""
-    return {
-        "gamma": "any: not stated" if config.max_gamma is None else f"up to {config.max_gamma}",
-        "reads": reads,
-        "drafts": drafted,
-        "layers": f"{model.num_hidden_layers} of width {model.hidden_size}{head}",
-        "confidence": "yes" if config.has_confidence else "none",
-    }
-
-
-def _fits(config: DraftConfig) -> str:
-    depth = "7 layers or more"
-    if config.num_target_layers is not None:
-        depth = f"{config.num_target_layers} layers"
-    elif config.target_layer_ids is not None:
-        depth = f"{max(config.target_layer_ids) + 2} layers or more"
-    vocab, width = config.model.vocab_size, config.target_hidden_size
-    return f"targets of {vocab} tokens, width {width} and {depth}"
 
 
 def _target(directory: Path, family: str, target: Path | None, called: str) -> Inspection:

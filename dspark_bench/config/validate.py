@@ -20,13 +20,14 @@ from dspark_bench.models.draft_config import (
     CHECKPOINT_HEAD,
     DECODER,
     DSPARK,
-    check_fits_target,
+    DraftConfig,
     check_head,
 )
 from dspark_bench.models.draft_decoder import check_decoder_files
-from dspark_bench.models.draft_formats.reading import read_draft_config
-from dspark_bench.models.expected_tensors import (
-    check_drafter_headers,
+from dspark_bench.models.drafter_files import (
+    check_drafter_files,
+    check_fits,
+    read_drafter_config,
 )
 from dspark_bench.models.fetchable import FETCHABLE
 
@@ -282,12 +283,12 @@ def _check_drafter(point: PointConfig, directory: Path) -> None:
     if ours.READS == DECODER:
         check_decoder_files(directory, shape, point.target_dir)
         return
-    config = read_draft_config(directory, ours.READS)
-    check_fits_target(config, shape, directory)
+    config = read_drafter_config(directory, ours.READS)
+    check_fits(config, shape, directory)
     check_gamma(point, config.max_gamma)
-    if ours.READS == DSPARK:
+    if isinstance(config, DraftConfig) and config.layout == DSPARK:
         check_head(config, point.drafter.arguments.get("head", CHECKPOINT_HEAD), directory)
-    check_drafter_headers(directory, config)
+    check_drafter_files(directory, config)
 
 
 def check_gamma(point: PointConfig, max_gamma: int | None) -> None:

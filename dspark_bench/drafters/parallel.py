@@ -64,8 +64,10 @@ class ParallelDrafter:
 
     def branch(self, batch: DraftBatch) -> MarginalBranches:
         """Every slot's marginal, whatever stands before it: a tree of marginals."""
-        hidden = self._backbone.forward(batch)
-        return MarginalBranches(hidden, batch, self._backbone.vocabulary)
+        vocabulary = self._backbone.vocabulary
+        logits = vocabulary.lm_head(self._backbone.forward(batch))
+        shape = (len(batch.rows), batch.num_slots)
+        return MarginalBranches(logits.view(*shape, -1), batch, vocabulary)
 
 
 def trainable(target: FrozenTarget, recipe: BlockRecipe) -> BlockModel:

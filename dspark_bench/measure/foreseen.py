@@ -21,7 +21,7 @@ from dspark_bench.measure.build_scheduler import (
 )
 from dspark_bench.measure.cost_profiles import NO_PROMPTS
 from dspark_bench.models.draft_config import DECODER
-from dspark_bench.models.draft_formats.reading import read_draft_config
+from dspark_bench.models.drafter_files import read_drafter_config
 from dspark_bench.workloads.prompt import Workload
 
 
@@ -71,7 +71,7 @@ def _has_confidence(point: PointConfig) -> bool | None:
     ours: Any = find_class(str(point.drafter.class_path))
     if ours.READS == DECODER:
         return False
-    return read_draft_config(Path(path), ours.READS).has_confidence
+    return read_drafter_config(Path(path), ours.READS).has_confidence
 
 
 def _num_aside(point: PointConfig) -> int:

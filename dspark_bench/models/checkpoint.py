@@ -20,6 +20,8 @@ from dspark_bench.models.config_values import read_json
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+HEADS = ("medusa_lm_head.safetensors", "hydra_lm_head.safetensors")
+"""What drafters of heads alone call their weights."""
 _UNREADABLE = (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError)
 _PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 _COMPUTED = ("rotary_emb.inv_freq",)
@@ -47,8 +49,11 @@ class StoredTensors(dict[str, Tensor]):
         return super().__getitem__(name)
 
 
-def read_tensors(directory: Path, dtype: torch.dtype, device: torch.device) -> StoredTensors:
-    """All tensors of a checkpoint on `device`, floating ones cast to `dtype`.
+def read_tensors(
+    directory: Path, dtype: torch.dtype, device: torch.device, prefix: str = ""
+) -> StoredTensors:
+    """Tensors of a checkpoint on `device`, floating ones cast to `dtype`: those whose names begin
+    with `prefix`.
 
     Raises CheckpointError for a missing, truncated or foreign file, and for weights that are NaN
     or infinite in `dtype`.
@@ -58,6 +63,8 @@ def read_tensors(directory: Path, dtype: torch.dtype, device: torch.device) -> S
         try:
             with safe_open(path, framework="pt", device="cpu") as file:
                 for name in file.keys():  # noqa: SIM118
+                    if not name.startswith(prefix):
+                        continue
                     _check_new(name, tensors, path)
                     tensors[name] = _placed(file.get_tensor(name), name, path, dtype, device)
         except _UNREADABLE as error:
@@ -171,7 +178,7 @@ def naming(directory: Path) -> Iterator[None]:
 
 def has_safetensors(directory: Path) -> bool:
     """Whether there is what `weight_files` reads."""
-    return (directory / WEIGHTS).is_file() or (directory / INDEX).is_file()
+    return any((directory / name).is_file() for name in (WEIGHTS, INDEX, *HEADS))
 
 
 def check_folder(directory: Path) -> None:
@@ -190,6 +197,9 @@ def weight_files(directory: Path) -> list[Path]:
     if single.is_file():
         return [single]
     if not (directory / INDEX).is_file():
+        heads = [directory / name for name in HEADS if (directory / name).is_file()]
+        if heads:
+            return heads
         raise CheckpointError(
             f"{directory} holds neither {WEIGHTS} nor {INDEX}{_pickles(directory)}"
         )

@@ -33,6 +33,9 @@ DFLASH: Final = Layout("DFlash", "parallel")
 DSPARK: Final = Layout("DSpark", "semi_ar")
 DECODER: Final = Layout("decoder", "draft_model")
 """A model like a target: no format of drafters has it (`draft_decoder`)."""
+MEDUSA: Final = Layout("Medusa", "medusa")
+HYDRA: Final = Layout("Hydra", "hydra")
+MTP: Final = Layout("MTP", "mtp")
 
 
 @dataclass(frozen=True, slots=True)

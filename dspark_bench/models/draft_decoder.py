@@ -16,6 +16,7 @@ from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.checkpoint import (
     Header,
     check_all_read,
+    check_folder,
     naming,
     read_headers,
     read_tensors,
@@ -87,8 +88,7 @@ def read_decoder_config(directory: Path, target: TargetShape) -> ModelConfig:
     """The shape of a draft model beside a target. Raises CheckpointError for a folder of another
     kind, and for another vocabulary.
     """
-    if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint directory at {directory}")
+    check_folder(directory)
     path = directory / "config.json"
     data = read_json(path)
     found = recognise(data)

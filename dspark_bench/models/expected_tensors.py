@@ -39,7 +39,7 @@ def target_tensors(config: ModelConfig) -> Expected:
     vocabulary = (config.vocab_size, config.hidden_size)
     shapes = {EMBEDDING: vocabulary, "model.norm.weight": (config.hidden_size,)}
     for layer in range(config.num_hidden_layers):
-        shapes |= _layer(f"model.layers.{layer}.", config, config.hidden_size)
+        shapes |= layer_shapes(f"model.layers.{layer}.", config, config.hidden_size)
     head = {HEAD: vocabulary}
     return Expected(shapes, head) if config.tie_word_embeddings else Expected(shapes | head)
 
@@ -59,7 +59,7 @@ def drafter_tensors(config: DraftConfig, names: Container[str] = ()) -> Expected
     }
     for layer in range(model.num_hidden_layers):
         prefix = eagle if is_eagle else f"layers.{layer}."
-        shapes |= _layer(prefix, model, 2 * hidden if is_eagle else hidden)
+        shapes |= layer_shapes(prefix, model, 2 * hidden if is_eagle else hidden)
     if config.norms_features:
         shapes["input_norm.weight"] = (config.num_taps * config.target_hidden_size,)
     own, copies = _vocabulary(config)
@@ -90,7 +90,7 @@ def check_headers(
     refuse_unread(found.keys() - known.keys(), directory)
 
 
-def _layer(prefix: str, config: ModelConfig, input_size: int) -> dict[str, tuple[int, ...]]:
+def layer_shapes(prefix: str, config: ModelConfig, input_size: int) -> dict[str, tuple[int, ...]]:
     """Of `layers.DecoderLayer`."""
     hd, hidden, inner = config.head_dim, config.hidden_size, config.intermediate_size
     heads, kv_heads = config.num_attention_heads * hd, config.num_key_value_heads * hd

@@ -138,6 +138,11 @@ class BlockModel(nn.Module):
         logits = logits + self.markov_head(embedded, hidden)
         return DraftScores(logits, self._confidence(torch.cat([hidden, embedded], dim=-1)))
 
+    @property
+    def repeats_target(self) -> bool:
+        """DeepSpec's files do."""
+        return True
+
     def checkpoint_config(self) -> dict[str, Any]:
         """Fields as DeepSpec writes them."""
         recipe = self.recipe

@@ -74,6 +74,11 @@ class DecoderModel(nn.Module):
         """That of the drafters beside it."""
         return Objective.ACCEPTANCE
 
+    @property
+    def repeats_target(self) -> bool:
+        """Its configuration is a decoder's of the target's shape."""
+        return True
+
     def scores(self, batch: DraftTrainingBatch) -> DraftScores:
         """Teacher-forced logits [N, A, K, U]: of each slot, behind the token before it."""
         size, num_tokens = batch.tokens.shape

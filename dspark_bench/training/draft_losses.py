@@ -6,6 +6,8 @@ slots. The confidence target is the slot's true acceptance probability 1 - L1/2.
 A token that cannot be drafted has draft probability 0. All that the target puts on such tokens adds
 to the distance; cross entropy skips them as labels, and a soft one asks for the target's
 distribution over the others.
+
+Drafters of other authors have their own: see `Objective`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch,
 
 CE_SHARE = 0.1
 L1_SHARE = 0.9
+SLOT_DECAY = {Objective.HEADS: 0.8, Objective.TOKENS: 1.0}
+"""Of the objectives that are cross entropy alone: a slot's weight over that of the one before."""
 OUTSIDE = -1
 """Label of a token that cannot be drafted."""
 
@@ -48,8 +52,10 @@ def draft_loss(
         distance = distance + batch.missed
     if objective is Objective.SOFT:
         total = _mean(_soft_cross_entropy(logits, batch), batch.weights)
+    elif objective in SLOT_DECAY:
+        total = _cross_entropy(logits, batch, _slot_weights(batch, SLOT_DECAY[objective]))
     else:
-        ce = CE_SHARE * _cross_entropy(logits, batch)
+        ce = CE_SHARE * _cross_entropy(logits, batch, batch.weights)
         total = ce + L1_SHARE * _mean(distance, batch.weights)
     acceptance = (1 - 0.5 * distance).detach().clamp(0, 1)
     if scores.confidence is not None:
@@ -62,13 +68,19 @@ def draft_loss(
     return DraftLoss(total, (acceptance * is_valid).sum((0, 1)) / counts.clamp(min=1), counts)
 
 
-def _cross_entropy(logits: Tensor, batch: DraftTrainingBatch) -> Tensor:
+def _slot_weights(batch: DraftTrainingBatch, decay: float) -> Tensor:
+    """decay^(k-1) at every valid slot k [N, A, K]."""
+    slots = torch.arange(batch.gamma, device=batch.weights.device)
+    return decay**slots * (batch.weights > 0)
+
+
+def _cross_entropy(logits: Tensor, batch: DraftTrainingBatch, weights: Tensor) -> Tensor:
     """Weighted mean over the labels that can be drafted."""
     labels = batch.labels if batch.draft_labels is None else batch.draft_labels
     ce = cross_entropy(
         logits.flatten(0, 2), labels.flatten(), reduction="none", ignore_index=OUTSIDE
     )
-    return _mean(ce.view_as(batch.weights), batch.weights * (labels != OUTSIDE))
+    return _mean(ce.view_as(weights), weights * (labels != OUTSIDE))
 
 
 def _soft_cross_entropy(logits: Tensor, batch: DraftTrainingBatch) -> Tensor:

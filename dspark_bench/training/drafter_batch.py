@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from dspark_bench.core.features import EMBEDDING_OUTPUT
 from dspark_bench.training.target_features import FrozenTarget, TeacherProbs
 
 
@@ -68,11 +70,15 @@ class Objective(Enum):
     """What a drafter's loss is made of, beside the confidence head's.
 
     ACCEPTANCE: 0.1 cross entropy of the tokens that came, 0.9 distance to the target's distribution
-    (DSpark section 3.4). SOFT: cross entropy of the target's distribution (EAGLE-3).
+    (DSpark section 3.4). SOFT: cross entropy of the target's distribution (EAGLE-3). HEADS: cross
+    entropy of the tokens that came, each slot counting 0.8 of the one before (Medusa section 2.2).
+    TOKENS: the same with all slots alike (Hydra section 3, DeepSeek-V3 section 2.2).
     """
 
     ACCEPTANCE = "acceptance"
     SOFT = "soft"
+    HEADS = "heads"
+    TOKENS = "tokens"
 
 
 class TrainableDrafter(Protocol):
@@ -99,12 +105,53 @@ class TrainableDrafter(Protocol):
         ...
 
     def scores(self, batch: DraftTrainingBatch) -> DraftScores:
-        """Teacher-forced logits and confidences."""
+        """Teacher-forced logits and confidences, of a batch with its own features and no more slots
+        than it drafts (`own_part`).
+        """
+        ...
+
+    @property
+    def repeats_target(self) -> bool:
+        """Whether its `config.json` holds the target's fields too, as DeepSpec's does."""
         ...
 
     def checkpoint_config(self) -> dict[str, Any]:
-        """Fields of its `config.json` beside the target's own."""
+        """Fields of its `config.json`."""
         ...
+
+
+def layers_read(drafters: Iterable[TrainableDrafter]) -> tuple[int, ...]:
+    """The target layers that any of the drafters reads, each once."""
+    return tuple(dict.fromkeys(layer for one in drafters for layer in _layers_of(one)))
+
+
+def _layers_of(drafter: TrainableDrafter) -> tuple[int, ...]:
+    """What is read for a drafter: something even for one that reads nothing."""
+    return drafter.feature_layers or (EMBEDDING_OUTPUT,)
+
+
+def own_part(
+    batch: DraftTrainingBatch, layers: tuple[int, ...], drafter: TrainableDrafter
+) -> DraftTrainingBatch:
+    """A drafter's part of a batch whose features are those of `layers`: those that it reads, in its
+    order, and the slots up to its `max_gamma`. The batch itself if that is all of it.
+    """
+    own, gamma = _layers_of(drafter), min(batch.gamma, drafter.max_gamma)
+    if own != layers:
+        parts = batch.features.chunk(len(layers), dim=-1)
+        features = torch.cat([parts[layers.index(layer)] for layer in own], dim=-1)
+        batch = replace(batch, features=features)
+    if gamma == batch.gamma:
+        return batch
+    labels, missed = batch.draft_labels, batch.missed
+    return replace(
+        batch,
+        labels=batch.labels[..., :gamma],
+        target_probs=batch.target_probs[..., :gamma, :],
+        weights=batch.weights[..., :gamma],
+        draft_labels=None if labels is None else labels[..., :gamma],
+        missed=None if missed is None else missed[..., :gamma],
+    )
 
 
 def hang_blocks(

@@ -28,6 +28,8 @@ from dspark_bench.training.drafter_batch import (
     TrainableDrafter,
     Windows,
     hang_blocks,
+    layers_read,
+    own_part,
     whole_windows,
 )
 from dspark_bench.training.optimizers import MuonAdamW, OptimizerRecipe
@@ -107,17 +109,22 @@ def evaluate_drafters(
     gamma: int,
     recipe: DrafterRecipe,
 ) -> dict[str, tuple[float, ...]]:
-    """Mean 1 - TV per position [gamma] of each drafter, teacher-forced on `batches`."""
-    sums = {name: torch.zeros(gamma) for name in drafters}
-    counts = torch.zeros(gamma)
+    """Mean 1 - TV per position of each drafter, teacher-forced on `batches`: [gamma], or as many as
+    it drafts.
+    """
+    layers = layers_read(drafters.values())
+    widths = {name: min(gamma, drafter.max_gamma) for name, drafter in drafters.items()}
+    sums = {name: torch.zeros(width) for name, width in widths.items()}
+    counts = {name: torch.zeros(width) for name, width in widths.items()}
     with torch.no_grad():
         for index, tokens in enumerate(batches):
-            batch = _hang(target, drafters, tokens, gamma, recipe, index)
+            batch = _hang_at(target, layers, tokens, gamma, recipe, index)
             for name, drafter in drafters.items():
-                loss = draft_loss(drafter.scores(batch), batch, drafter.objective)
+                own = own_part(batch, layers, drafter)
+                loss = draft_loss(drafter.scores(own), own, drafter.objective)
                 sums[name] += (loss.acceptance * loss.counts).cpu()
-            counts += loss.counts.cpu()
-    return {name: tuple((total / counts.clamp(min=1)).tolist()) for name, total in sums.items()}
+                counts[name] += loss.counts.cpu()
+    return {name: tuple((sums[name] / counts[name].clamp(min=1)).tolist()) for name in drafters}
 
 
 def covered_share(
@@ -143,13 +150,16 @@ def save_drafter(
     directory: Path,
     manifest: Mapping[str, Any],
 ) -> None:
-    """Write a checkpoint in DeepSpec's layout, or a decoder's (bf16), without the target's
-    embedding and head; over a part of the vocabulary with the tables that say which.
+    """Write a checkpoint in the drafter's layout (bf16), without the target's embedding and head;
+    in DeepSpec's, over a part of the vocabulary, with the tables that say which.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    shape = {**_qwen3_shape(target), "tie_word_embeddings": False}
-    config = {**shape, **drafter.checkpoint_config(), "dtype": "bfloat16"}
+    config = {**drafter.checkpoint_config(), "dtype": "bfloat16"}
     tensors = drafter.module.state_dict()
+    if drafter.repeats_target:
+        config = {**target.qwen3_shape(), "tie_word_embeddings": False, **config}
+    elif target.token_ids is not None:
+        raise ValueError("this layout has no place for a part of the vocabulary")
     if target.token_ids is not None:
         config["draft_vocab_size"] = target.draft_vocab_size
         tensors = {**tensors, **vocabulary_tables(target.token_ids, target.config.vocab_size)}
@@ -159,27 +169,12 @@ def save_drafter(
     (directory / "manifest.json").write_text(json.dumps(full, indent=2) + "\n")
 
 
-def _qwen3_shape(target: FrozenTarget) -> dict[str, Any]:
-    """The target's configuration as that of a Qwen3 decoder, which drafters are in DeepSpec's
-    layout: without biases or windows, and with nothing left to another family's defaults.
-    """
-    shape = target.config
-    return {
-        **target.raw_config,
-        "model_type": "qwen3",
-        "head_dim": shape.head_dim,
-        "num_key_value_heads": shape.num_key_value_heads,
-        "max_position_embeddings": shape.max_position_embeddings,
-        "attention_bias": False,
-        "use_sliding_window": False,
-    }
-
-
 class _Run:
     """Optimisers and position of a run."""
 
     def __init__(self, drafters: Mapping[str, TrainableDrafter], recipe: DrafterRecipe) -> None:
         self.drafters = drafters
+        self._layers = layers_read(drafters.values())
         self.recipe = recipe
         self.step = 0
         self.seconds = 0.0
@@ -194,12 +189,13 @@ class _Run:
         rng = np.random.default_rng((recipe.seed, self.step, 1))
         gamma = int(rng.choice(np.array(recipe.gammas)))
         with torch.autocast(target.device.type, torch.bfloat16, recipe.has_bf16_autocast):
-            batch = _hang(target, self.drafters, tokens, gamma, recipe, self.step)
+            batch = _hang_at(target, self._layers, tokens, gamma, recipe, self.step)
         losses: dict[str, float] = {}
         acceptance: dict[str, tuple[float, ...]] = {}
         for name, drafter in self.drafters.items():
+            own = own_part(batch, self._layers, drafter)
             with torch.autocast(target.device.type, torch.bfloat16, recipe.has_bf16_autocast):
-                loss = draft_loss(drafter.scores(batch), batch, drafter.objective)
+                loss = draft_loss(drafter.scores(own), own, drafter.objective)
             self._update(name, drafter.module, loss.total)
             losses[name] = float(loss.total.detach())
             acceptance[name] = tuple(loss.acceptance.tolist())
@@ -245,20 +241,6 @@ def _schedule(recipe: DrafterRecipe, step: int) -> float:
         return (step + 1) / warmup
     progress = (step + 1 - warmup) / max(1, recipe.num_steps - warmup)
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
-
-
-def _hang(
-    target: FrozenTarget,
-    drafters: Mapping[str, TrainableDrafter],
-    tokens: Tensor | Windows,
-    gamma: int,
-    recipe: DrafterRecipe,
-    step: int,
-) -> DraftTrainingBatch:
-    layers = {drafter.feature_layers for drafter in drafters.values()} - {()}
-    if len(layers) > 1:
-        raise ValueError(f"drafters trained together must read the same layers, not {layers}")
-    return _hang_at(target, layers.pop() if layers else (), tokens, gamma, recipe, step)
 
 
 def _hang_at(

@@ -122,6 +122,11 @@ class EagleModel(nn.Module):
         confidence = self.confidence_head(hidden) if self.recipe.has_confidence else None
         return DraftScores(target.draft_logits(hidden), confidence)
 
+    @property
+    def repeats_target(self) -> bool:
+        """DeepSpec's files do."""
+        return True
+
     def checkpoint_config(self) -> dict[str, Any]:
         """Fields as DeepSpec writes them."""
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -86,6 +87,21 @@ class FrozenTarget:
         states |= {EMBEDDING_OUTPUT: inner[0], FINAL_NORM: output.last_hidden_state}
         features = torch.cat([states[layer] for layer in layers or (EMBEDDING_OUTPUT,)], dim=-1)
         return TeacherOutput(features.float(), output.last_hidden_state)
+
+    def qwen3_shape(self) -> dict[str, Any]:
+        """The target's configuration as that of a Qwen3 decoder, which drafters are that are
+        trained here: without biases or windows, and with nothing left to another family's defaults.
+        """
+        shape = self.config
+        return {
+            **self.raw_config,
+            "model_type": "qwen3",
+            "head_dim": shape.head_dim,
+            "num_key_value_heads": shape.num_key_value_heads,
+            "max_position_embeddings": shape.max_position_embeddings,
+            "attention_bias": False,
+            "use_sliding_window": False,
+        }
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Token embeddings [..., D]."""

@@ -1,8 +1,8 @@
 """Trains the zoo's drafters side by side on one stream of batches.
 
 Half of the windows are corpus text, half the target's own writing. All drafters of a job see the
-same windows, anchors and block lengths, read the same target layers and have the same optimiser, so
-that what differs between them is the architecture.
+same windows, anchors and block lengths and have the same optimiser, so that what differs between
+them is the method: its architecture, its loss, and what it reads of the target.
 """
 
 import json
@@ -16,11 +16,11 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from dspark_bench.drafters import ar, draft_model, parallel, semi_ar
+from dspark_bench.drafters import ar, draft_model, hydra, medusa, mtp, parallel, semi_ar
 from dspark_bench.training.block_model import BlockRecipe
 from dspark_bench.training.decoder_model import DecoderRecipe
 from dspark_bench.training.documents import Split
-from dspark_bench.training.drafter_batch import TrainableDrafter
+from dspark_bench.training.drafter_batch import Objective, TrainableDrafter
 from dspark_bench.training.drafter_trainer import (
     DrafterRecipe,
     DrafterStep,
@@ -29,6 +29,8 @@ from dspark_bench.training.drafter_trainer import (
     train_drafters,
 )
 from dspark_bench.training.eagle_model import EagleRecipe
+from dspark_bench.training.head_models import HeadRecipe
+from dspark_bench.training.mtp_model import MtpRecipe
 from dspark_bench.training.packing import DOMAIN_WEIGHTS, BatchSampler, PackedTokens, load_split
 from dspark_bench.training.prepared import PreparedData
 from dspark_bench.training.target_features import FrozenTarget
@@ -44,11 +46,14 @@ _REPORT_EVERY = 20
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a name stands for. num_layers: 0 for the job's default depth."""
+    """What a name stands for. num_layers: 0 for the job's default depth; num_heads: of those that
+    are made of heads.
+    """
 
-    kind: Literal["parallel", "ar", "semi_ar", "draft_model"]
+    kind: Literal["parallel", "ar", "semi_ar", "draft_model", "medusa", "hydra", "mtp"]
     head_type: str = "vanilla"
     num_layers: int = 0
+    num_heads: int = 0
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -60,8 +65,20 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "semi_ar_depth1": Architecture("semi_ar", num_layers=1),
     "semi_ar_depth2": Architecture("semi_ar", num_layers=2),
     "draft_model": Architecture("draft_model", num_layers=2),
+    "medusa": Architecture("medusa", num_heads=8),
+    "hydra": Architecture("hydra", num_heads=4),
+    "mtp": Architecture("mtp", num_layers=1),
 }
 TRAINABLE = tuple(ARCHITECTURES)
+OBJECTIVES: Mapping[Objective, str] = {
+    Objective.ACCEPTANCE: ("0.1 CE + 0.9 L1 + confidence BCE, position weights exp(-(k-1)/decay)"),
+    Objective.SOFT: (
+        "CE with the target's distribution + confidence BCE, position weights exp(-(k-1)/decay)"
+    ),
+    Objective.HEADS: "CE of the tokens that came, position weights 0.8^(k-1)",
+    Objective.TOKENS: "CE of the tokens that came, all positions alike",
+}
+"""In words, for manifests."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,12 @@ def build_trainable(name: str, target: FrozenTarget, job: DraftersJob) -> Traina
     if architecture.kind == "draft_model":
         depth = architecture.num_layers
         return draft_model.trainable(target, DecoderRecipe(depth, job.max_gamma, seed))
+    if architecture.kind in ("medusa", "hydra"):
+        heads = HeadRecipe(architecture.num_heads, seed=seed)
+        is_medusa = architecture.kind == "medusa"
+        return medusa.trainable(target, heads) if is_medusa else hydra.trainable(target, heads)
+    if architecture.kind == "mtp":
+        return mtp.trainable(target, MtpRecipe(job.max_gamma, seed=seed))
     is_parallel = architecture.kind == "parallel"
     recipe = BlockRecipe(
         target_layer_ids=layers,
@@ -237,7 +260,7 @@ def _manifest(
         "tokens_seen": job.recipe.num_steps * job.batch_size * job.window_tokens,
         "response_share": job.response_share,
         "responses": asdict(job.responses),
-        "objective": _objective(name),
+        "objective": _objective(drafter),
         "trained_beside": list(job.names),
         "seconds_for_all": round(seconds),
         "parameters": sum(p.numel() for p in drafter.module.parameters()),
@@ -247,10 +270,11 @@ def _manifest(
     }
 
 
-def _objective(name: str) -> str:
-    """What the loss was made of; a draft model has no confidence head."""
-    confidence = "" if ARCHITECTURES[name].kind == "draft_model" else " + confidence BCE"
-    return f"0.1 CE + 0.9 L1{confidence}, position weights exp(-(k-1)/decay)"
+def _objective(drafter: TrainableDrafter) -> str:
+    """What the loss was made of."""
+    said = OBJECTIVES[drafter.objective]
+    has_confidence = hasattr(drafter.module, "confidence_head")
+    return said if has_confidence else said.replace(" + confidence BCE", "")
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -13,6 +13,14 @@ from dspark_bench import cli
 from dspark_bench.commands.inspect import inspect
 from dspark_bench.models.draft_formats.unread import name_unread
 from tests import tiny
+from tests.drafters import counting
+from tests.drafters.test_heads import (
+    HYDRA_CONFIG,
+    MEDUSA_CONFIG,
+    hydra_tensors,
+    medusa_tensors,
+)
+from tests.drafters.test_mtp import module, tensors_of
 from tests.tiny_formats import (
     block_tensors,
     eagle3_config,
@@ -34,6 +42,10 @@ DSPARK: dict[str, Any] = {
     "enable_confidence_head": True,
     "confidence_head_with_markov": True,
 }
+
+
+KEYLESS = " without {}_num_heads in its config.json"
+UNKNOWN_MAKER = "MTP of a maker that is not known here"
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> str:
@@ -74,6 +86,70 @@ def test_dspark_of_speculators(tmp_path: Path, capsys: pytest.CaptureFixture[str
         "fits targets of 64 tokens, width 32 and 8 layers or more",
     ):
         assert part in text
+
+
+def test_heads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "m", medusa_tensors(heads=5), MEDUSA_CONFIG | {"medusa_num_heads": 2})
+    text = said(capsys, path, "--target", llama_dir())
+    for part in (
+        f"kind Medusa format Medusa run as drafter=medusa drafter.path={path}",
+        "gamma up to 5 reads the target's last state, behind its final norm",
+        "drafts all 64 tokens heads 5 of 1 block, width 32 confidence none",
+        "note the drafter's config.json says 2 heads, its files hold 5",
+        f"parameters {5 * (32 * 32 + 32 + 64 * 32)} (",
+        "missing nothing fits targets of 64 tokens and width 32 with that target it fits",
+    ):
+        assert part in text
+    path = write(
+        tmp_path / "h", hydra_tensors(blocks=2, own=False), HYDRA_CONFIG | {"hydra_num_layers": 2}
+    )
+    text = said(capsys, path)
+    for part in (
+        "kind Hydra format Hydra, under the target's head run as drafter=hydra",
+        "drafts all tokens, with the target's head",
+        "heads 3 of 2 blocks, width 32, each reading the drafts before its own",
+        "fits targets of width 32",
+    ):
+        assert part in text
+    text = said(capsys, path, "--target", counting.target_dir(), code=2)
+    assert "with that target it does not fit" in text and "hidden_size 32" in text
+
+
+def test_pickled_heads_say_how_to_convert(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(MEDUSA_CONFIG))
+    torch.save(medusa_tensors(), tmp_path / "medusa_lm_head.pt")
+    text = said(capsys, tmp_path, code=2)
+    assert "kind Medusa" in text and "no weights that can be read" in text
+    assert f"dspark-bench convert {tmp_path} --to safetensors" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        (
+            "mimo",
+            (
+                "kind MTP format MTP of MiMo, inside its target run as drafter=mtp",
+                "gamma any: not stated reads the target's last state, behind its final norm",
+                "module one layer of width 32, reads state, then embedding",
+                "reads next its own output behind the final norm",
+            ),
+        ),
+        ("deepseek", ("embedding, then state", "its own output before the final norm")),
+        ("speculators", ("format MTP of speculators", "gamma up to 5", "drafts all 64 tokens")),
+    ],
+)
+def test_modules(
+    tmp_path: Path, name: str, parts: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The target's own tensors beside it are neither counted nor asked about."""
+    text = said(capsys, module(tmp_path, name), "--target", llama_dir())
+    count = sum(tensor.numel() for tensor in tensors_of(name).values())
+    for part in (*parts, f"parameters {count} (", "missing nothing", "with that target it fits"):
+        assert part in text
+    assert "not understood" not in text
 
 
 def test_every_kind_of_deepspec(capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,14 +213,11 @@ def test_pickled_weights_are_not_opened(tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("config", "tensors", "files", "name"),
     [
-        ({"medusa_num_heads": 2}, (), (), "Medusa"),
-        ({}, ("0.0.linear.weight", "0.1.weight"), (), "Medusa"),
-        ({}, (), ("medusa_lm_head.pt",), "Medusa"),
-        ({"hydra_num_heads": 4}, (), (), "Hydra"),
-        ({}, (), ("hydra_lm_head.pt",), "Hydra"),
-        ({}, ("mtp.fc.weight", "mtp.norm.weight"), (), "MTP"),
-        ({}, ("model.layers.61.eh_proj.weight",), (), "MTP"),
-        ({"speculators_model_type": "mtp"}, (), (), "MTP"),
+        ({}, ("0.0.linear.weight", "0.1.weight"), (), f"Medusa{KEYLESS.format('medusa')}"),
+        ({}, (), ("medusa_lm_head.pt",), f"Medusa{KEYLESS.format('medusa')}"),
+        ({}, (), ("hydra_lm_head.pt",), f"Hydra{KEYLESS.format('hydra')}"),
+        ({}, ("mtp.fc.weight", "mtp.norm.weight"), (), UNKNOWN_MAKER),
+        ({}, ("model.layers.61.eh_proj.weight",), (), UNKNOWN_MAKER),
         ({"dflash_config": {"causal_head": True}}, (), (), "JetSpec"),
         ({"architectures": ["DFlash2DraftModel"]}, (), (), "DFlash2"),
         ({"speculators_model_type": "peagle"}, (), (), "P-EAGLE of speculators"),
@@ -169,9 +242,10 @@ def test_what_nobody_reads_is_named_as_typed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tensors: dict[str, Tensor] = {"0.0.linear.weight": torch.ones(4, 4)}
-    config = {"medusa_num_heads": 1, **layer_config("llama", 1)}
-    path = write(tmp_path, tensors, config)
-    assert "format Medusa: no reader yet parameters 16" in said(capsys, path)
+    path = write(tmp_path, tensors, layer_config("llama", 1))
+    assert f"format Medusa{KEYLESS.format('medusa')}: no reader yet parameters 16" in said(
+        capsys, path
+    )
     assert inspect(path).problem is None
 
 

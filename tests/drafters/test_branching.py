@@ -38,7 +38,10 @@ def along_prefixes(name: str, temperature: float = 0.7) -> Tensor:
     return torch.stack([first, second[order.argsort()], third], dim=1)
 
 
-@pytest.mark.parametrize("name", ["parallel", "semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn"])
+KINDS = ["parallel", "semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn", *tiny.HEAD_DRAFTERS]
+
+
+@pytest.mark.parametrize("name", KINDS)
 def test_a_branch_has_the_law_of_its_prefix_as_a_chain(name: str) -> None:
     drafter = tiny.drafter(name)
     drafter.allocate(3, 16)
@@ -48,14 +51,16 @@ def test_a_branch_has_the_law_of_its_prefix_as_a_chain(name: str) -> None:
 
 
 def test_marginals_do_not_know_their_branch_and_conditionals_do() -> None:
-    marginal = along_prefixes("parallel")
-    assert torch.equal(marginal[0], marginal[1]) and torch.equal(marginal[0], marginal[2])
-    for name in ("semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn"):
+    for name in ("parallel", "medusa"):
+        marginal = along_prefixes(name)
+        assert torch.equal(marginal[0], marginal[1]) and torch.equal(marginal[0], marginal[2])
+    for name in ("semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn", "hydra"):
         conditional = along_prefixes(name)
         assert not torch.allclose(conditional[0, 1], conditional[1, 1])
-    # only the recurrent head remembers what came before the last token
-    memory = [along_prefixes(name)[:2, 2] for name in ("semi_ar_vanilla", "semi_ar_rnn")]
-    assert torch.allclose(*memory[0]) and not torch.allclose(*memory[1])
+    # only the recurrent head, and Hydra's, remember what came before the last token
+    memory = [along_prefixes(name)[:2, 2] for name in ("semi_ar_vanilla", "semi_ar_rnn", "hydra")]
+    assert torch.allclose(*memory[0])
+    assert not torch.allclose(*memory[1]) and not torch.allclose(*memory[2])
 
 
 def test_without_draws_a_branch_is_ranked_by_the_plain_law() -> None:

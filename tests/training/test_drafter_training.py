@@ -14,10 +14,18 @@ from dspark_bench.training.draft_losses import draft_loss
 from dspark_bench.training.drafter_batch import (
     DraftScores,
     DraftTrainingBatch,
+    Objective,
     TrainableDrafter,
     hang_blocks,
+    layers_read,
+    own_part,
 )
-from dspark_bench.training.drafter_trainer import DrafterRecipe, DrafterStep, train_drafters
+from dspark_bench.training.drafter_trainer import (
+    DrafterRecipe,
+    DrafterStep,
+    evaluate_drafters,
+    train_drafters,
+)
 from dspark_bench.training.informed_block import LastFeatureBlockModel, NextTokenBlockModel
 from tests import tiny
 
@@ -76,12 +84,13 @@ def test_short_blocks_hang_on_more_anchors() -> None:
     assert recipe.num_anchors(4, 10) == 8
 
 
+def random_tokens(step: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(step)
+    return torch.randint(1, tiny.VOCAB, (2, 24), generator=generator)
+
+
 def train(path: Path, until: int, total: int = 6) -> dict[str, TrainableDrafter]:
     drafters = {name: tiny.trainable(name) for name in ("semi_ar_rnn", "ar")}
-
-    def source(step: int) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(step)
-        return torch.randint(1, tiny.VOCAB, (2, 24), generator=generator)
 
     def stop(step: DrafterStep) -> None:
         if step.step == until:
@@ -89,7 +98,7 @@ def train(path: Path, until: int, total: int = 6) -> dict[str, TrainableDrafter]
 
     recipe = DrafterRecipe(num_steps=total, block_tokens=8, max_anchors=3, gammas=(4, 2))
     try:
-        train_drafters(tiny.frozen(), drafters, source, recipe, path, stop, 0.0)
+        train_drafters(tiny.frozen(), drafters, random_tokens, recipe, path, stop, 0.0)
     except KeyboardInterrupt:
         return drafters
     return drafters
@@ -168,3 +177,70 @@ def test_slots_start_from_the_entry_before_the_anchor() -> None:
 
     assert [reads(LastFeatureBlockModel, place) for place in (6, 7, 8)] == [False, True, False]
     assert not reads(NextTokenBlockModel, 7)
+
+
+def test_drafters_that_read_different_states_train_as_they_would_alone(tmp_path: Path) -> None:
+    """One pass of the teacher; each takes its own features from it, and its own number of slots."""
+    names = ("ar", "medusa", "hydra", "mtp", "parallel")
+
+    def trained(*chosen: str) -> dict[str, TrainableDrafter]:
+        drafters = {name: tiny.trainable(name) for name in chosen}
+        path = tmp_path / f"{'-'.join(chosen)}.pt"
+        recipe = DrafterRecipe(num_steps=4, block_tokens=8, max_anchors=3, gammas=(7,))
+        train_drafters(tiny.frozen(), drafters, random_tokens, recipe, path, lambda step: None)
+        return drafters
+
+    together = trained(*names)
+    for name in names:
+        alone = trained(name)[name].module.state_dict()
+        start = tiny.trainable(name).module.state_dict()
+        for key, weight in together[name].module.state_dict().items():
+            assert torch.equal(weight, alone[key]), (name, key)
+            assert not torch.equal(weight, start[key]), (name, key)
+
+
+def test_each_part_of_a_batch_is_the_drafters_own() -> None:
+    ar, medusa = tiny.trainable("ar"), tiny.trainable("medusa")
+    layers = layers_read([medusa, ar])
+    assert layers == (FINAL_NORM, *tiny.LAYERS)
+    tokens, anchors = random_tokens(3), torch.tensor([[4], [9]])
+    batch = hang_blocks(tiny.frozen(), tokens, layers, anchors, 7, (), 4.0)
+    alone = hang_blocks(tiny.frozen(), tokens, tiny.LAYERS, anchors, 7, (), 4.0)
+    part = own_part(batch, layers, ar)
+    assert torch.equal(part.features, alone.features) and part.gamma == 7
+    assert own_part(alone, tiny.LAYERS, ar) is alone
+    heads = own_part(batch, layers, medusa)
+    assert (heads.gamma, heads.features.shape[-1]) == (5, 32)
+    assert torch.equal(heads.labels, batch.labels[..., :5])
+    assert torch.equal(heads.target_probs, batch.target_probs[:, :, :5])
+
+
+def test_fewer_slots_are_evaluated_of_a_drafter_that_has_fewer() -> None:
+    drafters = {name: tiny.trainable(name) for name in ("ar", "hydra")}
+    recipe = DrafterRecipe(num_steps=1, block_tokens=14, max_anchors=2)
+    found = evaluate_drafters(tiny.frozen(), drafters, [random_tokens(1)], 7, recipe)
+    assert {name: len(values) for name, values in found.items()} == {"ar": 7, "hydra": 5}
+    alone = {"hydra": drafters["hydra"]}
+    assert evaluate_drafters(tiny.frozen(), alone, [random_tokens(1)], 7, recipe) == {
+        "hydra": found["hydra"]
+    }
+
+
+@pytest.mark.parametrize(("objective", "decay"), [(Objective.HEADS, 0.8), (Objective.TOKENS, 1.0)])
+def test_losses_of_tokens_by_hand(objective: Objective, decay: float) -> None:
+    """Mean cross entropy of the labels, each slot weighing `decay` of the one before."""
+    shares = torch.tensor([[0.8, 0.2], [0.5, 0.5], [0.3, 0.7]])
+    labels, weights = torch.tensor([0, 1, 0]), torch.tensor([1.0, 0.78, 0.0])
+    batch = DraftTrainingBatch(
+        tokens=labels[None],
+        features=torch.zeros(1),
+        anchors=torch.zeros(1, 1),
+        labels=labels.view(1, 1, 3),
+        target_probs=shares.view(1, 1, 3, 2),
+        weights=weights.view(1, 1, 3),
+    )
+    loss = draft_loss(DraftScores(shares.log().view(1, 1, 3, 2), None), batch, objective)
+    ce = -torch.tensor([0.8, 0.5]).log()
+    assert float(loss.total) == pytest.approx(
+        float((ce[0] + decay * ce[1]) / (1 + decay)), abs=1e-5
+    )

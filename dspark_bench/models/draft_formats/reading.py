@@ -6,13 +6,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from dspark_bench.core.errors import CheckpointError
-from dspark_bench.models.checkpoint import check_folder
+from dspark_bench.models.checkpoint import check_folder, read_headers
 from dspark_bench.models.config_keys import shown
 from dspark_bench.models.config_values import read_json
-from dspark_bench.models.draft_config import DraftConfig, Layout
-from dspark_bench.models.draft_formats import deepspec, safeailab, speculators, zlab
+from dspark_bench.models.draft_config import HYDRA, MEDUSA, MTP, DraftConfig, Layout
+from dspark_bench.models.draft_formats import (
+    deepspec,
+    hydra,
+    medusa,
+    mtp,
+    safeailab,
+    speculators,
+    zlab,
+)
 from dspark_bench.models.draft_formats.format import DraftFormat, architecture_of
 from dspark_bench.models.draft_formats.unread import name_unread
+from dspark_bench.models.head_config import HeadConfig
+from dspark_bench.models.mtp_config import MtpConfig
 
 FORMATS: Final = (speculators.FORMAT, deepspec.FORMAT, zlab.FORMAT, safeailab.FORMAT)
 """In the order in which they are asked whether a file is theirs."""
@@ -58,6 +68,46 @@ def read_draft_config(directory: Path, layout: Layout) -> DraftConfig:
     return found.format.parse(data, str(path))
 
 
+def heads_layout(data: Mapping[str, Any]) -> Layout | None:
+    """The kind of a drafter that is made of heads; None for any other file."""
+    if medusa.is_medusa(data):
+        return MEDUSA
+    return HYDRA if hydra.is_hydra(data) else None
+
+
+def parse_heads(data: dict[str, Any], directory: Path) -> HeadConfig:
+    """A `config.json` of such a drafter, beside its weights' headers. Raises CheckpointError."""
+    parse = medusa.parse if heads_layout(data) == MEDUSA else hydra.parse
+    return parse(data, read_headers(directory), str(directory / "config.json"))
+
+
+def read_head_config(directory: Path, layout: Layout) -> HeadConfig:
+    """Read and check the configuration of a drafter of heads. Raises CheckpointError."""
+    check_folder(directory)
+    path = directory / "config.json"
+    data = read_json(path)
+    if heads_layout(data) != layout:
+        key = f"{layout.drafter}_num_heads"
+        raise CheckpointError(
+            f"{path} lacks the key {key!r}, by which {layout.name} is known"
+            f"{_hint(data, recognise(data))}"
+        )
+    return parse_heads(data, directory)
+
+
+def read_mtp_config(directory: Path) -> MtpConfig:
+    """Read and check the configuration of a module. Raises CheckpointError."""
+    check_folder(directory)
+    path = directory / "config.json"
+    data = read_json(path)
+    if not mtp.is_mtp(data):
+        raise CheckpointError(
+            f"{path}: architecture is {shown(architecture_of(data))}, which has no module for "
+            f"multi-token prediction that is known here{_hint(data, recognise(data))}"
+        )
+    return mtp.parse(data, str(path))
+
+
 def read_any_draft_config(directory: Path) -> DraftConfig | None:
     """The same of whatever kind it is; None for a file that is no drafter's that is read here."""
     path = directory / "config.json"
@@ -69,6 +119,9 @@ def read_any_draft_config(directory: Path) -> DraftConfig | None:
 def _hint(data: Mapping[str, Any], found: Recognised | None) -> str:
     if found is not None:
         return f"; use drafter={found.layout.drafter}"
+    other = MTP if mtp.is_mtp(data) else heads_layout(data)
+    if other is not None:
+        return f"; use drafter={other.drafter}"
     unread = name_unread(data)
     return "" if unread is None else f"; it looks like {unread}, which nothing here reads yet"
 

@@ -39,17 +39,16 @@ def _holds(names: Names, pattern: str) -> bool:
 
 def _is_medusa(data: Config, tensors: Names, files: Names) -> bool:
     has_heads = _holds(tensors, r"(medusa_head\.)?\d+\.\d+\.linear\.weight$")
-    return "medusa_num_heads" in data or has_heads or _holds(files, "medusa_lm_head")
+    return has_heads or _holds(files, "medusa_lm_head")
 
 
 def _is_hydra(data: Config, tensors: Names, files: Names) -> bool:
     has_heads = _holds(tensors, r"hydra_(mlp|lm_head)\.")
-    return "hydra_num_heads" in data or has_heads or _holds(files, "hydra_lm_head")
+    return has_heads or _holds(files, "hydra_lm_head")
 
 
 def _is_mtp(data: Config, tensors: Names, files: Names) -> bool:
-    has_layers = _holds(tensors, r"(model\.)?(mtp\.|mtp_layers\.)|model\.layers\.\d+\.eh_proj")
-    return data.get("speculators_model_type") == "mtp" or has_layers
+    return _holds(tensors, r"(model\.)?(mtp\.|mtp_layers\.)|model\.layers\.\d+\.eh_proj")
 
 
 def _is_deepseek_v4(data: Config, tensors: Names, files: Names) -> bool:
@@ -79,9 +78,9 @@ def _speculators(kind: str) -> Callable[[Config, Names, Names], bool]:
 
 UNREAD: Final = (
     UnreadFormat("DeepSeek-V4's DSpark, inside its target", _is_deepseek_v4),
-    UnreadFormat("Medusa", _is_medusa),
-    UnreadFormat("Hydra", _is_hydra),
-    UnreadFormat("MTP", _is_mtp),
+    UnreadFormat("Medusa without medusa_num_heads in its config.json", _is_medusa),
+    UnreadFormat("Hydra without hydra_num_heads in its config.json", _is_hydra),
+    UnreadFormat("MTP of a maker that is not known here", _is_mtp),
     UnreadFormat("JetSpec", _is_jetspec),
     UnreadFormat("DFlash2", _named("DFlash2DraftModel")),
     UnreadFormat("DFlash2 of speculators", _speculators("dflash2")),

@@ -1,0 +1,31 @@
+"""The newest state of each request's target: all that drafters made of heads keep of a context."""
+
+import torch
+from torch import Tensor
+
+from dspark_bench.core.types import ContextUpdate
+from dspark_bench.models.target import LoadedTarget
+
+
+class LastStates:
+    """One state [D] a cache row: that of the token before the anchor."""
+
+    def __init__(self, target: LoadedTarget) -> None:
+        self._width = target.config.hidden_size
+        self._dtype, self._device = target.dtype, target.device
+        self._states = torch.empty(0)
+
+    def allocate(self, num_rows: int) -> None:
+        """Forget all."""
+        self._states = torch.zeros(num_rows, self._width, dtype=self._dtype, device=self._device)
+
+    def extend(self, update: ContextUpdate) -> None:
+        """Keep the state of each request's last new token. Mutates `update.rows` only."""
+        ends = torch.tensor(update.counts, device=self._device).cumsum(0) - 1
+        self._states[torch.tensor(update.rows, device=self._device)] = update.features[ends]
+
+    def of(self, rows: tuple[int, ...]) -> Tensor:
+        """[B, D]."""
+        if self._states.numel() == 0:
+            raise RuntimeError("allocate() comes before extend() and propose()")
+        return self._states[torch.tensor(rows, device=self._device)]
