@@ -20,7 +20,7 @@ class MarginalBranches:
         """hidden [B * K, D]: of K slots of each request."""
         size = len(batch.rows)
         logits = vocabulary.lm_head(hidden).view(size, batch.num_slots, -1)
-        self._probs = token_probs(logits, _ranking(batch.sampling))
+        self._probs = token_probs(logits, ranking(batch.sampling))
         self._vocabulary = vocabulary
         self._depth = 0
 
@@ -36,7 +36,7 @@ class MarginalBranches:
 
     def token_ids(self, choices: Tensor) -> Tensor:
         """In the target's vocabulary."""
-        return _token_ids(self._vocabulary, choices)
+        return choice_ids(self._vocabulary, choices)
 
 
 class HeadBranches:
@@ -49,7 +49,7 @@ class HeadBranches:
         shape = (len(batch.rows), batch.num_slots)
         self._hidden = hidden.view(*shape, -1)
         self._base = vocabulary.lm_head(hidden).view(*shape, -1)
-        self._sampling = _ranking(batch.sampling)
+        self._sampling = ranking(batch.sampling)
         self._vocabulary = vocabulary
         self._head = head
         self._state: State = None
@@ -71,15 +71,16 @@ class HeadBranches:
 
     def token_ids(self, choices: Tensor) -> Tensor:
         """In the target's vocabulary."""
-        return _token_ids(self._vocabulary, choices)
+        return choice_ids(self._vocabulary, choices)
 
 
-def _ranking(sampling: SamplingParams) -> SamplingParams:
+def ranking(sampling: SamplingParams) -> SamplingParams:
     """What a draft's worth is read from: its chance to be the target's draw; without draws, that of
     the plain distribution.
     """
     return SamplingParams() if sampling.is_greedy else sampling
 
 
-def _token_ids(vocabulary: Vocabulary, choices: Tensor) -> Tensor:
+def choice_ids(vocabulary: Vocabulary, choices: Tensor) -> Tensor:
+    """The target's tokens behind choices among those that can be drafted."""
     return choices if vocabulary.token_ids is None else vocabulary.token_ids[choices]

@@ -96,15 +96,14 @@ def span_table(spans: Sequence[Span], slots: Tensor, visibility: Visibility) -> 
     rows = []
     parents: list[int] = []
     first = 0
-    has_trees = any(span.parents is not None for span in spans)
     for span in spans:
         visible = -1
         if visibility is Visibility.BLOCK:
             visible = span.query_len if span.visible_len is None else span.visible_len
-        is_tree = span.parents is not None
-        rows.append((span.row, span.context_len, first, span.query_len, visible, int(is_tree)))
-        if has_trees:
-            parents.extend(span.parents or range(-1, span.query_len - 1))
+        tree = -1 if span.parents is None else len(parents)
+        lens = (span.context_len, first, span.query_len, visible)
+        rows.append((span.row, *lens, tree, span.num_cached))
+        parents.extend(span.parents or ())
         first += span.query_len
     ancestors = np.array(parents, np.int64)
     return SpanTable(slots.numpy(), np.array(rows, np.int64), ancestors)
@@ -120,7 +119,7 @@ def _places(spans: Sequence[Span], cache: KVCache) -> tuple[Tensor, Tensor]:
     places: list[int] = []
     slots: list[int] = []
     for span in spans:
-        base = span.row * cache.max_len + span.context_len
+        base = span.row * cache.max_len + span.first_place
         slots.extend(range(base, base + span.query_len))
         places.extend(span.context_len + depth for depth in depths(span))
     table = torch.tensor([places, slots], dtype=torch.int64, device=cache.index.device)
@@ -195,7 +194,7 @@ def _pack_group(
     device = cache.index.device
     chosen = [spans[i] for i in members]
     width = max(span.query_len for span in chosen)
-    num_keys = max(span.context_len + span.query_len for span in chosen)
+    num_keys = max(span.num_keys for span in chosen)
     first = chosen[0].row
     num_rows = chosen[-1].row + 1 - first
     is_dense = num_rows <= MAX_SPREAD * len(chosen)

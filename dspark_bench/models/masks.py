@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dspark_bench.core.tree import node_depths
 from dspark_bench.models.kv_cache import KVCache
-from dspark_bench.models.spans import Span, Visibility, depths
+from dspark_bench.models.spans import Span, Visibility
 
 
 def additive_mask(
@@ -68,8 +69,8 @@ def _recent(
         if span is None:
             row.fill_(num_keys + cache.max_len)
         elif span.parents is not None:
-            own = [span.context_len + depth for depth in depths(span)]
-            row[span.context_len : span.context_len + span.query_len] = row.new_tensor(own)
+            own = [span.context_len + depth for depth in node_depths(span.parents)]
+            row[span.context_len : span.num_keys] = row.new_tensor(own)
     return places[:, None, None] > positions.repeat(1, 1, cache.num_shared_heads, 1) - window
 
 
@@ -88,10 +89,12 @@ def _trees_visible(
         if span is None:
             rows[:, :] = True
             continue
-        rows[:, : span.context_len] = True
-        own = rows[:, span.context_len :]
-        for index, parent in enumerate(span.parents or range(-1, span.query_len - 1)):
+        parents = span.parents or range(-1, span.query_len - 1)
+        own = np.zeros((len(parents), len(parents)), dtype=np.bool_)
+        for index, parent in enumerate(parents):
             if parent >= 0:
                 own[index] = own[parent]
             own[index, index] = True
+        rows[:, : span.context_len] = True
+        rows[: span.query_len, span.context_len : span.num_keys] = own[span.num_cached :]
     return visible

@@ -20,7 +20,8 @@ class Span:
 
     row: cache row; context_len: tokens already cached; query_len: new tokens;
     visible_len: how many of the new tokens may be seen under BLOCK (default all);
-    parents: index of each new token's parent among the new ones, -1 for the context (a tree).
+    parents: of a tree, each token's parent among the tree's own, -1 for the context; num_cached:
+    how many of these tokens, the first ones, lie in the cache already, right behind the context.
     """
 
     row: int
@@ -28,8 +29,21 @@ class Span:
     query_len: int
     visible_len: int | None = None
     parents: tuple[int, ...] | None = None
+    num_cached: int = 0
+
+    @property
+    def first_place(self) -> int:
+        """In the row: of the first new token."""
+        return self.context_len + self.num_cached
+
+    @property
+    def num_keys(self) -> int:
+        """Places of the row that hold something."""
+        return self.first_place + self.query_len
 
 
 def depths(span: Span) -> Sequence[int]:
     """How far each new token is from the context: its place, or that in its branch of a tree."""
-    return range(span.query_len) if span.parents is None else node_depths(span.parents)
+    if span.parents is None:
+        return range(span.query_len)
+    return node_depths(span.parents)[span.num_cached :]

@@ -120,18 +120,22 @@ def test_what_cannot_work_is_one_line(
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("drafter", ["ngram", "ar"])
 def test_drafters_of_chains_refuse_a_tree(
-    tiny_zoo: TinyZoo, tmp_path: Path, drafter: str, capsys: pytest.CaptureFixture[str]
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("drafter")]
-    path = () if drafter == "ngram" else (f"drafter.path={tiny_zoo.ar}",)
-    more = (f"drafter={drafter}", *path, "tree=best_first", "--dry-run")
+    more = ("drafter=ngram", "tree=best_first", "--dry-run")
     assert execute(["run", *given, *more]) == 2
-    expected = (
-        f"drafter={drafter} drafts chains only; valid with tree=best_first: parallel, semi_ar"
-    )
+    expected = "drafter=ngram drafts chains only; valid with tree=best_first: ar, parallel, semi_ar"
     assert expected in capsys.readouterr().err
+
+
+def test_a_drafter_that_runs_once_per_depth_grows_trees(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    given = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("drafter")]
+    more = ("drafter=ar", f"drafter.path={tiny_zoo.ar}", "temperature=0", "tree=best_first")
+    assert execute(["run", *given, *more, "load.concurrency=2", "gamma=3"]) == 0
+    (row,) = read_summary(tmp_path / "results" / "tiny")
+    assert (row["lossless"], row["lossless_evidence"]) == ("true", "exact")
 
 
 def test_ranks_beyond_the_vocabulary(

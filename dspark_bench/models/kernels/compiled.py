@@ -28,7 +28,7 @@ def _compiled() -> Kernels:
     gate_up, norms = pack_panels(np.ones((2 * size, size))), np.ones(heads, np.float32)
     rotation = np.ones((1, 1, size // 2), np.complex64)
     keys, values = np.zeros((2, 1, 8, 1, size), np.float32)
-    slots, spans = np.zeros(1, np.int64), np.array([[0, 0, 0, 1, -1, 0]])
+    slots, spans = np.zeros(1, np.int64), np.array([[0, 0, 0, 1, -1, -1, 0]])
     scene = (rotation, keys, values, slots, spans, np.empty(0, np.int64))
     without, window = np.empty(0, np.float32), np.array([NO_WINDOW])
     attention = (qkv, square, norms, without, without, window)

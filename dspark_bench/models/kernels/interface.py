@@ -17,8 +17,8 @@ NO_WINDOW = 2**62
 class SpanTable:
     """A pass over a ragged batch, as the compiled attention reads it.
 
-    slots [T]: where keys and values are written; spans [B, 6]: `ragged_attention` has the columns;
-    parents [T]: of tokens in trees, -1 for the context; empty without trees.
+    slots [T]: where keys and values are written; spans [B, 7]: `ragged_attention` has the columns;
+    parents: of the tokens of all trees, one tree after the other, -1 for the context.
     """
 
     slots: np.ndarray

@@ -15,8 +15,9 @@ from dspark_bench.models.kernels.interface import NO_WINDOW
 from dspark_bench.models.kernels.products import multiply_rows
 from dspark_bench.models.kernels.vector_code import FLOAT_BYTES, KEYS, PANEL_BYTES, score_blocks
 
-ROW, CONTEXT, FIRST, LENGTH, VISIBLE, IS_TREE = range(6)
-"""Columns of a table of spans. VISIBLE: new tokens that all see (a block), or -1: causal."""
+ROW, CONTEXT, FIRST, LENGTH, VISIBLE, TREE, CACHED = range(7)
+"""Columns of a table of spans. VISIBLE: new tokens that all see (a block), or -1: causal; TREE:
+where a tree's parents begin, or -1; CACHED: its tokens that lie behind the context already."""
 
 _block = score_blocks(MOST_QUERIES, LANES)
 
@@ -25,14 +26,14 @@ _block = score_blocks(MOST_QUERIES, LANES)
 def attend_rows(query, keys, values, spans, parents, out, part, num_parts, window=NO_WINDOW):
     """query [T, at least Hq * hd]; keys, values [rows, max_len, Hkv, hd]; out [T, Hq * hd].
 
-    spans [B, 6]; parents [T]: of tokens in trees, among the new tokens of their request; -1 for
-    the context; window: how many positions a query sees, up to its own. hd is a multiple of 16.
+    spans [B, 7]; parents: of all trees' tokens, each among those of its own tree; -1 for the
+    context; window: how many positions a query sees, up to its own. hd is a multiple of 16.
     Computes every `num_parts`th piece of the work.
     """
     piece = np.int64(0)
     for index in range(spans.shape[0]):
         span = spans[index]
-        if span[IS_TREE]:
+        if span[TREE] >= 0:
             if piece % num_parts == part:
                 _attend_tree(query, keys[span[ROW]], values[span[ROW]], span, parents, window, out)
             piece += 1
@@ -108,17 +109,18 @@ def _attend_tree(query, keys, values, span, parents, window, out):
     """One request's tree: each token sees the context, its ancestors and itself."""
     num_kv, head_dim = keys.shape[1], keys.shape[2]
     share = out.shape[1] // (num_kv * head_dim)
-    context, length = span[CONTEXT], span[LENGTH]
+    context, cached, length = span[CONTEXT], span[CACHED], span[LENGTH]
+    size = cached + length
     queries = np.empty((share, head_dim), np.float32)
-    weights = np.empty((share, context + length + KEYS), np.float32)
+    weights = np.empty((share, context + size + KEYS), np.float32)
     mixed = np.empty((share, head_dim), np.float32)
     totals = np.empty(share, np.float32)
-    path_keys = np.empty((length + KEYS, head_dim), np.float32)
-    path_values = np.empty((length, head_dim), np.float32)
-    path = np.empty(length, np.int64)
+    path_keys = np.empty((size + KEYS, head_dim), np.float32)
+    path_values = np.empty((size, head_dim), np.float32)
+    path = np.empty(size, np.int64)
     step, path_step = keys.strides[0], head_dim * FLOAT_BYTES
     for token in range(length):
-        depth = _find_path(parents[span[FIRST] :], token, path)
+        depth = _find_path(parents[span[TREE] :], cached + token, path)
         for kv in range(num_kv):
             for place in range(depth):
                 for i in range(head_dim):
