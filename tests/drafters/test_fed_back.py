@@ -4,13 +4,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from dspark_bench.core.types import ContextUpdate, DraftBatch, SamplingParams
+from dspark_bench.config.point_config import ZOO
+from dspark_bench.core.types import ContextUpdate, DraftBatch, Request, SamplingParams
 from dspark_bench.drafters.ar import AutoregressiveDrafter
 from dspark_bench.drafters.fed_back import FedBackBranches
 from dspark_bench.engine.match_acceptance import MatchAcceptance
 from dspark_bench.engine.tree_drafts import TreeDrafts
+from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.kernels.choice import Wanted
+from dspark_bench.models.target import TargetModel
 from dspark_bench.trees.best_first import BestFirstTree
+from dspark_bench.workloads.zoo_prompts import zoo_prompts
 from tests import tiny
 
 DRAFTERS = ("ar",)
@@ -167,3 +171,21 @@ def test_greedy_output_is_the_baseline_s(name: str, concurrency: int, max_len: i
     plain = tiny.serve(served, None, concurrency=concurrency, temperature=0.0)
     assert tiny.outputs(made) == tiny.outputs(plain)
     assert max(record.num_accepted for record in made.cycles) > 0
+
+
+def test_the_zoo_s_trees_hold_their_chains_and_the_baseline_s_output() -> None:
+    target = TargetModel.load(ZOO / "target", torch.float32, tiny.CPU)
+    drafter = AutoregressiveDrafter(ZOO / "drafters" / "ar", target)
+    tokenizer = read_tokenizer(ZOO / "target")
+    served = [
+        Request(i, prompt.id, "code", tuple(tokenizer.encode(prompt.text).ids[:60]), 20)
+        for i, prompt in enumerate(zoo_prompts("code", "test")[:3])
+    ]
+    settings = {"concurrency": 2, "temperature": 0.0, "model": target, "max_len": 100}
+    plain = tiny.serve(served, None, **settings)
+    tree = TreeDrafts(drafter, BestFirstTree(10))
+    made = tiny.serve(served, tree, acceptance=MatchAcceptance(), **settings)
+    chain = tiny.serve(served, drafter, **settings)
+    assert tiny.outputs(made) == tiny.outputs(plain)
+    # ten nodes hold the chain's likeliest tokens and more: fewer passes of the target
+    assert len(made.cycles) < len(chain.cycles) < len(plain.cycles)
