@@ -11,6 +11,7 @@ from dspark_bench.core.clock import device_clock
 from dspark_bench.core.protocols import Acceptance, Drafter, Scheduler
 from dspark_bench.core.types import Request, RunResult, SamplingParams
 from dspark_bench.drafters.ar import AutoregressiveDrafter
+from dspark_bench.drafters.eagle import EagleDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine.acceptance import ExactAcceptance
@@ -23,13 +24,14 @@ from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.drafter_batch import TrainableDrafter
 from dspark_bench.training.drafter_trainer import save_drafter
 from dspark_bench.training.eagle_model import EagleModel, EagleRecipe
+from dspark_bench.training.feature_model import FeatureModel, FeatureRecipe
 from dspark_bench.training.target_features import FrozenTarget
 
 CPU = torch.device("cpu")
 VOCAB = 64
 EOS = 0
 LAYERS = (0, 2)
-DRAFTERS = ("parallel", "ar", "semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn")
+DRAFTERS = ("parallel", "ar", "eagle", "semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn")
 
 
 @cache
@@ -77,10 +79,12 @@ def frozen() -> FrozenTarget:
 
 def trainable(name: str, teacher: FrozenTarget | None = None) -> TrainableDrafter:
     """A module with weights large enough for its drafts to be accepted now and then."""
-    model: BlockModel | EagleModel
+    model: BlockModel | EagleModel | FeatureModel
     teacher = teacher or frozen()
     if name == "ar":
         model = EagleModel(teacher, EagleRecipe(LAYERS, 16))
+    elif name == "eagle":
+        model = FeatureModel(teacher, FeatureRecipe(16))
     else:
         head = name.removeprefix("semi_ar_") if name != "parallel" else "vanilla"
         rank = 0 if name == "parallel" else 8
@@ -105,6 +109,8 @@ def drafter(name: str, path: Path | None = None) -> Drafter:
         return ParallelDrafter(directory, target())
     if name == "ar":
         return AutoregressiveDrafter(directory, target())
+    if name == "eagle":
+        return EagleDrafter(directory, target())
     return SemiAutoregressiveDrafter(directory, target())
 
 

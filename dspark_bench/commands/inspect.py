@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dspark_bench.core.errors import CheckpointError
+from dspark_bench.core.features import FINAL_NORM
 from dspark_bench.models.backend import Backend, check_files, is_hosted, read_shape
 from dspark_bench.models.checkpoint import Header, check_folder, read_headers
 from dspark_bench.models.config import read_model_config
@@ -18,6 +19,7 @@ from dspark_bench.models.draft_config import DraftConfig, check_fits_target
 from dspark_bench.models.draft_formats.reading import Recognised, recognise
 from dspark_bench.models.draft_formats.unread import name_unread
 from dspark_bench.models.expected_tensors import (
+    EMBEDDING,
     Expected,
     check_headers,
     drafter_tensors,
@@ -67,9 +69,9 @@ def inspect(directory: Path, target: Path | None = None, called: str | None = No
     files = [path.name for path in directory.iterdir()]
     data = read_json(directory / "config.json") if "config.json" in files else {}
     recognised = recognise(data)
-    if recognised is not None:
-        return _drafter(directory, data, recognised, target, called or str(directory))
     headers, _ = _headers(directory)
+    if recognised is not None and EMBEDDING not in headers:
+        return _drafter(directory, data, recognised, target, called or str(directory))
     unread = name_unread(data, headers, files)
     if unread is not None:
         return Inspection({"format": f"{unread}: no reader yet"} | _size(headers), None)
@@ -114,6 +116,8 @@ def _described(config: DraftConfig) -> dict[str, str]:
     if config.target_layer_ids is not None:
         named = ["the embedding" if i == -1 else str(i) for i in config.target_layer_ids]
         reads = f"the outputs of the target's layers {', '.join(named)} (the first is 0)"
+    if config.target_layer_ids == (FINAL_NORM,):
+        reads = "the target's state behind its final norm"
     drafted = f"all {model.vocab_size} tokens"
     if config.is_reduced:
         head = "" if config.has_own_head else ", with the target's head"
@@ -133,7 +137,7 @@ def _fits(config: DraftConfig) -> str:
     if config.num_target_layers is not None:
         depth = f"{config.num_target_layers} layers"
     elif config.target_layer_ids is not None:
-        depth = f"{max(config.target_layer_ids) + 2} layers or more"
+        depth = f"{max(1, max(config.target_layer_ids) + 2)} layers or more"
     vocab, width = config.model.vocab_size, config.target_hidden_size
     return f"targets of {vocab} tokens, width {width} and {depth}"
 

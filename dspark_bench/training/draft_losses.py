@@ -18,12 +18,14 @@ from torch.nn.functional import (
     binary_cross_entropy_with_logits,
     cross_entropy,
     log_softmax,
+    smooth_l1_loss,
 )
 
 from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch, Objective
 
 CE_SHARE = 0.1
 L1_SHARE = 0.9
+SOFT_SHARE = 0.1
 OUTSIDE = -1
 """Label of a token that cannot be drafted."""
 
@@ -46,7 +48,9 @@ def draft_loss(
     distance = (probs - batch.target_probs).abs().sum(-1)
     if batch.missed is not None:
         distance = distance + batch.missed
-    if objective is Objective.SOFT:
+    if objective is Objective.STATES:
+        total = _states_loss(scores, batch)
+    elif objective is Objective.SOFT:
         total = _mean(_soft_cross_entropy(logits, batch), batch.weights)
     else:
         ce = CE_SHARE * _cross_entropy(logits, batch)
@@ -60,6 +64,15 @@ def draft_loss(
     is_valid = (batch.weights > 0).float()
     counts = is_valid.sum((0, 1))
     return DraftLoss(total, (acceptance * is_valid).sum((0, 1)) / counts.clamp(min=1), counts)
+
+
+def _states_loss(scores: DraftScores, batch: DraftTrainingBatch) -> Tensor:
+    """Of guesses made from true states, so no place counts less for being further on."""
+    assert scores.taught is not None, "this loss is of drafters that guess states"
+    taught, is_valid = scores.taught, (batch.weights > 0).float()
+    distance = smooth_l1_loss(taught.guesses.float(), taught.states.float(), reduction="none")
+    soft = _soft_cross_entropy(taught.logits.float(), batch)
+    return _mean(distance.mean(-1), is_valid) + SOFT_SHARE * _mean(soft, is_valid)
 
 
 def _cross_entropy(logits: Tensor, batch: DraftTrainingBatch) -> Tensor:

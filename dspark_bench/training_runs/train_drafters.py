@@ -16,10 +16,10 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from dspark_bench.drafters import ar, parallel, semi_ar
+from dspark_bench.drafters import ar, eagle, parallel, semi_ar
 from dspark_bench.training.block_model import BlockRecipe
 from dspark_bench.training.documents import Split
-from dspark_bench.training.drafter_batch import TrainableDrafter
+from dspark_bench.training.drafter_batch import Objective, TrainableDrafter
 from dspark_bench.training.drafter_trainer import (
     DrafterRecipe,
     DrafterStep,
@@ -28,6 +28,7 @@ from dspark_bench.training.drafter_trainer import (
     train_drafters,
 )
 from dspark_bench.training.eagle_model import EagleRecipe
+from dspark_bench.training.feature_model import FeatureRecipe
 from dspark_bench.training.packing import DOMAIN_WEIGHTS, BatchSampler, PackedTokens, load_split
 from dspark_bench.training.prepared import PreparedData
 from dspark_bench.training.target_features import FrozenTarget
@@ -39,13 +40,19 @@ EVALUATION_BATCHES = 6
 EVALUATION_STEP = 1_000_000
 DEFAULT_RESPONSES = ResponsePlan()
 _REPORT_EVERY = 20
+_WEIGHTED = "confidence BCE, position weights exp(-(k-1)/decay)"
+_OBJECTIVES = {
+    Objective.ACCEPTANCE: f"0.1 CE + 0.9 L1 + {_WEIGHTED}",
+    Objective.SOFT: f"CE with the target's distribution + {_WEIGHTED}",
+    Objective.STATES: "smooth L1 of the next state + 0.1 CE with the target's distribution",
+}
 
 
 @dataclass(frozen=True)
 class Architecture:
     """What a name stands for. num_layers: 0 for the job's default depth."""
 
-    kind: Literal["parallel", "ar", "semi_ar"]
+    kind: Literal["parallel", "ar", "semi_ar", "eagle"]
     head_type: str = "vanilla"
     num_layers: int = 0
 
@@ -56,6 +63,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "semi_ar_gated": Architecture("semi_ar", "gated"),
     "semi_ar_rnn": Architecture("semi_ar", "rnn"),
     "ar": Architecture("ar", num_layers=1),
+    "eagle": Architecture("eagle", num_layers=1),
     "semi_ar_depth1": Architecture("semi_ar", num_layers=1),
     "semi_ar_depth2": Architecture("semi_ar", num_layers=2),
 }
@@ -96,6 +104,8 @@ def build_trainable(name: str, target: FrozenTarget, job: DraftersJob) -> Traina
     architecture = ARCHITECTURES[name]
     layers = feature_layers(target.config.num_hidden_layers)
     seed = job.recipe.seed
+    if architecture.kind == "eagle":
+        return eagle.trainable(target, FeatureRecipe(job.max_gamma, seed))
     if architecture.kind == "ar":
         return ar.trainable(target, EagleRecipe(layers, job.max_gamma, seed=seed))
     is_parallel = architecture.kind == "parallel"
@@ -232,7 +242,7 @@ def _manifest(
         "tokens_seen": job.recipe.num_steps * job.batch_size * job.window_tokens,
         "response_share": job.response_share,
         "responses": asdict(job.responses),
-        "objective": "0.1 CE + 0.9 L1 + confidence BCE, position weights exp(-(k-1)/decay)",
+        "objective": _OBJECTIVES[drafter.objective],
         "trained_beside": list(job.names),
         "seconds_for_all": round(seconds),
         "parameters": sum(p.numel() for p in drafter.module.parameters()),

@@ -24,7 +24,7 @@ from tests import tiny
 
 BUDGET_BYTES = 64 * 10**6
 FILE_BUDGET_BYTES = 48 * 10**6
-DRAFTERS = tuple(ARCHITECTURES)
+DRAFTERS = tuple(name for name in ARCHITECTURES if (ZOO / "drafters" / name).is_dir())
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from dspark_bench.models.checkpoint import check_folder
 from dspark_bench.models.config_keys import shown
 from dspark_bench.models.config_values import read_json
 from dspark_bench.models.draft_config import DraftConfig, Layout
-from dspark_bench.models.draft_formats import deepspec, safeailab, speculators, zlab
+from dspark_bench.models.draft_formats import deepspec, eagle, safeailab, speculators, zlab
 from dspark_bench.models.draft_formats.format import DraftFormat, architecture_of
 from dspark_bench.models.draft_formats.unread import name_unread
 
-FORMATS: Final = (speculators.FORMAT, deepspec.FORMAT, zlab.FORMAT, safeailab.FORMAT)
+FORMATS: Final = (speculators.FORMAT, deepspec.FORMAT, zlab.FORMAT, safeailab.FORMAT, eagle.FORMAT)
 """In the order in which they are asked whether a file is theirs."""
 
 

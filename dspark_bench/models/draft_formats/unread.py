@@ -89,6 +89,6 @@ UNREAD: Final = (
     UnreadFormat("DSpark of SpecForge", _is_specforge_dspark),
     UnreadFormat("DSpark for Gemma 4", _named("Gemma4DSparkModel", "Gemma4Eagle3Model")),
     UnreadFormat("DSpark for Qwen 3.5", _named("Qwen35DSparkModel")),
-    UnreadFormat("EAGLE-1 or EAGLE-2", _is_eagle1),
+    UnreadFormat("EAGLE-1 or EAGLE-2 of another family than Llama", _is_eagle1),
 )
 """The first that fits is named."""

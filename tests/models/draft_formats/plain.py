@@ -4,6 +4,9 @@ EAGLE-3: the layer reads [norm(embedding of token i+1); norm(hidden i)] at posit
 is the un-normed hidden state, which is also what the next draft step reads. What a step drafts
 joins the text that the layer attends to.
 
+EAGLE-1: the layer reads fc([embedding of token i+1; state i]) as it is, adds to it, and its output
+is the next state, of which the target's head makes a token.
+
 DFlash and DSpark: a block [anchor, mask, ...] behind a context whose keys and values come from
 hidden_norm(fc(features)) in every layer; all of both is seen. Slot j drafts token anchor + j + 1,
 or anchor + j in place, where the anchor's slot is left out. DSpark adds a bias from the token
@@ -92,6 +95,30 @@ class Eagle3:
             out = self.layer(hidden, tokens)[-1:]
             found.append(rms(out, self.weights["norm.weight"]) @ self.weights["lm_head.weight"].T)
             hidden, tokens = torch.cat([hidden, out]), torch.cat([tokens, draft.view(1)])
+        return torch.cat(found)
+
+
+@dataclass
+class Eagle:
+    """weights: as in the file; embed, head: the target's."""
+
+    weights: Mapping[str, Tensor]
+    embed: Tensor
+    head: Tensor
+
+    def layer(self, states: Tensor, tokens: Tensor) -> Tensor:
+        w, p = self.weights, "layers.0."
+        x = torch.cat([self.embed[tokens], states], -1) @ w["fc.weight"].T + w.get("fc.bias", 0)
+        x = x + attention(x, w, f"{p}self_attn.")
+        return x + mlp(rms(x, w[f"{p}post_attention_layernorm.weight"]), w, f"{p}mlp.")
+
+    def logits(self, states: Tensor, tokens: Tensor, drafts: Tensor) -> Tensor:
+        """states [T, D] of a text, the tokens [T] that follow each, drafts [K] -> [K, V]."""
+        found = []
+        for draft in drafts:
+            out = self.layer(states, tokens)[-1:]
+            found.append(out @ self.head.T)
+            states, tokens = torch.cat([states, out]), torch.cat([tokens, draft.view(1)])
         return torch.cat(found)
 
 
