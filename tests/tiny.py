@@ -93,6 +93,11 @@ def trainable(name: str, teacher: FrozenTarget | None = None) -> TrainableDrafte
         for weight in model.parameters():
             weight.normal_(0, 0.2) if weight.dim() > 1 else weight.uniform_(0.5, 1.5)
             weight.copy_(weight.bfloat16().float())
+        if isinstance(model, FeatureModel):
+            # no norm stands behind it: smaller guesses, or its distributions are all on one token
+            model.fc.bias.copy_((model.fc.bias - 1).bfloat16().float())
+            model.layers[0].mlp.down_proj.weight.mul_(0.25)
+            model.fc.weight.mul_(0.5)
     return model
 
 

@@ -60,7 +60,7 @@ def check_drafts(
 ) -> None:
     tokens = torch.randint(1, tiny.VOCAB, (2, 50), generator=torch.Generator().manual_seed(3))
     anchors, gamma = torch.tensor([[30], [21]]), 5
-    batch = hang_blocks(teacher, tokens, tiny.LAYERS, anchors, gamma, (), 4.0)
+    batch = hang_blocks(teacher, tokens, model.feature_layers, anchors, gamma, (), 4.0)
     stored = read_tensors(folder, torch.float32, tiny.CPU)
     tables = {"d2t", "t2d"}
     model.module.load_state_dict({k: v for k, v in stored.items() if k not in tables})
@@ -98,7 +98,9 @@ def check_drafts(
         spread[..., teacher.token_ids] = wanted
         wanted = spread
     assert (proposal.probs - wanted).abs().max() < 1e-4
-    assert expected.confidence is not None and proposal.confidence is not None
+    if expected.confidence is None or proposal.confidence is None:
+        assert expected.confidence is proposal.confidence
+        return
     confidence = torch.sigmoid(expected.confidence[:, 0]).flip(0)
     assert (proposal.confidence - confidence).abs().max() < 1e-4
     assert confidence.std() > 0.01
