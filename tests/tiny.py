@@ -12,6 +12,7 @@ from dspark_bench.core.protocols import Acceptance, Drafter, Scheduler
 from dspark_bench.core.types import Request, RunResult, SamplingParams
 from dspark_bench.drafters.ar import AutoregressiveDrafter
 from dspark_bench.drafters.eagle import EagleDrafter
+from dspark_bench.drafters.jetspec import JetSpecDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine.acceptance import ExactAcceptance
@@ -31,7 +32,7 @@ CPU = torch.device("cpu")
 VOCAB = 64
 EOS = 0
 LAYERS = (0, 2)
-DRAFTERS = ("parallel", "ar", "eagle", "semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn")
+DRAFTERS = ("parallel", "jetspec", "ar", "eagle", "semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn")
 
 
 @cache
@@ -85,6 +86,9 @@ def trainable(name: str, teacher: FrozenTarget | None = None) -> TrainableDrafte
         model = EagleModel(teacher, EagleRecipe(LAYERS, 16))
     elif name == "eagle":
         model = FeatureModel(teacher, FeatureRecipe(16))
+    elif name == "jetspec":
+        recipe = BlockRecipe(LAYERS, 1, 2, 16, 0, has_confidence=False, is_causal=True)
+        model = BlockModel(teacher, recipe)
     else:
         head = name.removeprefix("semi_ar_") if name != "parallel" else "vanilla"
         rank = 0 if name == "parallel" else 8
@@ -114,6 +118,8 @@ def drafter(name: str, path: Path | None = None) -> Drafter:
         return ParallelDrafter(directory, target())
     if name == "ar":
         return AutoregressiveDrafter(directory, target())
+    if name == "jetspec":
+        return JetSpecDrafter(directory, target())
     if name == "eagle":
         return EagleDrafter(directory, target())
     return SemiAutoregressiveDrafter(directory, target())

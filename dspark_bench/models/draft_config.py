@@ -32,6 +32,7 @@ class Layout:
 EAGLE3: Final = Layout("Eagle3", "ar")
 EAGLE: Final = Layout("EAGLE-1/2", "eagle")
 DFLASH: Final = Layout("DFlash", "parallel")
+JETSPEC: Final = Layout("JetSpec", "jetspec")
 DSPARK: Final = Layout("DSpark", "semi_ar")
 
 
@@ -51,7 +52,7 @@ class DraftConfig:
     anchor's slot drafts nothing; norms_residual: whether an Eagle3 layer's residual is its normed
     input; norms_features: whether what is read from the target is normed before `fc`;
     layer_prefixes: what the names of an Eagle3 layer may begin with; has_fuse_bias: whether
-    EAGLE-1's `fc` has a bias.
+    EAGLE-1's `fc` has a bias; is_causal: whether a slot of a block sees those before it alone.
     """
 
     model: ModelConfig
@@ -75,6 +76,7 @@ class DraftConfig:
     norms_features: bool = False
     layer_prefixes: tuple[str, ...] = ("layers.0.",)
     has_fuse_bias: bool = False
+    is_causal: bool = False
 
     @property
     def num_taps(self) -> int:

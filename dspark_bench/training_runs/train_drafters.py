@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from dspark_bench.drafters import ar, eagle, parallel, semi_ar
+from dspark_bench.drafters import ar, eagle, jetspec, parallel, semi_ar
 from dspark_bench.training.block_model import BlockRecipe
 from dspark_bench.training.documents import Split
 from dspark_bench.training.drafter_batch import Objective, TrainableDrafter
@@ -52,7 +52,7 @@ _OBJECTIVES = {
 class Architecture:
     """What a name stands for. num_layers: 0 for the job's default depth."""
 
-    kind: Literal["parallel", "ar", "semi_ar", "eagle"]
+    kind: Literal["parallel", "ar", "semi_ar", "eagle", "jetspec"]
     head_type: str = "vanilla"
     num_layers: int = 0
 
@@ -64,6 +64,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "semi_ar_rnn": Architecture("semi_ar", "rnn"),
     "ar": Architecture("ar", num_layers=1),
     "eagle": Architecture("eagle", num_layers=1),
+    "jetspec": Architecture("jetspec"),
     "semi_ar_depth1": Architecture("semi_ar", num_layers=1),
     "semi_ar_depth2": Architecture("semi_ar", num_layers=2),
 }
@@ -108,7 +109,7 @@ def build_trainable(name: str, target: FrozenTarget, job: DraftersJob) -> Traina
         return eagle.trainable(target, FeatureRecipe(job.max_gamma, seed))
     if architecture.kind == "ar":
         return ar.trainable(target, EagleRecipe(layers, job.max_gamma, seed=seed))
-    is_parallel = architecture.kind == "parallel"
+    is_parallel, is_causal = architecture.kind != "semi_ar", architecture.kind == "jetspec"
     recipe = BlockRecipe(
         target_layer_ids=layers,
         mask_token_id=MASK_TOKEN_ID,
@@ -116,8 +117,12 @@ def build_trainable(name: str, target: FrozenTarget, job: DraftersJob) -> Traina
         max_gamma=job.max_gamma,
         markov_rank=0 if is_parallel else job.markov_rank,
         head_type=architecture.head_type,
+        has_confidence=not is_causal,
         seed=seed,
+        is_causal=is_causal,
     )
+    if is_causal:
+        return jetspec.trainable(target, recipe)
     build = parallel.trainable if is_parallel else semi_ar.trainable
     return build(target, recipe)
 

@@ -38,7 +38,9 @@ def along_prefixes(name: str, temperature: float = 0.7) -> Tensor:
     return torch.stack([first, second[order.argsort()], third], dim=1)
 
 
-@pytest.mark.parametrize("name", ["parallel", "semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn"])
+@pytest.mark.parametrize(
+    "name", ["parallel", "jetspec", "semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn"]
+)
 def test_a_branch_has_the_law_of_its_prefix_as_a_chain(name: str) -> None:
     drafter = tiny.drafter(name)
     drafter.allocate(3, 16)

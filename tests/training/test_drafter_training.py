@@ -173,6 +173,11 @@ def test_slots_start_from_the_entry_before_the_anchor() -> None:
     assert not reads(NextTokenBlockModel, 7)
 
 
+def test_a_causal_block_learns_by_the_target_s_distribution() -> None:
+    assert tiny.trainable("jetspec").objective is Objective.SOFT
+    assert tiny.trainable("parallel").objective is Objective.ACCEPTANCE
+
+
 def eagle_batch(tokens: torch.Tensor, gamma: int = 3) -> DraftTrainingBatch:
     anchors = torch.tensor([[8, 3]])
     return hang_blocks(tiny.frozen(), tokens, (FINAL_NORM,), anchors, gamma, (), 4.0)

@@ -37,10 +37,15 @@ def rope(x: Tensor, positions: Tensor) -> Tensor:
 
 
 def attention(
-    x: Tensor, weights: Mapping[str, Tensor], prefix: str, context: Tensor | None = None
+    x: Tensor,
+    weights: Mapping[str, Tensor],
+    prefix: str,
+    context: Tensor | None = None,
+    is_causal: bool = False,
 ) -> Tensor:
     """Grouped queries. x [T, in] -> [T, D]. Causal, or with a context [C, in] over all of that and
-    all of x, which comes behind it. Heads are normed where the file has norms for them.
+    all of x, which comes behind it, if not causal again. Heads are normed where the file has norms
+    for them.
     """
     seen = x if context is None else torch.cat([context, x])
     places = torch.arange(len(seen))
@@ -56,8 +61,9 @@ def attention(
     for head in range(HEADS):
         group = head * KV_HEADS // HEADS
         scores = query[:, head] @ key[:, group].T / HEAD_DIM**0.5
-        if context is None:
-            scores = scores.masked_fill(torch.ones(len(x), len(x)).triu(1).bool(), -torch.inf)
+        if context is None or is_causal:
+            later = places > places[-len(x) :, None]
+            scores = scores.masked_fill(later, -torch.inf)
         mixed.append(scores.softmax(-1) @ value[:, group])
     return torch.cat(mixed, -1) @ weights[f"{prefix}o_proj.weight"].T
 
@@ -137,6 +143,7 @@ class Block:
     mask_token: int
     in_place: bool
     depth: int = 2
+    is_causal: bool = False
 
     def hidden(self, features: Tensor, anchor: int, num_drafts: int) -> Tensor:
         """features [T, m D] of the text before the anchor -> [K, D] of the drafting slots."""
@@ -146,7 +153,7 @@ class Block:
         for layer in range(self.depth):
             p = f"layers.{layer}."
             normed = rms(x, w[f"{p}input_layernorm.weight"])
-            x = x + attention(normed, w, f"{p}self_attn.", context)
+            x = x + attention(normed, w, f"{p}self_attn.", context, self.is_causal)
             x = x + mlp(rms(x, w[f"{p}post_attention_layernorm.weight"]), w, f"{p}mlp.")
         return rms(x, w["norm.weight"])[extra:]
 
