@@ -11,7 +11,9 @@ from dspark_bench.core.clock import device_clock
 from dspark_bench.core.protocols import Acceptance, Drafter, Scheduler
 from dspark_bench.core.types import Request, RunResult, SamplingParams
 from dspark_bench.drafters.ar import AutoregressiveDrafter
+from dspark_bench.drafters.eagle import EagleDrafter
 from dspark_bench.drafters.hydra import HydraDrafter
+from dspark_bench.drafters.jetspec import JetSpecDrafter
 from dspark_bench.drafters.medusa import MedusaDrafter
 from dspark_bench.drafters.mtp import MtpDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter
@@ -26,6 +28,7 @@ from dspark_bench.training.block_model import BlockModel, BlockRecipe
 from dspark_bench.training.drafter_batch import TrainableDrafter
 from dspark_bench.training.drafter_trainer import save_drafter
 from dspark_bench.training.eagle_model import EagleModel, EagleRecipe
+from dspark_bench.training.feature_model import FeatureModel, FeatureRecipe
 from dspark_bench.training.head_models import HeadRecipe, HydraModel, MedusaModel
 from dspark_bench.training.mtp_model import MtpModel, MtpRecipe
 from dspark_bench.training.target_features import FrozenTarget
@@ -35,7 +38,7 @@ VOCAB = 64
 EOS = 0
 LAYERS = (0, 2)
 HEAD_DRAFTERS = ("medusa", "hydra")
-DRAFTERS = ("parallel", "ar", "semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn")
+DRAFTERS = ("parallel", "jetspec", "ar", "eagle", "semi_ar_vanilla", "semi_ar_gated", "semi_ar_rnn")
 
 
 @cache
@@ -87,11 +90,16 @@ def trainable(name: str, teacher: FrozenTarget | None = None) -> TrainableDrafte
     teacher = teacher or frozen()
     if name == "ar":
         model = EagleModel(teacher, EagleRecipe(LAYERS, 16))
+    elif name == "eagle":
+        model = FeatureModel(teacher, FeatureRecipe(16))
     elif name == "mtp":
         model = MtpModel(teacher, MtpRecipe(8))
     elif name in HEAD_DRAFTERS:
         kind = MedusaModel if name == "medusa" else HydraModel
         model = kind(teacher, HeadRecipe(5, num_blocks=2))
+    elif name == "jetspec":
+        recipe = BlockRecipe(LAYERS, 1, 2, 16, 0, has_confidence=False, is_causal=True)
+        model = BlockModel(teacher, recipe)
     else:
         head = name.removeprefix("semi_ar_") if name != "parallel" else "vanilla"
         rank = 0 if name == "parallel" else 8
@@ -100,6 +108,11 @@ def trainable(name: str, teacher: FrozenTarget | None = None) -> TrainableDrafte
         for weight in model.module.parameters():
             weight.normal_(0, 0.2) if weight.dim() > 1 else weight.uniform_(0.5, 1.5)
             weight.copy_(weight.bfloat16().float())
+        if isinstance(model, FeatureModel):
+            # no norm stands behind it: smaller guesses, or its distributions are all on one token
+            model.fc.bias.copy_((model.fc.bias - 1).bfloat16().float())
+            model.layers[0].mlp.down_proj.weight.mul_(0.25)
+            model.fc.weight.mul_(0.5)
     return model
 
 
@@ -116,6 +129,10 @@ def drafter(name: str, path: Path | None = None) -> Drafter:
         return ParallelDrafter(directory, target())
     if name == "ar":
         return AutoregressiveDrafter(directory, target())
+    if name == "jetspec":
+        return JetSpecDrafter(directory, target())
+    if name == "eagle":
+        return EagleDrafter(directory, target())
     if name == "mtp":
         return MtpDrafter(directory, target())
     if name in HEAD_DRAFTERS:

@@ -113,6 +113,27 @@ def eagle3_tensors(
     return tensors
 
 
+def eagle_tensors(has_bias: bool = True) -> dict[str, Tensor]:
+    """EAGLE-1's: no norm before the layer, none behind it."""
+    make = Rand(6)
+    tensors = {
+        "fc.weight": make.matrix(HIDDEN, 2 * HIDDEN),
+        "fc.bias": 2 * make.matrix(HIDDEN),
+        **make.layer("layers.0.", HIDDEN),
+    }
+    del tensors["layers.0.input_layernorm.weight"]
+    if not has_bias:
+        del tensors["fc.bias"]
+    return tensors
+
+
+def eagle_config() -> dict[str, Any]:
+    """As the authors release it: a Llama model's file of one layer."""
+    config = eagle3_config()
+    del config["draft_vocab_size"]
+    return config
+
+
 def eagle3_config(
     vocab: int = tiny.VOCAB, drafted: int = 24, hidden: int = HIDDEN
 ) -> dict[str, Any]:

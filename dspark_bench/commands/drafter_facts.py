@@ -1,5 +1,6 @@
 """What `inspect` says of a drafter's configuration, by kind."""
 
+from dspark_bench.core.features import FINAL_NORM
 from dspark_bench.models.draft_config import DraftConfig
 from dspark_bench.models.drafter_files import AnyDraftConfig
 from dspark_bench.models.head_config import HeadConfig
@@ -73,6 +74,8 @@ def _described_layers(config: DraftConfig) -> dict[str, str]:
     if config.target_layer_ids is not None:
         named = ["the embedding" if i == -1 else str(i) for i in config.target_layer_ids]
         reads = f"the outputs of the target's layers {', '.join(named)} (the first is 0)"
+    if config.target_layer_ids == (FINAL_NORM,):
+        reads = "the target's state behind its final norm"
     drafted = f"all {model.vocab_size} tokens"
     if config.is_reduced:
         head = "" if config.has_own_head else ", with the target's head"
@@ -92,6 +95,6 @@ def _fits_layers(config: DraftConfig) -> str:
     if config.num_target_layers is not None:
         depth = f"{config.num_target_layers} layers"
     elif config.target_layer_ids is not None:
-        depth = f"{max(config.target_layer_ids) + 2} layers or more"
+        depth = f"{max(1, max(config.target_layer_ids) + 2)} layers or more"
     vocab, width = config.model.vocab_size, config.target_hidden_size
     return f"targets of {vocab} tokens, width {width} and {depth}"

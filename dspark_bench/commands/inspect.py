@@ -15,6 +15,7 @@ from dspark_bench.models.backend import Backend, check_files, is_hosted, read_sh
 from dspark_bench.models.checkpoint import Header, check_folder, read_headers
 from dspark_bench.models.config import read_model_config
 from dspark_bench.models.config_values import read_json
+from dspark_bench.models.draft_config import EAGLE
 from dspark_bench.models.draft_decoder import check_decoder_files, decoder_tensors
 from dspark_bench.models.draft_formats.unread import name_unread
 from dspark_bench.models.drafter_files import (
@@ -76,9 +77,10 @@ def inspect(directory: Path, target: Path | None = None, called: str | None = No
     files = [path.name for path in directory.iterdir()]
     data = read_json(directory / "config.json") if "config.json" in files else {}
     kind = kind_of(data)
-    if kind is not None:
-        return _drafter(directory, data, kind, target, called or str(directory))
     headers, _ = _headers(directory)
+    is_whole = EMBEDDING in headers  # a target of one layer has the configuration of an EAGLE
+    if kind is not None and not (kind.layout == EAGLE and is_whole):
+        return _drafter(directory, data, kind, target, called or str(directory))
     unread = name_unread(data, headers, files)
     if unread is not None:
         return Inspection({"format": f"{unread}: no reader yet"} | _size(headers), None)

@@ -58,8 +58,10 @@ def explain_option(message: str, folders: Sequence[Path]) -> str:
     group, name = found[1], found[2]
     files = [path for folder in folders for path in sorted((folder / group).glob("*.yaml"))]
     near = closest(name, [path.stem for path in files])
-    named = [path.stem for path in files if name.lower() in _head(path).lower()]
-    meant = near or (named[0] if named else None)
+    heads = {path.stem: _head(path).lower() for path in files}
+    called = [stem for stem, head in heads.items() if name.lower() in re.findall(r"\w+", head)]
+    named = [stem for stem, head in heads.items() if name.lower() in head]
+    meant = next(iter((*called, *filter(None, [near]), *named)), None)
     return message if meant is None else f"{message}; did you mean {group}={meant}?"
 
 

@@ -8,8 +8,7 @@ from typing import Final
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
 from dspark_bench.drafters.branching import MarginalBranches
-from dspark_bench.drafters.ragged import pad, unpad
-from dspark_bench.drafters.slot_sampling import draw
+from dspark_bench.drafters.slot_sampling import draw_block
 from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.checkpoint import check_all_read
 from dspark_bench.models.confidence_head import load_confidence
@@ -50,17 +49,7 @@ class ParallelDrafter:
 
     def propose(self, batch: DraftBatch) -> Proposal:
         """Draw every slot from its own marginal."""
-        lens = batch.draft_lens
-        hidden = self._backbone.forward(batch)
-        forced = None if batch.forced is None else unpad(batch.forced, lens)
-        vocabulary = self._backbone.vocabulary
-        logits, uniform = vocabulary.lm_head(hidden), unpad(batch.uniform, lens)
-        tokens, probs = draw(logits, batch.sampling, uniform, forced, vocabulary)
-        return Proposal(
-            pad(tokens, lens),
-            None if probs is None else pad(probs, lens),
-            None if self._confidence is None else pad(self._confidence(hidden), lens),
-        )
+        return draw_block(self._backbone, batch, self._confidence)
 
     def branch(self, batch: DraftBatch) -> MarginalBranches:
         """Every slot's marginal, whatever stands before it: a tree of marginals."""

@@ -3,7 +3,10 @@
 from torch import Tensor
 
 from dspark_bench.core.sampling import sample, token_probs
-from dspark_bench.core.types import SamplingParams
+from dspark_bench.core.types import DraftBatch, Proposal, SamplingParams
+from dspark_bench.drafters.ragged import pad, unpad
+from dspark_bench.models.block_backbone import BlockBackbone
+from dspark_bench.models.confidence_head import ConfidenceHead
 from dspark_bench.models.vocabulary import Vocabulary
 
 
@@ -34,6 +37,23 @@ def draw(
         return forced, spread
     flat = sample(probs.flatten(0, -2), uniform.reshape(-1)).view(logits.shape[:-1])
     return (flat if ids is None else ids[flat]), spread
+
+
+def draw_block(
+    backbone: BlockBackbone, batch: DraftBatch, confidence: ConfidenceHead | None
+) -> Proposal:
+    """One pass of a block backbone; every slot is drawn from its own marginal."""
+    lens = batch.draft_lens
+    hidden = backbone.forward(batch)
+    forced = None if batch.forced is None else unpad(batch.forced, lens)
+    vocabulary = backbone.vocabulary
+    logits, uniform = vocabulary.lm_head(hidden), unpad(batch.uniform, lens)
+    tokens, probs = draw(logits, batch.sampling, uniform, forced, vocabulary)
+    return Proposal(
+        pad(tokens, lens),
+        None if probs is None else pad(probs, lens),
+        None if confidence is None else pad(confidence(hidden), lens),
+    )
 
 
 def _spread(probs: Tensor, ids: Tensor, size: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dspark_bench.config.component import build_component
+from dspark_bench.config.component import build_component, constructor_parameters
 from dspark_bench.config.plugin_fit import find_class
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.errors import UsageError
@@ -15,7 +15,8 @@ def build_tree(point: PointConfig) -> TreePolicy | None:
     """The policy, None for chains. Cheap. Raises UsageError for one that is deeper than drafts."""
     if not point.has_tree:
         return None
-    policy: TreePolicy = build_component("tree", point.tree)
+    extra = {"gamma": point.gamma} if "gamma" in constructor_parameters(point.tree) else {}
+    policy: TreePolicy = build_component("tree", point.tree, extra)
     depth = policy.spec.depth
     if depth is not None and depth > point.gamma:
         raise UsageError(
@@ -68,7 +69,8 @@ def chains_only(point: PointConfig) -> UsageError:
     """What is wrong with a tree of a drafter that cannot branch."""
     return UsageError(
         f"drafter={point.drafter.name} drafts chains only; valid with tree={point.tree.name}: "
-        "ar, hydra, medusa, mtp, parallel, semi_ar, or your own with a method `branch`"
+        "ar, eagle, hydra, jetspec, medusa, mtp, parallel, semi_ar, or your own with a method "
+        "`branch`"
     )
 
 

@@ -1,8 +1,9 @@
-"""The parallel drafting backbone of DFlash and DSpark, for inference.
+"""The parallel drafting backbone of DFlash, DSpark and JetSpec, for inference.
 
 One pass over [anchor, mask, mask, ...] gives a hidden state for every draft slot. Every layer
 attends to the target's own hidden states, injected as extra keys and values that are computed once
-per committed token and kept, and to the whole block in both directions.
+per committed token and kept, and to the whole block in both directions; in JetSpec's to the anchor
+and to the slots before its own.
 """
 
 from itertools import accumulate
@@ -104,7 +105,7 @@ class BlockBackbone:
     def load(
         cls, directory: Path, target: LoadedTarget, layout: Layout
     ) -> tuple["BlockBackbone", StoredTensors]:
-        """Read a DSpark or DFlash checkpoint; the tensors are given back for the heads.
+        """Read a checkpoint of a block drafter; the tensors are given back for the heads.
 
         The caller reads those and then calls `check_all_read`.
         """
@@ -150,7 +151,8 @@ class BlockBackbone:
             Span(row, context, length)
             for row, context, length in zip(batch.rows, batch.context_lens, lens, strict=True)
         ]
-        plan = plan_attention(spans, cache, Visibility.BLOCK)
+        visibility = Visibility.CAUSAL if self.config.is_causal else Visibility.BLOCK
+        plan = plan_attention(spans, cache, visibility)
         tokens = batch.anchors.new_full((plan.num_tokens,), self.config.mask_token_id)
         starts = list(accumulate(lens[:-1], initial=0))
         tokens[starts] = batch.anchors

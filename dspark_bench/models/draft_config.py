@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dspark_bench.core.errors import CheckpointError
+from dspark_bench.core.features import FINAL_NORM
 from dspark_bench.models.config import ModelConfig, TargetShape
 from dspark_bench.models.config_keys import shown
 
@@ -29,7 +30,9 @@ class Layout:
 
 
 EAGLE3: Final = Layout("Eagle3", "ar")
+EAGLE: Final = Layout("EAGLE-1/2", "eagle")
 DFLASH: Final = Layout("DFlash", "parallel")
+JETSPEC: Final = Layout("JetSpec", "jetspec")
 DSPARK: Final = Layout("DSpark", "semi_ar")
 DECODER: Final = Layout("decoder", "draft_model")
 """A model like a target: no format of drafters has it (`draft_decoder`)."""
@@ -44,16 +47,17 @@ class DraftConfig:
 
     model: of its layers; its vocabulary is the target's. max_gamma: longest draft it was trained
     for, None where its files do not say; target_layer_ids: 0-based decoder layers whose outputs it
-    reads, -1 for the embedding, None for the three of EAGLE-3's authors, which depend on the
-    target; unclear_layer_ids: ids of which its files do not say whether they count inputs or
-    outputs; num_target_layers: of the target it was trained for, None where the file does not say;
-    markov_rank 0: no Markov head; target_hidden_size: width of what it reads; draft_vocab_size:
-    tokens that it can draft; has_own_head: its head was trained and must be in its files,
-    else it has the rows of its target's that belong to these tokens;
+    reads, or one of the names in `core.features`, None for the three of EAGLE-3's authors, which
+    depend on the target; unclear_layer_ids: ids of which its files do not say whether they count
+    inputs or outputs; num_target_layers: of the target it was trained for, None where the file does
+    not say; markov_rank 0: no Markov head; target_hidden_size: width of what it reads;
+    draft_vocab_size: tokens that it can draft; has_own_head: its head was trained and must be in
+    its files, else it has the rows of its target's that belong to these tokens;
     predicts_in_place: whether slot k of a block predicts the token at its own place, so that the
     anchor's slot drafts nothing; norms_residual: whether an Eagle3 layer's residual is its normed
     input; norms_features: whether what is read from the target is normed before `fc`;
-    layer_prefixes: what the names of an Eagle3 layer may begin with.
+    layer_prefixes: what the names of an Eagle3 layer may begin with; has_fuse_bias: whether
+    EAGLE-1's `fc` has a bias; is_causal: whether a slot of a block sees those before it alone.
     """
 
     model: ModelConfig
@@ -76,6 +80,8 @@ class DraftConfig:
     norms_residual: bool = False
     norms_features: bool = False
     layer_prefixes: tuple[str, ...] = ("layers.0.",)
+    has_fuse_bias: bool = False
+    is_causal: bool = False
 
     @property
     def num_taps(self) -> int:
@@ -121,7 +127,7 @@ def eagle_prefix(config: DraftConfig, names: Container[str]) -> str:
 
 
 def target_layers(config: DraftConfig, target: TargetShape, source: Path) -> tuple[int, ...]:
-    """0-based layers of this target whose outputs the drafter reads, -1 for the embedding.
+    """0-based layers of this target whose outputs the drafter reads, or names in `core.features`.
 
     EAGLE-3's authors read the inputs of layers 2, n // 2 and n - 3 of n, which are the outputs of
     the layers before. Raises CheckpointError for a target where these are not three, and for ids
@@ -167,7 +173,7 @@ def check_fits_target(config: DraftConfig, target: TargetShape, source: Path) ->
         )
     last = depth - 2
     for layer in target_layers(config, target, source):
-        if not -1 <= layer <= last:
+        if layer != FINAL_NORM and not -1 <= layer <= last:
             raise CheckpointError(
                 f"{source}: target_layer_ids holds {layer}; valid for this target: -1 to {last}"
             )

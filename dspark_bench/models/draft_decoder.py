@@ -25,6 +25,7 @@ from dspark_bench.models.checkpoint import (
 from dspark_bench.models.config import ModelConfig, TargetShape, read_model_config
 from dspark_bench.models.config_keys import shown
 from dspark_bench.models.config_values import read_json
+from dspark_bench.models.draft_config import EAGLE
 from dspark_bench.models.draft_formats.reading import recognise
 from dspark_bench.models.expected_tensors import (
     EMBEDDING,
@@ -92,7 +93,7 @@ def read_decoder_config(directory: Path, target: TargetShape) -> ModelConfig:
     path = directory / "config.json"
     data = read_json(path)
     found = recognise(data)
-    if found is not None:
+    if found is not None and not (found.layout == EAGLE and EMBEDDING in read_headers(directory)):
         raise CheckpointError(
             f"{path}: a {found.layout.name} drafter, no whole decoder; use "
             f"drafter={found.layout.drafter}"

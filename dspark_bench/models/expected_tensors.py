@@ -13,7 +13,7 @@ import torch
 
 from dspark_bench.models.checkpoint import Header, naming, read_headers, refuse_unread
 from dspark_bench.models.config import ModelConfig
-from dspark_bench.models.draft_config import EAGLE3, DraftConfig, eagle_prefix
+from dspark_bench.models.draft_config import EAGLE, EAGLE3, DraftConfig, eagle_prefix
 from dspark_bench.models.draft_vocabulary import DRAFTABLE, OFFSETS
 from dspark_bench.models.layers import check_tensor, lacking
 
@@ -50,6 +50,9 @@ def drafter_tensors(config: DraftConfig, names: Container[str] = ()) -> Expected
     names: of what the files hold, where a format knows a layer under several.
     """
     model, hidden = config.model, config.model.hidden_size
+    own, copies = _vocabulary(config)
+    if config.layout == EAGLE:
+        return Expected(_eagle(config) | own, copies)
     is_eagle = config.layout == EAGLE3
     eagle = eagle_prefix(config, names)
     shapes = {
@@ -62,7 +65,6 @@ def drafter_tensors(config: DraftConfig, names: Container[str] = ()) -> Expected
         shapes |= layer_shapes(prefix, model, 2 * hidden if is_eagle else hidden)
     if config.norms_features:
         shapes["input_norm.weight"] = (config.num_taps * config.target_hidden_size,)
-    own, copies = _vocabulary(config)
     return Expected(shapes | _heads(config) | own, copies, frozenset({OFFSETS, DRAFTABLE}))
 
 
@@ -111,6 +113,15 @@ def layer_shapes(prefix: str, config: ModelConfig, input_size: int) -> dict[str,
     projections = [f"self_attn.{letter}_proj" for letter in biased]
     weights = {f"{prefix}{name}.weight": shape for name, shape in shapes.items()}
     return weights | {f"{prefix}{name}.bias": shapes[name][:1] for name in projections}
+
+
+def _eagle(config: DraftConfig) -> dict[str, tuple[int, ...]]:
+    """Of `drafters.eagle`: a layer without a norm before it, and none behind it."""
+    hidden = config.model.hidden_size
+    shapes = layer_shapes("layers.0.", config.model, hidden)
+    del shapes["layers.0.input_layernorm.weight"]
+    shapes["fc.weight"] = (hidden, 2 * hidden)
+    return shapes | ({"fc.bias": (hidden,)} if config.has_fuse_bias else {})
 
 
 def _vocabulary(config: DraftConfig) -> tuple[dict[str, tuple[int, ...]], Shapes]:

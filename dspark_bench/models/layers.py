@@ -229,16 +229,21 @@ class DecoderLayer:
         kernels: Kernels | None,
         input_size: int | None = None,
         window: int | None = None,
+        has_input_norm: bool = True,
     ) -> "DecoderLayer":
         """Read one layer under `prefix` (ending in a dot). `input_size` widens q, k and v.
 
-        window: how many positions a query sees, for the compiled kernels; torch's masks hold it.
+        window: how many positions a query sees, for the compiled kernels; torch's masks hold it;
+        has_input_norm: false: inputs are given to `attend` as they are, and `input_norm` is never
+        used.
         """
         width = input_size or config.hidden_size
         attention = Attention.load(tensors, f"{prefix}self_attn.", config, width, kernels)
         mlp = Mlp.load(tensors, f"{prefix}mlp.", config, kernels)
-        before = load_norm(tensors, f"{prefix}input_layernorm.weight", config, kernels)
         after = load_norm(tensors, f"{prefix}post_attention_layernorm.weight", config, kernels)
+        before = after
+        if has_input_norm:
+            before = load_norm(tensors, f"{prefix}input_layernorm.weight", config, kernels)
         compiled = None
         if kernels is not None:
             weights = _layer_weights(attention, mlp, before, after, window or NO_WINDOW)

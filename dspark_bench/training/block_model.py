@@ -1,7 +1,8 @@
-"""Trainable DFlash and DSpark: a bidirectional block over injected target features.
+"""Trainable DFlash, DSpark and JetSpec: a block over injected target features.
 
 All blocks of a sequence run in one pass; a block sees the context strictly before its anchor, and
-itself (DSpark section 3.1; DeepSpec's `Qwen3DSparkModel`).
+itself (DSpark section 3.1; DeepSpec's `Qwen3DSparkModel`). JetSpec's block is causal, and its slots
+predict the token at their own place: the anchor's slot drafts nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from dspark_bench.training.target_features import FrozenTarget
 
 @dataclass(frozen=True)
 class BlockRecipe:
-    """Shape of a block drafter. markov_rank 0: DFlash (no sequential head)."""
+    """Shape of a block drafter. markov_rank 0: DFlash (no sequential head); is_causal: JetSpec, in
+    z-lab's layout, which has no place for a confidence head.
+    """
 
     target_layer_ids: tuple[int, ...]
     mask_token_id: int
@@ -35,6 +38,7 @@ class BlockRecipe:
     head_type: str = "vanilla"
     has_confidence: bool = True
     seed: int = 0
+    is_causal: bool = False
 
 
 class MarkovModule(nn.Module):
@@ -121,8 +125,10 @@ class BlockModel(nn.Module):
 
     @property
     def objective(self) -> Objective:
-        """DSpark's, for DFlash too: what differs between the two is the sequential head."""
-        return Objective.ACCEPTANCE
+        """DSpark's, for DFlash too: what differs between the two is the sequential head. JetSpec's
+        is the divergence from the target's distribution.
+        """
+        return Objective.SOFT if self.recipe.is_causal else Objective.ACCEPTANCE
 
     def scores(self, batch: DraftTrainingBatch) -> DraftScores:
         """Teacher-forced logits and confidences."""
@@ -144,8 +150,10 @@ class BlockModel(nn.Module):
         return True
 
     def checkpoint_config(self) -> dict[str, Any]:
-        """Fields as DeepSpec writes them."""
+        """Fields as DeepSpec writes them, JetSpec's as z-lab does."""
         recipe = self.recipe
+        if recipe.is_causal:
+            return self._causal_config()
         return {
             "architectures": ["Qwen3DSparkModel"],
             "num_target_layers": self._target[0].config.num_hidden_layers,
@@ -160,6 +168,21 @@ class BlockModel(nn.Module):
             "confidence_head_with_markov": recipe.markov_rank > 0,
         }
 
+    def _causal_config(self) -> dict[str, Any]:
+        recipe = self.recipe
+        return {
+            "architectures": ["DFlashDraftModel"],
+            "num_target_layers": self._target[0].config.num_hidden_layers,
+            "num_hidden_layers": recipe.num_layers,
+            "layer_types": ["full_attention"] * recipe.num_layers,
+            "block_size": recipe.max_gamma + 1,
+            "dflash_config": {
+                "mask_token_id": recipe.mask_token_id,
+                "target_layer_ids": list(recipe.target_layer_ids),
+                "causal_head": True,
+            },
+        }
+
     def _confidence(self, inputs: Tensor) -> Tensor | None:
         if not self.recipe.has_confidence:
             return None
@@ -169,13 +192,14 @@ class BlockModel(nn.Module):
     def _backbone(self, batch: DraftTrainingBatch) -> Tensor:
         """Hidden states [N, A, K, D] after the final norm."""
         size, num_tokens = batch.tokens.shape
-        num_anchors, gamma = batch.anchors.shape[1], batch.gamma
+        before = int(self.recipe.is_causal)
+        num_anchors, width = batch.anchors.shape[1], batch.gamma + before
         device = batch.tokens.device
         context = self._context(batch)
         context_positions = torch.arange(num_tokens, device=device).expand(size, -1)
-        positions = (batch.anchors.unsqueeze(-1) + torch.arange(gamma, device=device)).flatten(1)
-        x = self._slots(batch, context)
-        mask = _visibility(batch.anchors, num_tokens, gamma)
+        positions = (batch.anchors.unsqueeze(-1) + torch.arange(width, device=device)).flatten(1)
+        x = self._slots(batch, context, width)
+        mask = _visibility(batch.anchors, num_tokens, width, self.recipe.is_causal)
         for layer in self.layers:
             assert isinstance(layer, LayerModule)
             attention = layer.self_attn
@@ -191,28 +215,32 @@ class BlockModel(nn.Module):
             query = attention.queries(normed, positions, self._rope)
             x = layer.finish(x, attention.attend(query, keys, values, mask))
         hidden: Tensor = self.norm(x)
-        return hidden.view(size, num_anchors, gamma, -1)
+        return hidden.view(size, num_anchors, width, -1)[:, :, before:]
 
     def _context(self, batch: DraftTrainingBatch) -> Tensor:
         """Context entries [N, S, D]."""
         context: Tensor = self.hidden_norm(self.fc(batch.features))
         return context
 
-    def _slots(self, batch: DraftTrainingBatch, context: Tensor) -> Tensor:
-        """What the slots of all blocks start from [N, A*K, D]: the anchor, then masks."""
-        size, num_anchors, gamma = batch.labels.shape
+    def _slots(self, batch: DraftTrainingBatch, context: Tensor, width: int) -> Tensor:
+        """What the `width` slots of all blocks start from [N, A*W, D]: the anchor, then masks."""
+        size, num_anchors = batch.anchors.shape
         device = batch.tokens.device
         rows = torch.arange(size, device=device)[:, None]
-        block = torch.full((size, num_anchors, gamma), self.recipe.mask_token_id, device=device)
+        block = torch.full((size, num_anchors, width), self.recipe.mask_token_id, device=device)
         block[..., 0] = batch.tokens[rows, batch.anchors]
         return self._target[0].embed(block.flatten(1))
 
 
-def _visibility(anchors: Tensor, num_tokens: int, gamma: int) -> Tensor:
-    """[N, 1, A*K, S + A*K] bool: context before the anchor, and the query's own block."""
+def _visibility(anchors: Tensor, num_tokens: int, width: int, is_causal: bool) -> Tensor:
+    """[N, 1, A*W, S + A*W] bool: context before the anchor, and the query's own block of W slots;
+    is_causal: of that what lies before it, and itself.
+    """
     size, num_anchors = anchors.shape
-    limits = anchors.repeat_interleave(gamma, dim=1).unsqueeze(-1)
+    limits = anchors.repeat_interleave(width, dim=1).unsqueeze(-1)
     context = torch.arange(num_tokens, device=anchors.device) < limits
-    owner = torch.arange(num_anchors, device=anchors.device).repeat_interleave(gamma)
-    block = (owner.unsqueeze(1) == owner).expand(size, -1, -1)
-    return torch.cat([context, block], dim=-1).unsqueeze(1)
+    owner = torch.arange(num_anchors, device=anchors.device).repeat_interleave(width)
+    block = owner.unsqueeze(1) == owner
+    if is_causal:
+        block = block.tril()
+    return torch.cat([context, block.expand(size, -1, -1)], dim=-1).unsqueeze(1)

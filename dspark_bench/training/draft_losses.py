@@ -20,6 +20,7 @@ from torch.nn.functional import (
     binary_cross_entropy_with_logits,
     cross_entropy,
     log_softmax,
+    smooth_l1_loss,
 )
 
 from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch, Objective
@@ -28,6 +29,7 @@ CE_SHARE = 0.1
 L1_SHARE = 0.9
 SLOT_DECAY = {Objective.HEADS: 0.8, Objective.TOKENS: 1.0}
 """Of the objectives that are cross entropy alone: a slot's weight over that of the one before."""
+SOFT_SHARE = 0.1
 OUTSIDE = -1
 """Label of a token that cannot be drafted."""
 
@@ -50,7 +52,9 @@ def draft_loss(
     distance = (probs - batch.target_probs).abs().sum(-1)
     if batch.missed is not None:
         distance = distance + batch.missed
-    if objective is Objective.SOFT:
+    if objective is Objective.STATES:
+        total = _states_loss(scores, batch)
+    elif objective is Objective.SOFT:
         total = _mean(_soft_cross_entropy(logits, batch), batch.weights)
     elif objective in SLOT_DECAY:
         total = _cross_entropy(logits, batch, _slot_weights(batch, SLOT_DECAY[objective]))
@@ -66,6 +70,15 @@ def draft_loss(
     is_valid = (batch.weights > 0).float()
     counts = is_valid.sum((0, 1))
     return DraftLoss(total, (acceptance * is_valid).sum((0, 1)) / counts.clamp(min=1), counts)
+
+
+def _states_loss(scores: DraftScores, batch: DraftTrainingBatch) -> Tensor:
+    """Of guesses made from true states, so no place counts less for being further on."""
+    assert scores.taught is not None, "this loss is of drafters that guess states"
+    taught, is_valid = scores.taught, (batch.weights > 0).float()
+    distance = smooth_l1_loss(taught.guesses.float(), taught.states.float(), reduction="none")
+    soft = _soft_cross_entropy(taught.logits.float(), batch)
+    return _mean(distance.mean(-1), is_valid) + SOFT_SHARE * _mean(soft, is_valid)
 
 
 def _slot_weights(batch: DraftTrainingBatch, decay: float) -> Tensor:

@@ -43,9 +43,12 @@ class NormModule(nn.Module):
 
 
 class AttentionModule(nn.Module):
-    """Projections and norms of one attention; the callers decide what attends to what."""
+    """Projections and norms of one attention; the callers decide what attends to what.
 
-    def __init__(self, config: ModelConfig, input_size: int) -> None:
+    has_head_norms: whether query and key heads are normed, as Qwen3's are and Llama's are not.
+    """
+
+    def __init__(self, config: ModelConfig, input_size: int, has_head_norms: bool = True) -> None:
         super().__init__()
         hd, heads, kv = config.head_dim, config.num_attention_heads, config.num_key_value_heads
         self.head_dim = hd
@@ -53,8 +56,11 @@ class AttentionModule(nn.Module):
         self.k_proj = nn.Linear(input_size, kv * hd, bias=False)
         self.v_proj = nn.Linear(input_size, kv * hd, bias=False)
         self.o_proj = nn.Linear(heads * hd, config.hidden_size, bias=False)
-        self.q_norm = NormModule(hd, config.rms_norm_eps)
-        self.k_norm = NormModule(hd, config.rms_norm_eps)
+        self.q_norm: nn.Module = nn.Identity()
+        self.k_norm: nn.Module = nn.Identity()
+        if has_head_norms:
+            self.q_norm = NormModule(hd, config.rms_norm_eps)
+            self.k_norm = NormModule(hd, config.rms_norm_eps)
 
     def queries(self, x: Tensor, positions: Tensor, rope: Rope) -> Tensor:
         """[N, T, in] -> rotated [N, Hq, T, hd]."""
@@ -99,9 +105,9 @@ class MlpModule(nn.Module):
 class LayerModule(nn.Module):
     """One decoder layer's parameters."""
 
-    def __init__(self, config: ModelConfig, input_size: int) -> None:
+    def __init__(self, config: ModelConfig, input_size: int, has_head_norms: bool = True) -> None:
         super().__init__()
-        self.self_attn = AttentionModule(config, input_size)
+        self.self_attn = AttentionModule(config, input_size, has_head_norms)
         self.mlp = MlpModule(config)
         self.input_layernorm = NormModule(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = NormModule(config.hidden_size, config.rms_norm_eps)

@@ -59,26 +59,42 @@ class DraftTrainingBatch:
 
 
 @dataclass(frozen=True)
+class GuessedStates:
+    """What a drafter makes of true states: guesses of the next ones [N, A, K, D], those that came
+    [N, A, K, D], and the logits of the guesses [N, A, K, U].
+    """
+
+    guesses: Tensor
+    states: Tensor
+    logits: Tensor
+
+
+@dataclass(frozen=True)
 class DraftScores:
-    """A drafter's teacher-forced output: logits [N, A, K, U], confidence logits [N, A, K]."""
+    """A drafter's teacher-forced output: logits [N, A, K, U], confidence logits [N, A, K]; taught:
+    what it learns from, where that is something else.
+    """
 
     logits: Tensor
     confidence: Tensor | None
+    taught: GuessedStates | None = None
 
 
 class Objective(Enum):
     """What a drafter's loss is made of, beside the confidence head's.
 
     ACCEPTANCE: 0.1 cross entropy of the tokens that came, 0.9 distance to the target's distribution
-    (DSpark section 3.4). SOFT: cross entropy of the target's distribution (EAGLE-3). HEADS: cross
-    entropy of the tokens that came, each slot counting 0.8 of the one before (Medusa section 2.2).
-    TOKENS: the same with all slots alike (Hydra section 3, DeepSeek-V3 section 2.2).
+    (DSpark section 3.4). SOFT: cross entropy of the target's distribution (EAGLE-3). STATES: smooth
+    L1 distance to the target's next state and 0.1 of SOFT, every place alike (EAGLE section 4.2).
+    HEADS: cross entropy of the tokens that came, each slot counting 0.8 of the one before (Medusa
+    section 2.2). TOKENS: the same with all slots alike (Hydra section 3, DeepSeek-V3 section 2.2).
     """
 
     ACCEPTANCE = "acceptance"
     SOFT = "soft"
     HEADS = "heads"
     TOKENS = "tokens"
+    STATES = "states"
 
 
 class TrainableDrafter(Protocol):

@@ -43,11 +43,11 @@ class LastFeatureBlockModel(NextTokenBlockModel):
         super().__init__(target, recipe)
         self.start = _projection(target.config.hidden_size)
 
-    def _slots(self, batch: DraftTrainingBatch, context: Tensor) -> Tensor:
+    def _slots(self, batch: DraftTrainingBatch, context: Tensor, width: int) -> Tensor:
         rows = torch.arange(batch.tokens.shape[0], device=batch.tokens.device)[:, None]
         last = self.start(context[rows, batch.anchors - 1])
-        told: Tensor = LAST_FEATURE_SCALE * last.repeat_interleave(batch.gamma, dim=1)
-        return super()._slots(batch, context) + told
+        told: Tensor = LAST_FEATURE_SCALE * last.repeat_interleave(width, dim=1)
+        return super()._slots(batch, context, width) + told
 
 
 def _projection(hidden: int) -> nn.Linear:

@@ -16,7 +16,17 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from dspark_bench.drafters import ar, draft_model, hydra, medusa, mtp, parallel, semi_ar
+from dspark_bench.drafters import (
+    ar,
+    draft_model,
+    eagle,
+    hydra,
+    jetspec,
+    medusa,
+    mtp,
+    parallel,
+    semi_ar,
+)
 from dspark_bench.training.block_model import BlockRecipe
 from dspark_bench.training.decoder_model import DecoderRecipe
 from dspark_bench.training.documents import Split
@@ -29,6 +39,7 @@ from dspark_bench.training.drafter_trainer import (
     train_drafters,
 )
 from dspark_bench.training.eagle_model import EagleRecipe
+from dspark_bench.training.feature_model import FeatureRecipe
 from dspark_bench.training.head_models import HeadRecipe
 from dspark_bench.training.mtp_model import MtpRecipe
 from dspark_bench.training.packing import DOMAIN_WEIGHTS, BatchSampler, PackedTokens, load_split
@@ -50,7 +61,17 @@ class Architecture:
     are made of heads.
     """
 
-    kind: Literal["parallel", "ar", "semi_ar", "draft_model", "medusa", "hydra", "mtp"]
+    kind: Literal[
+        "parallel",
+        "ar",
+        "semi_ar",
+        "eagle",
+        "jetspec",
+        "draft_model",
+        "medusa",
+        "hydra",
+        "mtp",
+    ]
     head_type: str = "vanilla"
     num_layers: int = 0
     num_heads: int = 0
@@ -62,6 +83,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "semi_ar_gated": Architecture("semi_ar", "gated"),
     "semi_ar_rnn": Architecture("semi_ar", "rnn"),
     "ar": Architecture("ar", num_layers=1),
+    "eagle": Architecture("eagle", num_layers=1),
+    "jetspec": Architecture("jetspec"),
     "semi_ar_depth1": Architecture("semi_ar", num_layers=1),
     "semi_ar_depth2": Architecture("semi_ar", num_layers=2),
     "draft_model": Architecture("draft_model", num_layers=2),
@@ -71,10 +94,11 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 }
 TRAINABLE = tuple(ARCHITECTURES)
 OBJECTIVES: Mapping[Objective, str] = {
-    Objective.ACCEPTANCE: ("0.1 CE + 0.9 L1 + confidence BCE, position weights exp(-(k-1)/decay)"),
+    Objective.ACCEPTANCE: "0.1 CE + 0.9 L1 + confidence BCE, position weights exp(-(k-1)/decay)",
     Objective.SOFT: (
         "CE with the target's distribution + confidence BCE, position weights exp(-(k-1)/decay)"
     ),
+    Objective.STATES: "smooth L1 of the next state + 0.1 CE with the target's distribution",
     Objective.HEADS: "CE of the tokens that came, position weights 0.8^(k-1)",
     Objective.TOKENS: "CE of the tokens that came, all positions alike",
 }
@@ -115,6 +139,8 @@ def build_trainable(name: str, target: FrozenTarget, job: DraftersJob) -> Traina
     architecture = ARCHITECTURES[name]
     layers = feature_layers(target.config.num_hidden_layers)
     seed = job.recipe.seed
+    if architecture.kind == "eagle":
+        return eagle.trainable(target, FeatureRecipe(job.max_gamma, seed))
     if architecture.kind == "ar":
         return ar.trainable(target, EagleRecipe(layers, job.max_gamma, seed=seed))
     if architecture.kind == "draft_model":
@@ -126,7 +152,7 @@ def build_trainable(name: str, target: FrozenTarget, job: DraftersJob) -> Traina
         return medusa.trainable(target, heads) if is_medusa else hydra.trainable(target, heads)
     if architecture.kind == "mtp":
         return mtp.trainable(target, MtpRecipe(job.max_gamma, seed=seed))
-    is_parallel = architecture.kind == "parallel"
+    is_parallel, is_causal = architecture.kind != "semi_ar", architecture.kind == "jetspec"
     recipe = BlockRecipe(
         target_layer_ids=layers,
         mask_token_id=MASK_TOKEN_ID,
@@ -134,8 +160,12 @@ def build_trainable(name: str, target: FrozenTarget, job: DraftersJob) -> Traina
         max_gamma=job.max_gamma,
         markov_rank=0 if is_parallel else job.markov_rank,
         head_type=architecture.head_type,
+        has_confidence=not is_causal,
         seed=seed,
+        is_causal=is_causal,
     )
+    if is_causal:
+        return jetspec.trainable(target, recipe)
     build = parallel.trainable if is_parallel else semi_ar.trainable
     return build(target, recipe)
 

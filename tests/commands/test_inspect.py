@@ -218,7 +218,6 @@ def test_pickled_weights_are_not_opened(tmp_path: Path, capsys: pytest.CaptureFi
         ({}, (), ("hydra_lm_head.pt",), f"Hydra{KEYLESS.format('hydra')}"),
         ({}, ("mtp.fc.weight", "mtp.norm.weight"), (), UNKNOWN_MAKER),
         ({}, ("model.layers.61.eh_proj.weight",), (), UNKNOWN_MAKER),
-        ({"dflash_config": {"causal_head": True}}, (), (), "JetSpec"),
         ({"architectures": ["DFlash2DraftModel"]}, (), (), "DFlash2"),
         ({"speculators_model_type": "peagle"}, (), (), "P-EAGLE of speculators"),
         ({"architectures": ["DSparkDraftModel"]}, (), (), "DSpark of SpecForge"),
@@ -227,7 +226,7 @@ def test_pickled_weights_are_not_opened(tmp_path: Path, capsys: pytest.CaptureFi
             {"architectures": ["LlamaForCausalLM"]},
             ("embed_tokens.weight", "fc.weight", "fc.bias", "layers.0.mlp.up_proj.weight"),
             (),
-            "EAGLE-1 or EAGLE-2",
+            "EAGLE-1 or EAGLE-2 of another family than Llama",
         ),
         ({"architectures": ["LlamaForCausalLM"]}, ("model.norm.weight",), (), None),
     ],
@@ -253,14 +252,14 @@ def test_a_sweep_names_what_it_cannot_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = layer_config("qwen3", 2) | {
-        "architectures": ["DFlashDraftModel"],
-        "dflash_config": {"causal_head": True},
+        "architectures": ["DFlash2DraftModel"],
+        "dflash_config": {},
     }
-    path = write(tmp_path / "jet", block_tensors(), config)
+    path = write(tmp_path / "next", block_tensors(), config)
     words = [f"target.path={llama_dir()}", "drafter=parallel", f"drafter.path={path}"]
     tiny_tokenizer().save(str(llama_dir() / "tokenizer.json"))
     assert cli.execute(["sweep", *words, "gamma=2", f"results_dir={tmp_path}"]) == 2
-    assert "it looks like JetSpec, which nothing here reads yet" in " ".join(
+    assert "it looks like DFlash2, which nothing here reads yet" in " ".join(
         capsys.readouterr().err.split()
     )
 

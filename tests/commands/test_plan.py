@@ -63,7 +63,7 @@ def test_bad_values_are_one_line_that_says_what_is_valid(
 
 
 def test_an_unknown_option_lists_the_valid_ones() -> None:
-    with pytest.raises(UsageError, match="ar, ngram, none, parallel, semi_ar"):
+    with pytest.raises(UsageError, match="ar, eagle, jetspec, ngram, none, parallel, semi_ar"):
         _plan(["drafter=nope"])
 
 

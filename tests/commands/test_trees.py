@@ -127,8 +127,8 @@ def test_drafters_of_chains_refuse_a_tree(
     more = ("drafter=ngram", "tree=best_first", "--dry-run")
     assert execute(["run", *given, *more]) == 2
     expected = (
-        "drafter=ngram drafts chains only; valid with tree=best_first: ar, hydra, medusa, mtp, "
-        "parallel, semi_ar"
+        "drafter=ngram drafts chains only; valid with tree=best_first: ar, eagle, hydra, jetspec, "
+        "medusa, mtp, parallel, semi_ar"
     )
     assert expected in capsys.readouterr().err
 

@@ -37,6 +37,7 @@ def test_an_unknown_option_is_explained() -> None:
     folders = [conf_dir()]
     assert explain_option("Could not find 'drafter/eagle3'", folders).endswith("drafter=ar?")
     assert explain_option("Could not find 'drafter/semi_at'", folders).endswith("drafter=semi_ar?")
+    assert explain_option("Could not find 'drafter/eagl'", folders).endswith("drafter=eagle?")
     assert explain_option("Could not find 'drafter/zzz'", folders) == "Could not find 'drafter/zzz'"
     assert "[launchers]" in explain_option("Could not find 'hydra/launcher/joblib'", folders)
     assert closest("stop", ["top_p", "top_k"]) is None

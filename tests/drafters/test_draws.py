@@ -28,13 +28,13 @@ ROWS = (3, 0, 4, 2, 1)
 
 
 @cache
-def context(place: int) -> tuple[Tensor, Tensor, int]:
+def context(place: int, layers: tuple[int, ...] = tiny.LAYERS) -> tuple[Tensor, Tensor, int]:
     """Committed tokens, the target's features for them and the anchor of one request."""
     tokens = torch.arange(PROMPTS[place]) * (place + 3) % (tiny.VOCAB - 1) + 1
     cache_ = tiny.target().new_cache(1, 32)
     with torch.inference_mode():
         plan = plan_attention([Span(0, 0, tokens.shape[0])], cache_)
-        seen = tiny.target().forward(tokens, plan, cache_, None, tiny.LAYERS)
+        seen = tiny.target().forward(tokens, plan, cache_, None, layers)
     assert seen.features is not None
     return tokens, seen.features, 11 + 7 * place
 
@@ -42,7 +42,7 @@ def context(place: int) -> tuple[Tensor, Tensor, int]:
 def ready(name: str, places: tuple[int, ...], path: Path | None = None) -> Drafter:
     """A drafter that has absorbed the context of these requests, each in its row."""
     drafter = tiny.drafter(name, path)
-    known = [context(place) for place in places]
+    known = [context(place, drafter.spec.feature_layers) for place in places]
     with torch.inference_mode():
         drafter.allocate(len(ROWS), 32)
         drafter.extend(

@@ -4,16 +4,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from dspark_bench.core.types import ContextUpdate, DraftBatch, SamplingParams
+from dspark_bench.config.point_config import ZOO
+from dspark_bench.core.types import ContextUpdate, DraftBatch, Request, SamplingParams
 from dspark_bench.drafters.ar import AutoregressiveDrafter
+from dspark_bench.drafters.eagle import EagleDrafter
 from dspark_bench.drafters.fed_back import FedBackBranches
 from dspark_bench.engine.match_acceptance import MatchAcceptance
 from dspark_bench.engine.tree_drafts import TreeDrafts
+from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.kernels.choice import Wanted
+from dspark_bench.models.target import TargetModel
 from dspark_bench.trees.best_first import BestFirstTree
+from dspark_bench.workloads.zoo_prompts import zoo_prompts
 from tests import tiny
 
-DRAFTERS = ("ar",)
+DRAFTERS = ("ar", "eagle")
 CONTEXTS = (9, 2, 21)
 ROWS = (2, 0, 1)
 """Cache row of each request: not in order."""
@@ -27,21 +32,21 @@ DEPTH = 4
 
 
 def on_torch(name: str) -> tiny.Drafter:
-    target = tiny.target(kernels=Wanted.TORCH)
-    return AutoregressiveDrafter(tiny.drafter_dir(name), target)
+    made = AutoregressiveDrafter if name == "ar" else EagleDrafter
+    return made(tiny.drafter_dir(name), tiny.target(kernels=Wanted.TORCH))
 
 
 def filled(name: str, max_len: int = 40, kernels: Wanted = Wanted.AUTO) -> tiny.Drafter:
     """A drafter with three contexts in its cache."""
     drafter = tiny.drafter(name) if kernels is Wanted.AUTO else on_torch(name)
     drafter.allocate(3, max_len)
-    drafter.extend(context(CONTEXTS))
+    drafter.extend(context(name, CONTEXTS))
     return drafter
 
 
-def context(lens: tuple[int, ...], seed: int = 3) -> ContextUpdate:
+def context(name: str, lens: tuple[int, ...], seed: int = 3) -> ContextUpdate:
     generator = torch.Generator().manual_seed(seed)
-    total, width = sum(lens), 32 * len(tiny.drafter("ar").spec.feature_layers)
+    total, width = sum(lens), 32 * len(tiny.drafter(name).spec.feature_layers)
     tokens = torch.randint(1, tiny.VOCAB, (total,), generator=generator)
     features = torch.randn(total, width, generator=generator)
     return ContextUpdate(ROWS, (0,) * len(lens), lens, tokens, tokens.roll(-1), features)
@@ -88,9 +93,9 @@ def test_a_node_has_the_law_of_the_chain_that_ends_in_it(
         found = expanded(drafter.branch(batch([0, 1, 2], 0.7)))
         for (request, prefix), law in found.items():
             padded = torch.tensor([[*prefix, *(1,) * (DEPTH - len(prefix))]])
-            chain = filled(name).propose(batch([request], 0.7, padded)).probs
+            chain = filled(name, 40, kernels).propose(batch([request], 0.7, padded)).probs
             assert chain is not None
-            torch.testing.assert_close(law, chain[0, len(prefix)], atol=1e-6, rtol=1e-5)
+            torch.testing.assert_close(law, chain[0, len(prefix)], atol=2e-5, rtol=1e-4)
 
 
 def test_a_node_does_not_see_other_branches() -> None:
@@ -118,7 +123,7 @@ def test_committed_entries_keep_their_bits(name: str) -> None:
         plain, grown = filled(name), filled(name)
         expanded(grown.branch(batch([0, 1, 2], 0.7)))
         for drafter in (plain, grown):
-            more = context((3, 1, 2), seed=8)
+            more = context(name, (3, 1, 2), seed=8)
             drafter.extend(
                 ContextUpdate(
                     ROWS, CONTEXTS, more.counts, more.token_ids, more.next_token_ids, more.features
@@ -167,3 +172,21 @@ def test_greedy_output_is_the_baseline_s(name: str, concurrency: int, max_len: i
     plain = tiny.serve(served, None, concurrency=concurrency, temperature=0.0)
     assert tiny.outputs(made) == tiny.outputs(plain)
     assert max(record.num_accepted for record in made.cycles) > 0
+
+
+def test_the_zoo_s_trees_hold_their_chains_and_the_baseline_s_output() -> None:
+    target = TargetModel.load(ZOO / "target", torch.float32, tiny.CPU)
+    drafter = AutoregressiveDrafter(ZOO / "drafters" / "ar", target)
+    tokenizer = read_tokenizer(ZOO / "target")
+    served = [
+        Request(i, prompt.id, "code", tuple(tokenizer.encode(prompt.text).ids[:60]), 20)
+        for i, prompt in enumerate(zoo_prompts("code", "test")[:3])
+    ]
+    settings = {"concurrency": 2, "temperature": 0.0, "model": target, "max_len": 100}
+    plain = tiny.serve(served, None, **settings)
+    tree = TreeDrafts(drafter, BestFirstTree(10))
+    made = tiny.serve(served, tree, acceptance=MatchAcceptance(), **settings)
+    chain = tiny.serve(served, drafter, **settings)
+    assert tiny.outputs(made) == tiny.outputs(plain)
+    # ten nodes hold the chain's likeliest tokens and more: fewer passes of the target
+    assert len(made.cycles) < len(chain.cycles) < len(plain.cycles)

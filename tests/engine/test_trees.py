@@ -23,6 +23,7 @@ from dspark_bench.core.types import (
     SchedulerSpec,
     TreeSpec,
 )
+from dspark_bench.drafters.ngram import NgramDrafter
 from dspark_bench.engine import engine
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.engine import Engine, EngineConfig
@@ -435,8 +436,8 @@ def test_who_knows_chains_only_is_refused() -> None:
 
     with pytest.raises(UsageError, match="other schedules chains only; valid with a tree: fixed"):
         tiny.serve(REQUESTS, drafter, acceptance=MATCH, scheduler=Other())
-    with pytest.raises(UsageError, match="drafter ar drafts chains only; valid: tree=none"):
-        TreeDrafts(tiny.drafter("ar"), BestFirstTree(4))
+    with pytest.raises(UsageError, match="drafter ngram drafts chains only; valid: tree=none"):
+        TreeDrafts(NgramDrafter(tiny.target()), BestFirstTree(4))
     deep = TreeDrafts(tiny.drafter("parallel"), StaticTree([[0], [0, 0], [0, 0, 0]]))
     with pytest.raises(UsageError, match="tree=static is 3 deep, gamma is 2"):
         tiny.serve(REQUESTS, deep, 2, acceptance=MATCH)

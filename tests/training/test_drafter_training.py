@@ -1,5 +1,6 @@
 """Losses by hand, blocks cut where they should be, exact resume."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from dspark_bench.training.draft_losses import draft_loss
 from dspark_bench.training.drafter_batch import (
     DraftScores,
     DraftTrainingBatch,
+    GuessedStates,
     Objective,
     TrainableDrafter,
     hang_blocks,
@@ -244,3 +246,66 @@ def test_losses_of_tokens_by_hand(objective: Objective, decay: float) -> None:
     assert float(loss.total) == pytest.approx(
         float((ce[0] + decay * ce[1]) / (1 + decay)), abs=1e-5
     )
+
+
+def test_a_causal_block_learns_by_the_target_s_distribution() -> None:
+    assert tiny.trainable("jetspec").objective is Objective.SOFT
+    assert tiny.trainable("parallel").objective is Objective.ACCEPTANCE
+
+
+def eagle_batch(tokens: torch.Tensor, gamma: int = 3) -> DraftTrainingBatch:
+    anchors = torch.tensor([[8, 3]])
+    return hang_blocks(tiny.frozen(), tokens, (FINAL_NORM,), anchors, gamma, (), 4.0)
+
+
+def test_a_drafter_of_states_learns_from_true_ones_at_the_right_places() -> None:
+    model = tiny.trainable("eagle")
+    tokens = torch.randint(2, tiny.VOCAB, (1, 20), generator=torch.Generator().manual_seed(3))
+    scores, states = model.scores(eagle_batch(tokens)), tiny.frozen().read(tokens, (FINAL_NORM,))
+    assert scores.taught is not None
+    for block, anchor in enumerate((8, 3)):
+        wanted = states.features[0, anchor : anchor + 3]
+        assert torch.allclose(scores.taught.states[0, block], wanted)
+    # a guess of the state at a place is the first guess of the chain whose anchor is there
+    moved = hang_blocks(tiny.frozen(), tokens, (FINAL_NORM,), torch.tensor([[9, 10]]), 3, (), 4.0)
+    first = model.scores(moved).logits[0, :, 0]
+    assert torch.allclose(scores.taught.logits[0, 0, 1:], first, atol=1e-5)
+    # what is reported has its own guesses fed back: the same at first, then not
+    assert torch.allclose(scores.logits[0, 0, 0], scores.taught.logits[0, 0, 0], atol=1e-5)
+    assert not torch.allclose(scores.logits[0, 0, 1], scores.taught.logits[0, 0, 1], atol=1e-2)
+    assert not scores.logits.requires_grad and scores.taught.logits.requires_grad
+
+
+def test_the_loss_of_states_by_hand() -> None:
+    batch = eagle_batch(torch.arange(2, 22).unsqueeze(0), gamma=2)
+    batch = replace(batch, weights=torch.tensor([[[1.0, 0.3], [0.5, 0.0]]]))
+    states = torch.zeros(1, 2, 2, 4)
+    guesses = states.clone()
+    guesses[0, 0, 0] = torch.tensor([2.0, 0.5, 0.0, 0.0])
+    guesses[0, 1, 1] = 99.0  # beyond the document: counts for nothing
+    logits = torch.zeros(1, 2, 2, tiny.VOCAB)
+    scores = DraftScores(logits, None, GuessedStates(guesses, states, logits))
+    # 2 - 0.5 and 0.5^2 / 2, over four elements and three places, which weigh the same
+    wanted = (1.5 + 0.125) / 4 / 3 + 0.1 * math.log(tiny.VOCAB)
+    found = draft_loss(scores, batch, Objective.STATES)
+    assert float(found.total) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_drafter_of_states_gets_better(tmp_path: Path) -> None:
+    drafters = {"eagle": tiny.trainable("eagle")}
+    before = drafters["eagle"].module.state_dict()
+    before = {name: weight.clone() for name, weight in before.items()}
+    losses: list[float] = []
+
+    def source(step: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(step % 2)
+        return torch.randint(1, tiny.VOCAB, (2, 24), generator=generator)
+
+    recipe = DrafterRecipe(num_steps=30, block_tokens=16, max_anchors=8, gammas=(4, 2))
+    path = tmp_path / "run.pt"
+    train_drafters(
+        tiny.frozen(), drafters, source, recipe, path, lambda s: losses.append(s.losses["eagle"])
+    )
+    assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
+    for name, weight in drafters["eagle"].module.state_dict().items():
+        assert not torch.equal(weight, before[name]), name

@@ -9,9 +9,17 @@ from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.checkpoint import check_folder, read_headers
 from dspark_bench.models.config_keys import shown
 from dspark_bench.models.config_values import read_json
-from dspark_bench.models.draft_config import HYDRA, MEDUSA, MTP, DraftConfig, Layout
+from dspark_bench.models.draft_config import (
+    HYDRA,
+    JETSPEC,
+    MEDUSA,
+    MTP,
+    DraftConfig,
+    Layout,
+)
 from dspark_bench.models.draft_formats import (
     deepspec,
+    eagle,
     hydra,
     medusa,
     mtp,
@@ -24,7 +32,7 @@ from dspark_bench.models.draft_formats.unread import name_unread
 from dspark_bench.models.head_config import HeadConfig
 from dspark_bench.models.mtp_config import MtpConfig
 
-FORMATS: Final = (speculators.FORMAT, deepspec.FORMAT, zlab.FORMAT, safeailab.FORMAT)
+FORMATS: Final = (speculators.FORMAT, deepspec.FORMAT, zlab.FORMAT, safeailab.FORMAT, eagle.FORMAT)
 """In the order in which they are asked whether a file is theirs."""
 
 
@@ -61,9 +69,14 @@ def read_draft_config(directory: Path, layout: Layout) -> DraftConfig:
             f"{', '.join(dict.fromkeys(valid))}{hint}"
         )
     if found.layout != layout:
+        why = f"markov_rank is {shown(data.get('markov_rank'))}"
+        if JETSPEC in (found.layout, layout):
+            why = (
+                f"dflash_config.causal_head is {'true' if found.layout == JETSPEC else 'not true'}"
+            )
         raise CheckpointError(
-            f"{path}: markov_rank is {shown(data.get('markov_rank'))}: a {found.layout.name} "
-            f"checkpoint, not a {layout.name} one; use drafter={found.layout.drafter}"
+            f"{path}: {why}: a {found.layout.name} checkpoint, not a {layout.name} one; use "
+            f"drafter={found.layout.drafter}"
         )
     return found.format.parse(data, str(path))
 

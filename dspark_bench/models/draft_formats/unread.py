@@ -28,11 +28,6 @@ def name_unread(data: Config, tensors: Names = (), files: Names = ()) -> str | N
     return next((one.name for one in UNREAD if one.looks_so(data, tensors, files)), None)
 
 
-def _nested(data: Config, key: str) -> Config:
-    found = data.get(key)
-    return found if isinstance(found, dict) else {}
-
-
 def _holds(names: Names, pattern: str) -> bool:
     return any(re.match(pattern, name) for name in names)
 
@@ -60,10 +55,6 @@ def _is_eagle1(data: Config, tensors: Names, files: Names) -> bool:
     return has_parts and not {"norm.weight", "layers.0.input_layernorm.weight"} & set(tensors)
 
 
-def _is_jetspec(data: Config, tensors: Names, files: Names) -> bool:
-    return _nested(data, "dflash_config").get("causal_head") is True
-
-
 def _is_specforge_dspark(data: Config, tensors: Names, files: Names) -> bool:
     return architecture_of(data) == "DSparkDraftModel" and "speculators_model_type" not in data
 
@@ -81,13 +72,12 @@ UNREAD: Final = (
     UnreadFormat("Medusa without medusa_num_heads in its config.json", _is_medusa),
     UnreadFormat("Hydra without hydra_num_heads in its config.json", _is_hydra),
     UnreadFormat("MTP of a maker that is not known here", _is_mtp),
-    UnreadFormat("JetSpec", _is_jetspec),
     UnreadFormat("DFlash2", _named("DFlash2DraftModel")),
     UnreadFormat("DFlash2 of speculators", _speculators("dflash2")),
     UnreadFormat("P-EAGLE of speculators", _speculators("peagle")),
     UnreadFormat("DSpark of SpecForge", _is_specforge_dspark),
     UnreadFormat("DSpark for Gemma 4", _named("Gemma4DSparkModel", "Gemma4Eagle3Model")),
     UnreadFormat("DSpark for Qwen 3.5", _named("Qwen35DSparkModel")),
-    UnreadFormat("EAGLE-1 or EAGLE-2", _is_eagle1),
+    UnreadFormat("EAGLE-1 or EAGLE-2 of another family than Llama", _is_eagle1),
 )
 """The first that fits is named."""

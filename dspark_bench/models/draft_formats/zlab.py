@@ -1,8 +1,9 @@
-"""z-lab's DFlash: the layers and `fc` alone, embedding and head are the target's.
+"""z-lab's DFlash, and JetSpec: the layers and `fc` alone, embedding and head are the target's.
 
 The slots behind the anchor predict in place, so a block drafts one token less than it has slots.
 What belongs to the method stands in `dflash_config`, in older files `block_size` beside it. Layer
-ids count outputs, as DeepSpec's do.
+ids count outputs, as DeepSpec's do. `causal_head` makes it JetSpec: a slot sees the anchor and the
+slots before its own, which a file that is read without the key would not show.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from dspark_bench.models.config_keys import (
     shown,
 )
 from dspark_bench.models.config_values import ValueReader
-from dspark_bench.models.draft_config import DFLASH, DraftConfig, Layout
+from dspark_bench.models.draft_config import DFLASH, JETSPEC, DraftConfig, Layout
 from dspark_bench.models.draft_formats.format import (
     DraftFormat,
     architecture_of,
@@ -30,8 +31,10 @@ from dspark_bench.models.draft_formats.shape_keys import new_keys, refuse
 from dspark_bench.models.families import QWEN3, WINDOW_KEYS
 
 NAME: Final = "DFlash of z-lab"
+JETSPEC_NAME: Final = "JetSpec, in DFlash's layout"
 ARCHITECTURE: Final = "DFlashDraftModel"
 NESTED: Final = "dflash_config"
+CAUSAL: Final = "causal_head"
 _READ: Final = DECODER_READ | WINDOW_KEYS
 _KEYS: Final = KnownKeys(
     _READ | {"architectures", "block_size", "num_target_layers", NESTED},
@@ -43,21 +46,24 @@ _KEYS: Final = KnownKeys(
     HARMLESS - _READ,
 )
 _NESTED_KEYS: Final = KnownKeys(
-    frozenset({"mask_token_id", "target_layer_ids", "block_size", "num_target_layers"}),
-    {
-        # causal inside the block: JetSpec's heads
-        **dict.fromkeys(("causal_head", "causal"), (False,)),
-        "projector_type": ("dflash",),
-    },
+    frozenset(
+        {
+            *("mask_token_id", "target_layer_ids", "block_size", "num_target_layers"),
+            *("causal_head", "target_hidden_size"),
+        }
+    ),
+    {"causal": (False,), "projector_type": ("dflash",)},
     frozenset(),
 )
 
 
 def layout_of(data: Mapping[str, Any]) -> Layout | None:
-    """By architecture; JetSpec's causal heads have the same, and none here."""
+    """By architecture, and by the key of JetSpec's causal heads."""
+    if architecture_of(data) != ARCHITECTURE:
+        return None
     nested = data.get(NESTED)
-    is_causal = isinstance(nested, dict) and nested.get("causal_head") is True
-    return DFLASH if architecture_of(data) == ARCHITECTURE and not is_causal else None
+    is_causal = isinstance(nested, dict) and nested.get(CAUSAL) is True
+    return JETSPEC if is_causal else DFLASH
 
 
 def parse(data: dict[str, Any], source: str) -> DraftConfig:
@@ -70,23 +76,26 @@ def parse(data: dict[str, Any], source: str) -> DraftConfig:
     model = full_attention(parse_draft_shape(data, source, QWEN3, _KEYS), source)
     vocab, hidden = model.vocab_size, model.hidden_size
     read = ValueReader(_both(data, nested, source), source)
+    own = ValueReader(nested, inside)
+    is_causal = own.flag(CAUSAL, default=False)
     has_depth = read.data.get("num_target_layers") is not None
     return DraftConfig(
         model=model,
-        format_name=NAME,
-        layout=DFLASH,
+        format_name=JETSPEC_NAME if is_causal else NAME,
+        layout=JETSPEC if is_causal else DFLASH,
         architecture=ARCHITECTURE,
         max_gamma=read.count("block_size", least=2) - 1,
         target_layer_ids=read_layer_ids(nested, "target_layer_ids", inside),
         num_target_layers=read.count("num_target_layers") if has_depth else None,
-        mask_token_id=ValueReader(nested, inside).count("mask_token_id", 0, vocab - 1),
+        mask_token_id=own.count("mask_token_id", 0, vocab - 1),
         markov_rank=0,
         head_type="vanilla",
         has_confidence=False,
         confidence_with_markov=False,
-        target_hidden_size=hidden,
+        target_hidden_size=own.count("target_hidden_size", default=hidden),
         draft_vocab_size=vocab,
         predicts_in_place=True,
+        is_causal=is_causal,
     )
 
 
@@ -115,16 +124,26 @@ def write(config: DraftConfig) -> dict[str, Any]:
         a_confidence_head=config.has_confidence,
     )
     assert config.target_layer_ids is not None and config.max_gamma is not None
-    ids = list(config.target_layer_ids)
+    method = {
+        "mask_token_id": config.mask_token_id,
+        "target_layer_ids": list(config.target_layer_ids),
+        **({CAUSAL: True} if config.is_causal else {}),
+    }
     return {
         **new_keys(config.model),
         "architectures": [ARCHITECTURE],
         "block_size": config.max_gamma + 1,
         "num_target_layers": config.num_target_layers,
-        NESTED: {"mask_token_id": config.mask_token_id, "target_layer_ids": ids},
+        NESTED: method,
     }
 
 
 FORMAT: Final = DraftFormat(
-    NAME, "zlab", {DFLASH: (ARCHITECTURE,)}, layout_of, parse, write, holds_copies=False
+    NAME,
+    "zlab",
+    {DFLASH: (ARCHITECTURE,), JETSPEC: (ARCHITECTURE,)},
+    layout_of,
+    parse,
+    write,
+    holds_copies=False,
 )

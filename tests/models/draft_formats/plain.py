@@ -4,6 +4,9 @@ EAGLE-3: the layer reads [norm(embedding of token i+1); norm(hidden i)] at posit
 is the un-normed hidden state, which is also what the next draft step reads. What a step drafts
 joins the text that the layer attends to.
 
+EAGLE-1: the layer reads fc([embedding of token i+1; state i]) as it is, adds to it, and its output
+is the next state, of which the target's head makes a token.
+
 DFlash and DSpark: a block [anchor, mask, ...] behind a context whose keys and values come from
 hidden_norm(fc(features)) in every layer; all of both is seen. Slot j drafts token anchor + j + 1,
 or anchor + j in place, where the anchor's slot is left out. DSpark adds a bias from the token
@@ -34,10 +37,15 @@ def rope(x: Tensor, positions: Tensor) -> Tensor:
 
 
 def attention(
-    x: Tensor, weights: Mapping[str, Tensor], prefix: str, context: Tensor | None = None
+    x: Tensor,
+    weights: Mapping[str, Tensor],
+    prefix: str,
+    context: Tensor | None = None,
+    is_causal: bool = False,
 ) -> Tensor:
     """Grouped queries. x [T, in] -> [T, D]. Causal, or with a context [C, in] over all of that and
-    all of x, which comes behind it. Heads are normed where the file has norms for them.
+    all of x, which comes behind it, if not causal again. Heads are normed where the file has norms
+    for them.
     """
     seen = x if context is None else torch.cat([context, x])
     places = torch.arange(len(seen))
@@ -53,8 +61,9 @@ def attention(
     for head in range(HEADS):
         group = head * KV_HEADS // HEADS
         scores = query[:, head] @ key[:, group].T / HEAD_DIM**0.5
-        if context is None:
-            scores = scores.masked_fill(torch.ones(len(x), len(x)).triu(1).bool(), -torch.inf)
+        if context is None or is_causal:
+            later = places > places[-len(x) :, None]
+            scores = scores.masked_fill(later, -torch.inf)
         mixed.append(scores.softmax(-1) @ value[:, group])
     return torch.cat(mixed, -1) @ weights[f"{prefix}o_proj.weight"].T
 
@@ -95,6 +104,30 @@ class Eagle3:
         return torch.cat(found)
 
 
+@dataclass
+class Eagle:
+    """weights: as in the file; embed, head: the target's."""
+
+    weights: Mapping[str, Tensor]
+    embed: Tensor
+    head: Tensor
+
+    def layer(self, states: Tensor, tokens: Tensor) -> Tensor:
+        w, p = self.weights, "layers.0."
+        x = torch.cat([self.embed[tokens], states], -1) @ w["fc.weight"].T + w.get("fc.bias", 0)
+        x = x + attention(x, w, f"{p}self_attn.")
+        return x + mlp(rms(x, w[f"{p}post_attention_layernorm.weight"]), w, f"{p}mlp.")
+
+    def logits(self, states: Tensor, tokens: Tensor, drafts: Tensor) -> Tensor:
+        """states [T, D] of a text, the tokens [T] that follow each, drafts [K] -> [K, V]."""
+        found = []
+        for draft in drafts:
+            out = self.layer(states, tokens)[-1:]
+            found.append(out @ self.head.T)
+            states, tokens = torch.cat([states, out]), torch.cat([tokens, draft.view(1)])
+        return torch.cat(found)
+
+
 def drafted(weights: Mapping[str, Tensor]) -> Tensor:
     """Target tokens [U], from the offsets."""
     return torch.tensor([i + int(offset) for i, offset in enumerate(weights["d2t"])])
@@ -110,6 +143,7 @@ class Block:
     mask_token: int
     in_place: bool
     depth: int = 2
+    is_causal: bool = False
 
     def hidden(self, features: Tensor, anchor: int, num_drafts: int) -> Tensor:
         """features [T, m D] of the text before the anchor -> [K, D] of the drafting slots."""
@@ -119,7 +153,7 @@ class Block:
         for layer in range(self.depth):
             p = f"layers.{layer}."
             normed = rms(x, w[f"{p}input_layernorm.weight"])
-            x = x + attention(normed, w, f"{p}self_attn.", context)
+            x = x + attention(normed, w, f"{p}self_attn.", context, self.is_causal)
             x = x + mlp(rms(x, w[f"{p}post_attention_layernorm.weight"]), w, f"{p}mlp.")
         return rms(x, w["norm.weight"])[extra:]
 

@@ -227,7 +227,9 @@ def test_as_typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "which exists; valid: a new folder" in " ".join(capsys.readouterr().err.split())
     words[3] = "gguf"
     assert cli.execute([*words[:-1], str(tmp_path / "other")]) == 2
-    assert "--to is 'gguf'; valid: deepspec, saf" in " ".join(capsys.readouterr().err.split())
+    assert "--to is 'gguf'; valid: deepspec, eagle, saf" in " ".join(
+        capsys.readouterr().err.split()
+    )
     with pytest.raises(CheckpointError, match="no checkpoint directory"):
         convert(tmp_path / "none", "zlab", tmp_path / "other", None)
     with pytest.raises(CheckpointError, match="holds no drafter in a format that is read"):

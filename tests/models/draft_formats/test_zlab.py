@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 import torch
 
+from dspark_bench.commands.inspect import inspect
 from dspark_bench.core.errors import CheckpointError
+from dspark_bench.drafters.jetspec import JetSpecDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine.exactness import same_outputs_check
-from dspark_bench.models.draft_config import DFLASH
+from dspark_bench.models.draft_config import DFLASH, JETSPEC
+from dspark_bench.models.draft_formats.conversion import convert
 from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.models.expected_tensors import check_drafter_headers
 from tests import tiny
@@ -20,6 +23,7 @@ from tests.tiny_formats import DEPTH, block_tensors, layer_config, llama, write
 
 IDS, MASK, BLOCK = [1, 6], 2, 7
 METHOD: dict[str, Any] = {"mask_token_id": MASK, "target_layer_ids": IDS}
+CAUSAL = {**METHOD, "causal_head": True}
 
 
 def config(**changes: Any) -> dict[str, Any]:
@@ -71,6 +75,48 @@ def test_other_packagings_are_the_same(tmp_path: Path, changes: dict[str, Any]) 
     assert (drafter.spec.max_gamma, drafter.spec.feature_layers) == (BLOCK - 1, tuple(IDS))
 
 
+def jetspec(folder: Path, **changes: Any) -> JetSpecDrafter:
+    return JetSpecDrafter(
+        write(folder, block_tensors(), config(dflash_config={**CAUSAL, **changes})), llama()
+    )
+
+
+def test_a_causal_head_sees_what_lies_before(tmp_path: Path) -> None:
+    """From the anchor's slot on. Read as DFlash, which sees the whole block, it is another one."""
+    check_drafter_headers(
+        write(tmp_path, block_tensors(), config(dflash_config=CAUSAL)),
+        read_draft_config(tmp_path, JETSPEC),
+    )
+    drafter = jetspec(tmp_path)
+    assert (drafter.spec.max_gamma, drafter.spec.feature_layers) == (BLOCK - 1, tuple(IDS))
+    seen, drafts = features(tuple(layer + 1 for layer in IDS)), torch.tensor([5, 60, 3, 17])
+    found = probs_of(drafter, seen, drafts)
+    for is_causal in (True, False):
+        model = plain.Block(
+            block_tensors(), llama().embed, llama().head_weight, MASK, True, is_causal=is_causal
+        )
+        gap = (found - model.logits(seen, int(text()[-1]), drafts).softmax(-1)).abs().amax(-1)
+        assert gap.max() < 1e-4 if is_causal else gap[0] > 1e-2
+    # a longer block leaves the first slots as they are, which a bidirectional one does not
+    shorter = probs_of(drafter, seen, drafts[:2])
+    assert (shorter - found[:2]).abs().max() < 1e-5
+    other = ParallelDrafter(write(tmp_path / "d", block_tensors(), config()), llama())
+    wide, narrow = probs_of(other, seen, drafts), probs_of(other, seen, drafts[:2])
+    assert (narrow - wide[:2]).abs().max() > 1e-2
+
+
+def test_a_causal_head_is_named_and_written_as_it_is(tmp_path: Path) -> None:
+    jetspec(tmp_path / "a", target_hidden_size=32)
+    assert inspect(tmp_path / "a").facts["run as"].startswith("drafter=jetspec ")
+    convert(tmp_path / "a", "zlab", tmp_path / "b", None)
+    assert read_draft_config(tmp_path / "b", JETSPEC).is_causal
+    with pytest.raises(CheckpointError, match="is a JetSpec drafter, and DeepSpec"):
+        convert(tmp_path / "a", "deepspec", tmp_path / "c", None)
+    plain_one = write(tmp_path / "d", block_tensors(), config())
+    with pytest.raises(CheckpointError, match="causal_head is not true: a DFlash checkpoint"):
+        JetSpecDrafter(plain_one, llama())
+
+
 SLIDING = {"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 4}
 
 
@@ -82,7 +128,9 @@ SLIDING = {"layer_types": ["full_attention", "sliding_attention"], "sliding_wind
         ({"dflash_config": {"target_layer_ids": IDS}}, "lacks the key 'mask_token_id'"),
         ({"dflash_config": {**METHOD, "block_size": 8}}, "block_size is 7, dflash_config.block_si"),
         ({"dflash_config": {**METHOD, "causal": True}}, "causal is True; valid: False"),
-        ({"dflash_config": {**METHOD, "causal_head": True}}, "architecture is 'DFlashDraftModel'"),
+        ({"dflash_config": CAUSAL}, "causal_head is true: a JetSpec checkpoint, not a DFlash one"),
+        ({"dflash_config": {**METHOD, "causal_head": 1}}, "causal_head is 1; valid: true or false"),
+        ({"dflash_config": {**METHOD, "target_hidden_size": 48}}, "hidden_size 48, its target 32"),
         ({"dflash_config": {**METHOD, "markov_rank": 4}}, "'markov_rank'"),
         ({"dflash_config": {**METHOD, "target_layer_ids": [1, 7]}}, "holds 7; valid for this"),
         ({"markov_rank": 4}, r"'markov_rank' \(4\) is not known"),
