@@ -10,6 +10,7 @@ from torch import Tensor
 from dspark_bench.core.sampling import token_probs
 from dspark_bench.core.types import DraftBatch, SamplingParams
 from dspark_bench.drafters.sequential_heads import SequentialHead, State
+from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.vocabulary import Vocabulary
 
 
@@ -35,6 +36,13 @@ class MarginalBranches:
     def token_ids(self, choices: Tensor) -> Tensor:
         """In the target's vocabulary."""
         return choice_ids(self._vocabulary, choices)
+
+
+def marginal_branches(backbone: BlockBackbone, batch: DraftBatch) -> MarginalBranches:
+    """From one pass of a backbone over all slots."""
+    logits = backbone.vocabulary.lm_head(backbone.forward(batch))
+    shape = (len(batch.rows), batch.num_slots)
+    return MarginalBranches(logits.view(*shape, -1), batch, backbone.vocabulary)
 
 
 class HeadBranches:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
-from dspark_bench.drafters.branching import MarginalBranches
+from dspark_bench.drafters.branching import MarginalBranches, marginal_branches
 from dspark_bench.drafters.slot_sampling import draw_block
 from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.checkpoint import check_all_read
@@ -52,8 +52,7 @@ class JetSpecDrafter:
 
     def branch(self, batch: DraftBatch) -> MarginalBranches:
         """Every slot's marginal, whatever stands before it: a tree of marginals."""
-        hidden = self._backbone.forward(batch)
-        return MarginalBranches(hidden, batch, self._backbone.vocabulary)
+        return marginal_branches(self._backbone, batch)
 
 
 def trainable(target: FrozenTarget, recipe: BlockRecipe) -> BlockModel:

@@ -160,7 +160,8 @@ def test_every_kind_of_deepspec(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_target(capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, llama_dir())
-    assert f"format a target, llama run as target.path={llama_dir()} layers 8" in text
+    assert f"format a target, llama run as target.path={llama_dir()} or beside" in text
+    assert f"drafter=draft_model drafter.path={llama_dir()} layers 8" in text
     assert "missing nothing" in text
 
 
