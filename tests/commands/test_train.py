@@ -1,5 +1,6 @@
 """`train drafter=...` as typed, on a tiny target and a tiny corpus: the result drafts."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -61,6 +62,29 @@ def target_dir(data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_drafters, "EVALUATION_BATCHES", 1)
+
+
+@pytest.mark.parametrize("name", ["medusa", "hydra", "mtp"])
+def test_heads_and_modules_are_trained_and_run(
+    data: PreparedData, target_dir: Path, tmp_path: Path, name: str
+) -> None:
+    """Greedy output is the baseline's, and the manifest says what was trained by which loss."""
+    work = ("train.steps=2", "train.responses=8", f"train.work={data.folder.parent}")
+    named = (f"drafter={name}", f"target.path={target_dir}", f"train.out={tmp_path / 'out'}")
+    assert cli.execute(["train", *named, *work]) == 0
+    folder = tmp_path / "out"
+    manifest = json.loads(next(folder.rglob("manifest.json")).read_text())
+    assert manifest["drafter"] == name
+    assert manifest["objective"].startswith("CE of the tokens that came")
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("".join(f'{{"prompt": "It has {i} parts"}}\n' for i in range(12)))
+    keys = ("workload=jsonl", f"workload.path={prompts}", "gamma=3", "max_new_tokens=8")
+    more = ("num_requests=4", "temperature=0", "measure.calibration_requests=0")
+    where = (f"drafter.path={folder}", f"results_dir={tmp_path / 'results'}", "name=heads")
+    assert cli.execute(["run", *named[:2], *where, *keys, *more]) == 0
+    with (tmp_path / "results" / "heads" / "summary.csv").open(encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["drafter"], row["lossless_evidence"]) == (name, "exact")
 
 
 def test_a_trained_drafter_can_be_swept(
