@@ -134,8 +134,8 @@ def prepare_job(point: PointConfig, has_gamma: bool, has_requests: bool) -> Cali
 
 def _nothing_to_calibrate(point: PointConfig) -> UsageError:
     return UsageError(
-        f"drafter={point.drafter.name} has no confidence head, so there is nothing to calibrate; "
-        "valid: a checkpoint with enable_confidence_head"
+        f"drafter={point.drafter.name} gives no confidences, so there is nothing to calibrate; "
+        "valid: a drafter with a confidence head, or with a distribution to draw from"
     )
 
 

@@ -37,6 +37,16 @@ def check_parents(owner: str, parents: Sequence[int], token_ids: Sequence[int]) 
         raise UsageError(f"{owner} gave siblings the same token; valid: different tokens")
 
 
+def falling_order(parents: Sequence[int], survival: Sequence[float]) -> list[int]:
+    """Nodes by falling survival; of equal ones the shallower first, then the earlier, so that no
+    token ever decides and parents come before their children.
+
+    survival: never above that of a node's parent.
+    """
+    depths = node_depths(parents)
+    return sorted(range(len(parents)), key=lambda node: (-survival[node], depths[node], node))
+
+
 def matched_path(
     parents: Sequence[int], token_ids: Sequence[int], drawn: Sequence[int]
 ) -> tuple[list[int], bool]:

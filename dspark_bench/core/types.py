@@ -10,6 +10,8 @@ from typing import Final
 
 from torch import Tensor
 
+from dspark_bench.core.random_streams import Floats
+
 GREEDY_BELOW = 1e-5
 
 REJECTED: Final = "rejected"
@@ -77,8 +79,9 @@ class DraftBatch:
     rows [B]; context_lens [B]: committed tokens, which is also the anchor's position; anchors [B];
     draft_lens [B]: 1..gamma each; uniform [B, K] float64 in [0, 1): one number per slot;
     forced [B, K]: tokens to score instead of drawing (teacher forcing), or None; target_rows [B]:
-    rows of the target's cache, which may change from cycle to cycle, unlike `rows`.
-    K is the largest draft length.
+    rows of the target's cache, which may change from cycle to cycle, unlike `rows`;
+    wants_confidence: somebody reads confidences, so that those without a head make a stand-in, and
+    trees say what their nodes are worth. K is the largest draft length.
     """
 
     rows: tuple[int, ...]
@@ -89,6 +92,7 @@ class DraftBatch:
     uniform: Tensor
     forced: Tensor | None = None
     target_rows: tuple[int, ...] = ()
+    wants_confidence: bool = False
 
     @property
     def num_slots(self) -> int:
@@ -101,7 +105,9 @@ class Proposal:
     """Drafts of B requests. Entries past a request's draft length are meaningless.
 
     token_ids [B, K] int64; probs [B, K, V] fp32: the distribution each token was really drawn from,
-    None when greedy; confidence [B, K] fp32: conditional acceptance estimates, None without a head.
+    None when greedy; confidence [B, K] fp32: conditional acceptance estimates, None of a drafter
+    that has none or was not asked for a stand-in. That of a slot never looks at the slot's own
+    token.
 
     draft_lens [B]: tokens that it found to propose, 0 to as many as were asked for (of a tree: its
     nodes); None: as many as were asked for. certain [B, K] int64: of a drafter that draws nothing,
@@ -110,7 +116,8 @@ class Proposal:
 
     parents [B][draft_lens]: of a tree, each node's parent among the request's own nodes, -1 for the
     anchor; a parent comes before its children, and siblings carry different tokens. K is then the
-    most nodes of a request. None: chains.
+    most nodes of a request. None: chains. survival [B, K] fp32: of a tree whose policy estimates
+    it, the probability that each node stands, falling from node to node; None where nobody asked.
     """
 
     token_ids: Tensor
@@ -119,6 +126,7 @@ class Proposal:
     draft_lens: tuple[int, ...] | None = None
     certain: Tensor | None = None
     parents: tuple[tuple[int, ...], ...] | None = None
+    survival: Tensor | None = None
 
     @property
     def is_deterministic(self) -> bool:
@@ -155,6 +163,13 @@ class Recorded:
     places: tuple[int, ...]
 
 
+CONFIDENCE_HEAD: Final = "head"
+LARGEST_PROBABILITY: Final = "largest_probability"
+CONFIDENCE_KINDS: Final = (CONFIDENCE_HEAD, LARGEST_PROBABILITY)
+"""Where confidences come from: a head that was trained to give them, or the largest probability of
+the distribution that a slot's token is drawn from. Both are known before that token."""
+
+
 @dataclass(frozen=True, slots=True)
 class DrafterSpec:
     """What the engine must know about a drafter. `max_gamma` is what it was trained for, None where
@@ -163,7 +178,8 @@ class DrafterSpec:
     notes: what a reader of its figures must know; falls_short: it may propose fewer tokens than it
     is asked for; can_branch: it is a `BranchingDrafter`, from which trees can be grown; num_nodes:
     it proposes trees of up to so many nodes, the anchor not counted; None: chains;
-    reads_target_cache: it is a `models.shared_cache.CacheReader`.
+    reads_target_cache: it is a `models.shared_cache.CacheReader`; confidence_kind: one of
+    `CONFIDENCE_KINDS`, of no meaning without `has_confidence`.
     """
 
     name: str
@@ -175,6 +191,7 @@ class DrafterSpec:
     can_branch: bool = False
     num_nodes: int | None = None
     reads_target_cache: bool = False
+    confidence_kind: str = CONFIDENCE_HEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,21 +199,28 @@ class TreeSpec:
     """What the engine must know about a tree policy.
 
     num_nodes: the most nodes of a tree, the anchor not counted; depth: of its deepest node, None:
-    as deep as drafts are long; num_choices: tokens that a drafter must be able to tell apart.
+    as deep as drafts are long; num_choices: tokens that a drafter must be able to tell apart;
+    has_survival: its trees say what their nodes are worth, and follow from the context alone, so
+    that a scheduler may cut them.
     """
 
     name: str
     num_nodes: int
     depth: int | None
     num_choices: int
+    has_survival: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DraftTree:
-    """One request's tree. parents: as in `Proposal`; token_ids: one for each node."""
+    """One request's tree. parents: as in `Proposal`; token_ids: one for each node; survival: the
+    estimated probability that each node stands, the product of its prefix's; empty: not estimated;
+    it takes no part in comparisons.
+    """
 
     token_ids: tuple[int, ...]
     parents: tuple[int, ...]
+    survival: tuple[float, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +229,7 @@ class SchedulerSpec:
 
     is_non_anticipating: verifying position k never depends on the tokens at k or later;
     is_selective: verify lengths depend on confidences, so acceptance is a selected sample;
-    needs_confidence: it cannot work with a drafter that has no confidence head;
+    needs_confidence: it cannot work with a drafter that gives no confidences, of trees: no survival;
     exploration_period: in one of so many decode cycles, counted over all runs of an engine (more
     often in the first ones), it drafts and verifies gamma tokens for every request, whatever the
     scheduler would choose, and marks them `full_width`; 0: never;
@@ -228,7 +252,9 @@ class PlanContext:
 
     request_ids [B]: those it chooses for; cycles [B]: decode cycles each has had; gamma: largest
     draft length; num_requests: in the whole batch, B or more; hindsight [B]: accepted length if
-    everything were verified, for schedulers that need it.
+    everything were verified, for schedulers that need it; num_nodes: the most nodes of a tree,
+    None: drafts are chains; survival [B, N]: of this cycle's trees, before they are verified, as in
+    `Proposal`. Trees are no draws: they follow from what was committed before.
 
     Prompts in the batch are left out on purpose. They are read once whatever is drafted, so they
     belong to no choice; as part of the cycle's time they would make every draft look cheap.
@@ -239,6 +265,8 @@ class PlanContext:
     gamma: int
     num_requests: int
     hindsight: tuple[int, ...] | None = None
+    num_nodes: int | None = None
+    survival: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +277,8 @@ class CycleRecord:
     by whatever process, as last sampled (NaN where the system does not say).
 
     Of a tree, num_drafted and verify_len count nodes, tree_depth is the depth of the deepest node
-    verified and path holds the accepted nodes from the anchor on. Of a chain they are 0 and empty:
-    its depth is verify_len.
+    verified, path holds the accepted nodes from the anchor on, and survival the estimates of all
+    nodes where a scheduler read them. Of a chain they are 0 and empty: its depth is verify_len.
     """
 
     cycle: int
@@ -278,6 +306,7 @@ class CycleRecord:
     expected_acceptance: tuple[float, ...] = ()
     tree_depth: int = 0
     path: tuple[int, ...] = ()
+    survival: tuple[float, ...] = ()
 
     @property
     def duration_s(self) -> float:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
 from dspark_bench.drafters.fed_back import FedBack, FedBackBranches
+from dspark_bench.drafters.slot_sampling import confidence_kind
 from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.checkpoint import StoredTensors, check_all_read, read_tensors
 from dspark_bench.models.confidence_head import load_confidence
@@ -111,9 +112,10 @@ class AutoregressiveDrafter:
             "ar",
             config.max_gamma,
             target_layers(config, target.config, directory),
-            config.has_confidence,
-            (*vocabulary.notes, *config.notes),
+            has_confidence=True,
+            notes=(*vocabulary.notes, *config.notes),
             can_branch=True,
+            confidence_kind=confidence_kind(config.has_confidence),
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:

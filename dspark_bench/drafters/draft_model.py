@@ -14,8 +14,14 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
-from dspark_bench.drafters.slot_sampling import draw
+from dspark_bench.core.types import (
+    LARGEST_PROBABILITY,
+    ContextUpdate,
+    DraftBatch,
+    DrafterSpec,
+    Proposal,
+)
+from dspark_bench.drafters.slot_sampling import Certainty, draw
 from dspark_bench.models.attention import Span, plan_attention
 from dspark_bench.models.draft_config import DECODER
 from dspark_bench.models.draft_decoder import DraftDecoder
@@ -41,7 +47,12 @@ class DraftModelDrafter:
         self._cache: KVCache | None = None
         self._rows: list[_Row] = []
         self.spec = DrafterSpec(
-            "draft_model", None, (), has_confidence=False, notes=self._model.notes
+            "draft_model",
+            None,
+            (),
+            has_confidence=True,
+            notes=self._model.notes,
+            confidence_kind=LARGEST_PROBABILITY,
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:
@@ -66,6 +77,7 @@ class DraftModelDrafter:
         shape = (len(batch.rows), batch.num_slots)
         tokens = batch.anchors.new_zeros(shape)
         probs: Tensor | None = None
+        stand_in = Certainty(batch)
         logits = self._model.logits(self._read(batch.rows, batch.anchors.tolist()))
         for slot in range(batch.num_slots):
             drafting = [place for place, length in enumerate(batch.draft_lens) if length > slot]
@@ -79,6 +91,7 @@ class DraftModelDrafter:
             uniform = batch.uniform[drafting, slot]
             token, slot_probs = draw(logits, batch.sampling, uniform, forced)
             tokens[drafting, slot] = token
+            stand_in.note(drafting, slot, logits, slot_probs)
             if slot_probs is not None:
                 if probs is None:
                     probs = slot_probs.new_zeros(*shape, slot_probs.shape[-1])
@@ -86,7 +99,7 @@ class DraftModelDrafter:
         drafted = zip(batch.rows, tokens.tolist(), batch.draft_lens, strict=True)
         for row, own, length in drafted:
             self._rows[row].ahead += own[: length - 1]
-        return Proposal(tokens, probs, None)
+        return Proposal(tokens, probs, stand_in.table)
 
     def _read(self, rows: Sequence[int], anchors: Sequence[int] = ()) -> Tensor:
         """Run what is unread of these rows, and their anchors behind it if given; returns the

@@ -13,7 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.core.types import (
+    LARGEST_PROBABILITY,
+    ContextUpdate,
+    DraftBatch,
+    DrafterSpec,
+    Proposal,
+)
 from dspark_bench.drafters.fed_back import FedBack, FedBackBranches
 from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.checkpoint import StoredTensors, check_all_read, read_tensors
@@ -89,9 +95,10 @@ class EagleDrafter:
             "eagle",
             config.max_gamma,
             target_layers(config, target.config, directory),
-            has_confidence=False,
+            has_confidence=True,
             notes=(*vocabulary.notes, *config.notes),
             can_branch=True,
+            confidence_kind=LARGEST_PROBABILITY,
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from dspark_bench.core.sampling import token_probs
 from dspark_bench.core.types import ContextUpdate, DraftBatch, Proposal
 from dspark_bench.drafters.branching import choice_ids, ranking
-from dspark_bench.drafters.slot_sampling import draw
+from dspark_bench.drafters.slot_sampling import Certainty, draw
 from dspark_bench.models.attention import AttentionPlan, Span, plan_attention
 from dspark_bench.models.confidence_head import ConfidenceHead
 from dspark_bench.models.config import ModelConfig
@@ -92,6 +92,7 @@ class FedBack:
         tokens = batch.anchors.new_zeros(shape)
         read = states.new_zeros(*shape, states.shape[-1])
         probs: Tensor | None = None
+        stand_in = Certainty(batch) if self._confidence is None else None
         drafting = list(range(shape[0]))
         for slot in range(batch.num_slots):
             if slot > 0:
@@ -112,12 +113,15 @@ class FedBack:
             token, slot_probs = draw(logits, batch.sampling, uniform, forced, self._vocabulary)
             tokens[drafting, slot] = token
             read[drafting, slot] = state
+            if stand_in is not None:
+                stand_in.note(drafting, slot, logits, slot_probs)
             if slot_probs is not None:
                 if probs is None:
                     probs = slot_probs.new_zeros(*shape, slot_probs.shape[-1])
                 probs[drafting, slot] = slot_probs
-        confidence = None if self._confidence is None else self._confidence(read)
-        return Proposal(tokens, probs, confidence)
+        if self._confidence is not None:
+            return Proposal(tokens, probs, self._confidence(read))
+        return Proposal(tokens, probs, None if stand_in is None else stand_in.table)
 
     def branch(self, batch: DraftBatch) -> "FedBackBranches":
         """Nothing runs yet: each depth of the tree is a pass of its own."""

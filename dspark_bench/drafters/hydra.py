@@ -14,10 +14,16 @@ from torch import Tensor
 
 from dspark_bench.core.features import FINAL_NORM
 from dspark_bench.core.sampling import token_probs
-from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.core.types import (
+    LARGEST_PROBABILITY,
+    ContextUpdate,
+    DraftBatch,
+    DrafterSpec,
+    Proposal,
+)
 from dspark_bench.drafters.branching import choice_ids, ranking
 from dspark_bench.drafters.last_state import LastStates
-from dspark_bench.drafters.slot_sampling import draw
+from dspark_bench.drafters.slot_sampling import Certainty, draw
 from dspark_bench.models.checkpoint import check_all_read, naming, read_tensors
 from dspark_bench.models.draft_config import HYDRA
 from dspark_bench.models.draft_formats.reading import read_head_config
@@ -47,9 +53,10 @@ class HydraDrafter:
             "hydra",
             config.max_gamma,
             (FINAL_NORM,),
-            config.has_confidence,
-            config.notes,
+            has_confidence=True,
+            notes=config.notes,
             can_branch=True,
+            confidence_kind=LARGEST_PROBABILITY,
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:
@@ -68,6 +75,7 @@ class HydraDrafter:
         inputs, previous = self._states.of(batch.rows), batch.anchors
         tokens: list[Tensor] = []
         probs: list[Tensor] = []
+        stand_in = Certainty(batch)
         for slot in range(batch.num_slots):
             inputs = _grown(inputs, previous, self._heads)
             logits = _logits(inputs, slot, self._heads)
@@ -75,9 +83,11 @@ class HydraDrafter:
             uniform = batch.uniform[:, slot]
             previous, law = draw(logits, batch.sampling, uniform, forced, self._heads.vocabulary)
             tokens.append(previous)
+            stand_in.note(slice(None), slot, logits, law)
             if law is not None:
                 probs.append(law)
-        return Proposal(torch.stack(tokens, 1), torch.stack(probs, 1) if probs else None, None)
+        laws = torch.stack(probs, 1) if probs else None
+        return Proposal(torch.stack(tokens, 1), laws, stand_in.table)
 
     def branch(self, batch: DraftBatch) -> "HydraBranches":
         """A head behind every prefix: a tree of conditionals."""

@@ -8,7 +8,13 @@ marginal, as DFlash's is. JetSpec verifies trees of it: `tree=jetspec`, or `best
 from pathlib import Path
 from typing import Final
 
-from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.core.types import (
+    LARGEST_PROBABILITY,
+    ContextUpdate,
+    DraftBatch,
+    DrafterSpec,
+    Proposal,
+)
 from dspark_bench.drafters.branching import MarginalBranches, marginal_branches
 from dspark_bench.drafters.slot_sampling import draw_block
 from dspark_bench.models.block_backbone import BlockBackbone
@@ -33,9 +39,10 @@ class JetSpecDrafter:
             "jetspec",
             self._backbone.config.max_gamma,
             self._backbone.feature_layers,
-            has_confidence=False,
+            has_confidence=True,
             notes=self._backbone.notes,
             can_branch=True,
+            confidence_kind=LARGEST_PROBABILITY,
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:

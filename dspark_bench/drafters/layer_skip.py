@@ -17,8 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
-from dspark_bench.drafters.slot_sampling import draw
+from dspark_bench.core.types import (
+    LARGEST_PROBABILITY,
+    ContextUpdate,
+    DraftBatch,
+    DrafterSpec,
+    Proposal,
+)
+from dspark_bench.drafters.slot_sampling import Certainty, draw
 from dspark_bench.models.attention import Span, plan_attention
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.target import LoadedTarget, TargetModel
@@ -48,7 +54,12 @@ class LayerSkipDrafter:
         self._parts = [target.layers.part(first, last) for first, last in _runs(chosen)]
         self._cache: KVCache | None = None
         self.spec = DrafterSpec(
-            "layer_skip", None, (), has_confidence=False, reads_target_cache=True
+            "layer_skip",
+            None,
+            (),
+            has_confidence=True,
+            reads_target_cache=True,
+            confidence_kind=LARGEST_PROBABILITY,
         )
 
     @staticmethod
@@ -80,6 +91,7 @@ class LayerSkipDrafter:
         tokens = batch.anchors.new_zeros(shape[0], shape[1] + 1)
         tokens[:, 0] = batch.anchors
         probs: Tensor | None = None
+        stand_in = Certainty(batch)
         for slot in range(batch.num_slots):
             drafting = [place for place, length in enumerate(batch.draft_lens) if length > slot]
             logits = self._step(tokens[drafting, slot], batch, drafting, slot)
@@ -87,11 +99,12 @@ class LayerSkipDrafter:
             uniform = batch.uniform[drafting, slot]
             token, slot_probs = draw(logits, batch.sampling, uniform, forced)
             tokens[drafting, slot + 1] = token
+            stand_in.note(drafting, slot, logits, slot_probs)
             if slot_probs is not None:
                 if probs is None:
                     probs = slot_probs.new_zeros(*shape, slot_probs.shape[-1])
                 probs[drafting, slot] = slot_probs
-        return Proposal(tokens[:, 1:], probs, None)
+        return Proposal(tokens[:, 1:], probs, stand_in.table)
 
     def _step(
         self, token_ids: Tensor, batch: DraftBatch, drafting: Sequence[int], slot: int

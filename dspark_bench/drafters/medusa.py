@@ -12,10 +12,16 @@ from typing import Final
 from torch import Tensor
 
 from dspark_bench.core.features import FINAL_NORM
-from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.core.types import (
+    LARGEST_PROBABILITY,
+    ContextUpdate,
+    DraftBatch,
+    DrafterSpec,
+    Proposal,
+)
 from dspark_bench.drafters.branching import MarginalBranches
 from dspark_bench.drafters.last_state import LastStates
-from dspark_bench.drafters.slot_sampling import draw
+from dspark_bench.drafters.slot_sampling import draw, largest_probability
 from dspark_bench.models.checkpoint import check_all_read, naming, read_tensors
 from dspark_bench.models.draft_config import MEDUSA
 from dspark_bench.models.draft_formats.reading import read_head_config
@@ -45,9 +51,10 @@ class MedusaDrafter:
             "medusa",
             config.max_gamma,
             (FINAL_NORM,),
-            config.has_confidence,
-            config.notes,
+            has_confidence=True,
+            notes=config.notes,
             can_branch=True,
+            confidence_kind=LARGEST_PROBABILITY,
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:
@@ -60,14 +67,16 @@ class MedusaDrafter:
 
     def propose(self, batch: DraftBatch) -> Proposal:
         """Draw every slot from its own head."""
+        logits = self._logits(batch)
         tokens, probs = draw(
-            self._logits(batch),
+            logits,
             batch.sampling,
             batch.uniform,
             batch.forced,
             self._heads.vocabulary,
         )
-        return Proposal(tokens, probs, None)
+        stand_in = largest_probability(logits, probs) if batch.wants_confidence else None
+        return Proposal(tokens, probs, stand_in)
 
     def branch(self, batch: DraftBatch) -> MarginalBranches:
         """Every head's marginal, whatever stands before it: Medusa's tree."""

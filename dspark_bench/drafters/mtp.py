@@ -12,7 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.core.types import (
+    LARGEST_PROBABILITY,
+    ContextUpdate,
+    DraftBatch,
+    DrafterSpec,
+    Proposal,
+)
 from dspark_bench.drafters.fed_back import FedBack, FedBackBranches
 from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.checkpoint import StoredTensors, naming, read_tensors, refuse_unread
@@ -59,9 +65,10 @@ class MtpDrafter:
             "mtp",
             config.max_gamma,
             mtp_features(config, target.config),
-            config.has_confidence,
-            config.notes,
+            has_confidence=True,
+            notes=config.notes,
             can_branch=True,
+            confidence_kind=LARGEST_PROBABILITY,
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:

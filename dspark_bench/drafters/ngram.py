@@ -24,6 +24,9 @@ _NOTHING: Final = 0
 class NgramDrafter:
     """Keeps the tokens of each request and where its n-grams stood first."""
 
+    HAS_DISTRIBUTION: Final = False
+    """Nothing is drawn, so nothing can stand in for a confidence."""
+
     def __init__(self, target: Target, n_min: int = 2, n_max: int = 4) -> None:
         """n_min, n_max: see conf/drafter/ngram.yaml. Raises UsageError."""
         self.check_keys(n_min, n_max)

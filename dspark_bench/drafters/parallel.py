@@ -8,7 +8,7 @@ from typing import Final
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
 from dspark_bench.drafters.branching import MarginalBranches, marginal_branches
-from dspark_bench.drafters.slot_sampling import draw_block
+from dspark_bench.drafters.slot_sampling import confidence_kind, draw_block
 from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.checkpoint import check_all_read
 from dspark_bench.models.confidence_head import load_confidence
@@ -34,9 +34,10 @@ class ParallelDrafter:
             "parallel",
             config.max_gamma,
             self._backbone.feature_layers,
-            config.has_confidence,
-            self._backbone.notes,
+            has_confidence=True,
+            notes=self._backbone.notes,
             can_branch=True,
+            confidence_kind=confidence_kind(config.has_confidence),
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:

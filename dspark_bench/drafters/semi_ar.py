@@ -17,7 +17,7 @@ from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Prop
 from dspark_bench.drafters.branching import HeadBranches
 from dspark_bench.drafters.ragged import pad, pick, slot_rows, unpad
 from dspark_bench.drafters.sequential_heads import State, load_head, load_rows
-from dspark_bench.drafters.slot_sampling import draw
+from dspark_bench.drafters.slot_sampling import Certainty, confidence_kind, draw
 from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.checkpoint import check_all_read
 from dspark_bench.models.confidence_head import load_confidence
@@ -47,9 +47,10 @@ class SemiAutoregressiveDrafter:
             "semi_ar",
             config.max_gamma,
             self._backbone.feature_layers,
-            config.has_confidence,
-            self._backbone.notes,
+            has_confidence=True,
+            notes=self._backbone.notes,
             can_branch=True,
+            confidence_kind=confidence_kind(config.has_confidence),
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:
@@ -70,6 +71,7 @@ class SemiAutoregressiveDrafter:
         tokens = batch.anchors.new_zeros(shape[0], shape[1] + 1)
         tokens[:, 0] = batch.anchors
         probs = None if sampling.is_greedy else _empty_probs(base, *shape, vocabulary.size)
+        stand_in = Certainty(batch) if self._confidence is None else None
         state: State = None
         drafting: Tensor | None = None
         for slot, rows in enumerate(slot_rows(lens, hidden.device)):
@@ -83,10 +85,13 @@ class SemiAutoregressiveDrafter:
             token, slot_probs = draw(logits, sampling, uniform, forced, vocabulary)
             place = slice(None) if rows.requests is None else rows.requests
             tokens[place, slot + 1] = token
+            if stand_in is not None:
+                stand_in.note(place, slot, logits, slot_probs)
             if probs is not None:
                 assert slot_probs is not None
                 probs[place, slot] = slot_probs
-        return Proposal(tokens[:, 1:], probs, self._judge(hidden, tokens[:, :-1], lens))
+        judged = self._judge(hidden, tokens[:, :-1], lens) if stand_in is None else stand_in.table
+        return Proposal(tokens[:, 1:], probs, judged)
 
     def branch(self, batch: DraftBatch) -> HeadBranches:
         """The backbone once; then the head behind every prefix: a tree of conditionals."""

@@ -1,9 +1,18 @@
 """Drawing the token of a draft slot: what every drafter does the same way."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from dspark_bench.core.sampling import sample, token_probs
-from dspark_bench.core.types import DraftBatch, Proposal, SamplingParams
+from dspark_bench.core.types import (
+    CONFIDENCE_HEAD,
+    LARGEST_PROBABILITY,
+    DraftBatch,
+    Proposal,
+    SamplingParams,
+)
 from dspark_bench.drafters.ragged import pad, unpad
 from dspark_bench.models.block_backbone import BlockBackbone
 from dspark_bench.models.confidence_head import ConfidenceHead
@@ -39,6 +48,41 @@ def draw(
     return (flat if ids is None else ids[flat]), spread
 
 
+class Certainty:
+    """A stand-in for confidences: the largest probability of what each slot's token is drawn from.
+
+    It is told a slot's distribution and never its token, so whether the slot is verified may hang
+    on it: it knows x_1..x_{k-1} at most. Greedy, it is that of the plain distribution. As it is, it
+    is no probability of acceptance; `calibrate` or `calibrator=online` make one of it, position by
+    position.
+    """
+
+    def __init__(self, batch: DraftBatch) -> None:
+        """Keeps nothing unless `batch.wants_confidence`."""
+        self.table: Tensor | None = None
+        if batch.wants_confidence:
+            self.table = torch.zeros(batch.uniform.shape, device=batch.anchors.device)
+
+    def note(
+        self,
+        places: Sequence[int] | slice | Tensor,
+        slot: int,
+        logits: Tensor,
+        probs: Tensor | None,
+    ) -> None:
+        """Of one slot of some requests. logits [n, U]; probs [n, V], None when greedy."""
+        if self.table is not None:
+            self.table[places, slot] = largest_probability(logits, probs)
+
+
+def largest_probability(logits: Tensor, probs: Tensor | None) -> Tensor:
+    """[...] fp32 of what tokens are drawn from: probs [..., V], or softmax of logits [..., U]."""
+    if probs is not None:
+        return probs.amax(-1).float()
+    values = logits.float()
+    return (values.amax(-1) - values.logsumexp(-1)).exp()
+
+
 def draw_block(
     backbone: BlockBackbone, batch: DraftBatch, confidence: ConfidenceHead | None
 ) -> Proposal:
@@ -49,11 +93,17 @@ def draw_block(
     vocabulary = backbone.vocabulary
     logits, uniform = vocabulary.lm_head(hidden), unpad(batch.uniform, lens)
     tokens, probs = draw(logits, batch.sampling, uniform, forced, vocabulary)
-    return Proposal(
-        pad(tokens, lens),
-        None if probs is None else pad(probs, lens),
-        None if confidence is None else pad(confidence(hidden), lens),
-    )
+    judged: Tensor | None = None
+    if confidence is not None:
+        judged = pad(confidence(hidden), lens)
+    elif batch.wants_confidence:
+        judged = pad(largest_probability(logits, probs), lens)
+    return Proposal(pad(tokens, lens), None if probs is None else pad(probs, lens), judged)
+
+
+def confidence_kind(has_head: bool) -> str:
+    """What a drafter's confidences are: its head's, or the stand-in."""
+    return CONFIDENCE_HEAD if has_head else LARGEST_PROBABILITY
 
 
 def _spread(probs: Tensor, ids: Tensor, size: int) -> Tensor:

@@ -60,6 +60,7 @@ class DraftNotes:
 
     confidence: list[list[float]]
     expected_acceptance: list[list[float]]
+    survival: list[list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +125,8 @@ class Commit:
         if findings.margins is not None:
             self._note_margins(findings.margins, findings.largest, findings.best, dtype)
         confidence = None if proposal is None else proposal.confidence
-        expected = findings.expected_acceptance
-        return DraftNotes(
-            [] if confidence is None else confidence.tolist(),
-            [] if expected is None else expected.tolist(),
-        )
+        survival = None if proposal is None else proposal.survival
+        return DraftNotes(_rows(confidence), _rows(findings.expected_acceptance), _rows(survival))
 
     def _note_margins(
         self,
@@ -195,6 +193,7 @@ class Commit:
                     expected_acceptance=_head(notes.expected_acceptance, place, reached),
                     tree_depth=outcome.depth,
                     path=outcome.path or (),
+                    survival=_head(notes.survival, place, facts.draft_lens[place]),
                 )
             )
         return records
@@ -297,6 +296,10 @@ def _outcome(
         len(tokens) - len(emitted),
         reason,
     )
+
+
+def _rows(table: Tensor | None) -> list[list[float]]:
+    return [] if table is None else table.tolist()
 
 
 def _head(table: list[list[float]], place: int, length: int) -> tuple[float, ...]:

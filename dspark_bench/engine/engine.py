@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dspark_bench.core.clock import Clock
 from dspark_bench.core.protocols import Acceptance, Decision, Drafter, Load, Scheduler
-from dspark_bench.core.random_streams import CycleNoise, split_noise
+from dspark_bench.core.random_streams import CycleNoise, Floats, split_noise
 from dspark_bench.core.types import (
     CycleRecord,
     DraftBatch,
@@ -55,13 +55,15 @@ _LATEST_WAKE_S = 1.0
 class EngineConfig:
     """max_concurrency: cache rows; max_len: positions per row (prompt + output + drafts); limits:
     when a run gives up on what waits; prefill_tokens: prompt tokens that one pass reads at most,
-    None: whole prompts.
+    None: whole prompts; notes_confidence: records hold confidences even where no scheduler reads
+    them.
     """
 
     max_concurrency: int
     max_len: int
     limits: RunLimits = RunLimits()
     prefill_tokens: int | None = None
+    notes_confidence: bool = False
 
 
 class Engine:
@@ -92,6 +94,7 @@ class Engine:
         if drafter is not None and drafter.spec.num_nodes is not None:
             check_knows_trees(scheduler, acceptance)
             self._most_drafted = max(gamma, drafter.spec.num_nodes)
+        self._wants_confidence = scheduler.spec.needs_confidence or config.notes_confidence
         self._config = config
         self._clock = clock
         period = 0 if drafter is None else scheduler.spec.exploration_period
@@ -261,6 +264,7 @@ class Engine:
         states: Sequence[ActiveRequest],
         batch: Sequence[ActiveRequest],
         hindsight: tuple[int, ...] | None = None,
+        survival: Floats | None = None,
     ) -> PlanContext:
         return PlanContext(
             tuple(state.request.request_id for state in states),
@@ -268,6 +272,8 @@ class Engine:
             self._gamma,
             len(batch),
             hindsight,
+            None if self._drafter is None else self._drafter.spec.num_nodes,
+            survival,
         )
 
     def _foresee(
@@ -360,6 +366,7 @@ class Engine:
             uniform=uniform,
             forced=forced,
             target_rows=tuple(state.row for state in chosen),
+            wants_confidence=self._wants_confidence,
         )
         proposal = self._drafter.propose(batch)
         check_proposal(self._drafter, proposal, batch)
@@ -386,12 +393,17 @@ class Engine:
         drafted = draft_lens[:num_drafted]
         lens = list(drafted)
         if not is_explored:
-            context = self._context(states[:num_drafted], states, hindsight)
-            found = proposal.confidence
-            confidence = None if found is None else found.double().cpu().numpy()
+            worth = _table(proposal.survival)
+            context = self._context(states[:num_drafted], states, hindsight, worth)
+            confidence = _table(proposal.confidence)
             lens = list(self._scheduler.plan_verify(context, drafted, confidence))
             check_lengths(self._scheduler, "plan_verify", lens, drafted)
         return lens + [0] * (len(states) - num_drafted)
+
+
+def _table(values: Tensor | None) -> Floats | None:
+    """Estimates [B, K] as a scheduler reads them."""
+    return None if values is None else values.double().cpu().numpy()
 
 
 def _wait(batcher: Batcher, timer: StageTimer) -> None:

@@ -62,7 +62,10 @@ def check_proposal(owner: object, proposal: Proposal, batch: DraftBatch) -> None
 def check_knows_trees(scheduler: Scheduler, acceptance: Acceptance) -> None:
     """Raise UsageError for a scheduler or a rule that knows chains only."""
     if not scheduler.spec.knows_trees:
-        raise UsageError(f"{scheduler.spec.name} schedules chains only; valid with a tree: fixed")
+        raise UsageError(
+            f"{scheduler.spec.name} schedules chains only; valid with a tree: fixed, "
+            "hardware_aware, threshold"
+        )
     if not getattr(acceptance, "judges_trees", False):
         name = type(acceptance).__name__
         raise UsageError(f"{name} judges chains only; valid with a tree: match")

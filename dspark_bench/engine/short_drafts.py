@@ -46,6 +46,7 @@ def _narrowed(proposal: Proposal, width: int) -> Proposal:
         probs=cut(proposal.probs),
         confidence=cut(proposal.confidence),
         certain=cut(proposal.certain),
+        survival=cut(proposal.survival),
     )
 
 

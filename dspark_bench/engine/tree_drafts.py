@@ -4,20 +4,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import BranchingDrafter, TreePolicy
-from dspark_bench.core.tree import check_parents, node_depths
+from dspark_bench.core.tree import check_parents, falling_order, node_depths
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DraftTree, Proposal
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.shared_cache import share_cache
+
+ROUNDING = 1e-5
 
 
 class TreeDrafts:
     """Grows a tree for every request from one pass of the drafter. See `Drafter`.
 
     Its trees follow from the context alone and carry no probabilities: they are judged by a rule
-    that needs none.
+    that needs none. Where a scheduler may cut them, their nodes come by falling survival, so that
+    the first l are a tree, the best of l nodes. How many are verified may then depend on the whole
+    tree: nothing of it is drawn, so no draw is anticipated.
     """
 
     def __init__(self, drafter: BranchingDrafter, policy: TreePolicy) -> None:
@@ -65,7 +70,31 @@ class TreeDrafts:
         )
         trees = self._policy.grow(branches, batch.anchors, depth)
         self._check(trees, len(batch.rows), depth)
+        if batch.wants_confidence:
+            trees = [self._in_order(tree) for tree in trees]
         return _proposal(trees, batch)
+
+    def _in_order(self, tree: DraftTree) -> DraftTree:
+        """The same nodes by falling survival. Raises UsageError for one without estimates."""
+        name, values = self._policy.spec.name, tree.survival
+        if not self._policy.spec.has_survival or len(values) != len(tree.parents):
+            raise UsageError(
+                f"tree={name} does not say what its nodes are worth, so no scheduler can cut it; "
+                "valid with it: fixed"
+            )
+        if not all(0 <= value <= 1 + ROUNDING for value in values):
+            raise UsageError(f"tree={name} gave survival {list(values)}; valid: 0 to 1")
+        falling: list[float] = []
+        for parent, value in zip(tree.parents, values, strict=True):
+            falling.append(min(value, falling[parent] if parent >= 0 else 1.0))
+        order = falling_order(tree.parents, falling)
+        numbers = {-1: -1, **{node: number for number, node in enumerate(order)}}
+        return replace(
+            tree,
+            token_ids=tuple(tree.token_ids[node] for node in order),
+            parents=tuple(numbers[tree.parents[node]] for node in order),
+            survival=tuple(falling[node] for node in order),
+        )
 
     def _check(self, trees: Sequence[DraftTree], num_requests: int, depth: int) -> None:
         owner = f"{type(self._policy).__name__}.grow"
@@ -91,4 +120,11 @@ def _proposal(trees: Sequence[DraftTree], batch: DraftBatch) -> Proposal:
         None,
         draft_lens=tuple(len(tree.token_ids) for tree in trees),
         parents=tuple(tree.parents for tree in trees),
+        survival=_survival(trees, width, batch) if batch.wants_confidence else None,
     )
+
+
+def _survival(trees: Sequence[DraftTree], width: int, batch: DraftBatch) -> Tensor:
+    """[B, width], zeros past each tree's nodes."""
+    table = [(*tree.survival, *(0.0,) * (width - len(tree.survival))) for tree in trees]
+    return torch.tensor(table, device=batch.anchors.device)

@@ -9,6 +9,7 @@ from dspark_bench.core.calibration import StoredCalibration
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Calibrator, Drafter, Scheduler, StepCost
+from dspark_bench.core.types import CONFIDENCE_KINDS, DrafterSpec
 
 EXAMPLE_SURFACE = CostSurface(
     (1, 1024),
@@ -89,15 +90,34 @@ def needs_surface(cost: Component) -> bool:
 
 
 def check_confidence(scheduler: Scheduler, drafter: Drafter | None, point: PointConfig) -> None:
-    """Raise UsageError if a scheduler that reads confidences gets none."""
+    """Raise UsageError if a scheduler that reads confidences gets none, or some of a kind that is
+    not known before the token that it is about. Of trees it reads survival instead.
+    """
+    if point.has_tree:
+        return
     has_confidence = drafter is not None and drafter.spec.has_confidence
+    if drafter is not None and has_confidence:
+        check_kind(drafter.spec)
     if scheduler.spec.needs_confidence and not has_confidence:
         raise needs_confidence_error(point)
+
+
+def check_kind(spec: DrafterSpec) -> None:
+    """Raise UsageError for confidences that may have seen what they judge.
+
+    The probability of the drawn token is one: verifying by it prefers the tokens that the drafter
+    likes, and sampled output is biased.
+    """
+    if spec.confidence_kind not in CONFIDENCE_KINDS:
+        raise UsageError(
+            f"drafter {spec.name} has confidences of the kind {spec.confidence_kind!r}; valid: "
+            f"{', '.join(CONFIDENCE_KINDS)}, which are known before the token is drawn"
+        )
 
 
 def needs_confidence_error(point: PointConfig) -> UsageError:
     """What is wrong with a scheduler that reads confidences and a drafter that gives none."""
     return UsageError(
         f"scheduler={point.scheduler.name} needs confidences, but drafter="
-        f"{point.drafter.name} has no confidence head; valid: fixed, goodput, batch_size"
+        f"{point.drafter.name} gives none; valid: fixed, goodput, batch_size"
     )

@@ -54,11 +54,16 @@ def check_tree(point: PointConfig, scheduler: Scheduler) -> None:
     """
     if not point.has_tree:
         return
-    build_tree(point)
+    policy = build_tree(point)
     if not scheduler.spec.knows_trees:
         raise UsageError(
             f"scheduler={point.scheduler.name} schedules chains only; valid with "
-            f"tree={point.tree.name}: fixed"
+            f"tree={point.tree.name}: fixed, hardware_aware, threshold"
+        )
+    if scheduler.spec.needs_confidence and policy is not None and not policy.spec.has_survival:
+        raise UsageError(
+            f"scheduler={point.scheduler.name} cuts trees by what their nodes are worth, which "
+            f"tree={point.tree.name} does not say; valid with it: fixed"
         )
     called: Any = find_class(str(point.drafter.class_path))
     if not hasattr(called, "branch"):

@@ -34,12 +34,21 @@ def point_facts(
         "rate": point.load.arguments.get("rate"),
         "gamma_trained": None if drafter is None else drafter.spec.max_gamma,
         "tree_nodes": None if objects.tree is None else objects.tree.spec.num_nodes,
+        "confidence_kind": _confidence_kind(objects),
         "falls_short": drafter is not None and drafter.spec.falls_short,
         "train_seed": _train_seed(point),
         **_drafter_shape(point),
         "verification": verification,
         "num_target_weight_bytes": objects.target.num_weight_bytes,
     }
+
+
+def _confidence_kind(objects: PointObjects) -> str | None:
+    """Where a drafter's confidences come from; None of trees, and without any."""
+    drafter = objects.drafter
+    if drafter is None or objects.tree is not None or not drafter.spec.has_confidence:
+        return None
+    return drafter.spec.confidence_kind
 
 
 def _from_hub(role: str, model: HubModel | None) -> dict[str, str]:

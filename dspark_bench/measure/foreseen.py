@@ -5,8 +5,6 @@ tells what it can do only then.
 """
 
 import inspect
-from pathlib import Path
-from typing import Any
 
 from dspark_bench.config.component import build_component
 from dspark_bench.config.plugin_fit import check_argument_types, find_class, parameters
@@ -20,8 +18,6 @@ from dspark_bench.measure.build_scheduler import (
     wants_surface,
 )
 from dspark_bench.measure.cost_profiles import NO_PROMPTS
-from dspark_bench.models.draft_config import DECODER
-from dspark_bench.models.drafter_files import read_drafter_config
 from dspark_bench.workloads.prompt import Workload
 
 
@@ -29,7 +25,8 @@ def check_measurable(point: PointConfig) -> None:
     """Raise UsageError for what would only be found once this point's turn comes."""
     _check_drafter_keys(point)
     scheduler = build_scheduler(point, SchedulerParts(EXAMPLE_SURFACE))
-    if scheduler.spec.needs_confidence and _has_confidence(point) is False:
+    reads_confidence = scheduler.spec.needs_confidence and not point.has_tree
+    if reads_confidence and _gives_confidence(point) is False:
         raise needs_confidence_error(point)
     if wants_surface(point) and point.has_drafter and _num_aside(point) == 0:
         raise UsageError(NO_PROMPTS)
@@ -59,19 +56,15 @@ def _takes_any(called: type) -> bool:
     return inspect.Parameter.VAR_KEYWORD in kinds
 
 
-def _has_confidence(point: PointConfig) -> bool | None:
-    """Whether the drafter gives confidences; None where only its class knows. Ours have them from
-    their checkpoint.
+def _gives_confidence(point: PointConfig) -> bool | None:
+    """Whether the drafter gives confidences; None where only its class knows. Ours make a stand-in
+    where they have no head, but for those that have no distribution.
     """
-    path = point.drafter_dir
-    if point.has_drafter and not point.drafter.is_own:
+    if not point.has_drafter:
+        return False
+    if not point.drafter.is_own:
         return None
-    if path is None:
-        return False
-    ours: Any = find_class(str(point.drafter.class_path))
-    if ours.READS == DECODER:
-        return False
-    return read_drafter_config(Path(path), ours.READS).has_confidence
+    return bool(getattr(find_class(str(point.drafter.class_path)), "HAS_DISTRIBUTION", True))
 
 
 def _num_aside(point: PointConfig) -> int:

@@ -1,6 +1,7 @@
 """Decoding with everything verified and nothing timed: what calibration is fitted and judged on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -37,7 +38,7 @@ def decode_full_width(
         acceptance,
         point.sampling,
         point.gamma,
-        engine_config(point, requests, concurrency),
+        replace(engine_config(point, requests, concurrency), notes_confidence=True),
         device_clock(target.device),
     )
     seed = repeat_seed(point.seed, repeat)

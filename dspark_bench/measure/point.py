@@ -10,6 +10,7 @@ import torch
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.protocols import Scheduler
+from dspark_bench.core.types import CONFIDENCE_HEAD
 from dspark_bench.machine.environment import Environment
 from dspark_bench.machine.gpu_telemetry import gpu_block
 from dspark_bench.machine.processors import read_threading
@@ -142,7 +143,7 @@ def finish_point(
     facts |= spent_columns(block.shared_s, stopwatch.shares(1))
     doubts = doubts_of(point.measure.warmup_requests, summary.outputs)
     doubts += width_doubts(point, arm.scheduler.spec, summary.counts)
-    notes = (*arm.built.notes, *_calibration_notes(objects, found), *arm.cost_notes, *doubts)
+    notes = (*arm.built.notes, *_calibration_notes(arm, found), *arm.cost_notes, *doubts)
     notes += (f"no agreement curve: {broken}",) if broken else ()
     seen = replace(
         environment,
@@ -182,10 +183,15 @@ def doubts_of(num_warmup: int, outputs: ArmOutputs | None) -> tuple[str, ...]:
     return (*cold, *(() if outputs is None else outputs.warnings()))
 
 
-def _calibration_notes(objects: PointObjects, found: Found) -> tuple[str, ...]:
-    """Why confidences stay as they are, where there are any."""
-    has_any = objects.drafter is not None and objects.drafter.spec.has_confidence
-    return (found.note,) if has_any and found.note is not None else ()
+def _calibration_notes(arm: Arm, found: Found) -> tuple[str, ...]:
+    """Why confidences stay as they are, where there are any: a head's always, stand-ins where a
+    scheduler reads them.
+    """
+    drafter = arm.objects.drafter
+    if drafter is None or arm.objects.tree is not None or found.note is None:
+        return ()
+    has_head = drafter.spec.has_confidence and drafter.spec.confidence_kind == CONFIDENCE_HEAD
+    return (found.note,) if has_head or arm.scheduler.spec.needs_confidence else ()
 
 
 def _lossless(

@@ -39,12 +39,11 @@ class Prediction:
 
 
 def can_predict(point: PointConfig, objects: PointObjects, scheduler: Scheduler) -> bool:
-    """Whether `speedup_model` knows this kind of point: chains, one request at a time, all
-    verified.
+    """Whether `speedup_model` knows this kind of point: one request at a time, all verified. Of a
+    tree, depths take the place of positions, and its costs are those of its own cycles.
     """
     is_alone = objects.load.max_concurrency == 1
-    is_chain = objects.drafter is not None and objects.tree is None
-    has_prompts = is_chain and bool(objects.prompts.calibration)
+    has_prompts = objects.drafter is not None and bool(objects.prompts.calibration)
     return has_prompts and is_alone and isinstance(scheduler, FixedScheduler)
 
 
@@ -74,7 +73,8 @@ def predict(point: PointConfig, objects: PointObjects, taken: Sequence[CostProfi
     profile = _mean_profile(taken)
     if objects.drafter is not None and objects.drafter.spec.falls_short:
         profile = of_lengths(profile, _draft_lens(result), point.gamma)
-    return Prediction(profile, _survival(result, point.gamma), sum(lengths) / len(lengths))
+    survival = (_survival if objects.tree is None else depth_survival)(result, point.gamma)
+    return Prediction(profile, survival, sum(lengths) / len(lengths))
 
 
 def of_lengths(profile: CostProfile, lengths: Sequence[int], gamma: int) -> CostProfile:
@@ -127,7 +127,7 @@ def _profile(
     is_uneven = drafter is not objects.drafter
     widths = tuple(sorted({1, point.gamma})) if is_uneven else (point.gamma,)
     longest = max(len(p.prompt_tokens) for p in prompts)
-    positions = longest + PROFILE_NEW_TOKENS + point.gamma + 1
+    positions = longest + PROFILE_NEW_TOKENS + most_drafted(point) + 1
     room = EngineConfig(1, positions, prefill_tokens=point.engine.prefill_tokens)
     filled = replace(objects, drafter=drafter)
     engines = {
@@ -245,6 +245,16 @@ def _survival(result: RunResult, gamma: int) -> tuple[float, ...] | None:
         stood = sum(record.num_accepted >= k for record in cycles) / max(1, num_verified)
         survival.append(stood * num_drafted / len(cycles))
     return tuple(survival)
+
+
+def depth_survival(result: RunResult, gamma: int) -> tuple[float, ...] | None:
+    """Of trees: #(accepted depth >= k) over all decode cycles, for k in 1..gamma. Their sum is the
+    mean accepted depth, whatever the trees' shapes. None without cycles.
+    """
+    depths = [record.num_accepted for record in result.cycles if not record.is_prefill]
+    if not depths:
+        return None
+    return tuple(sum(depth >= k for depth in depths) / len(depths) for k in range(1, gamma + 1))
 
 
 def _draft_lens(result: RunResult) -> list[int]:

@@ -5,6 +5,8 @@ drafts of all requests, and they are admitted one by one while the expected thro
 Whether position k is verified depends on what ranks above it alone: on its own request's tokens
 before k, never on x_k or later. Where cutting drafts short has lately gained less than choosing
 takes, all of them are verified unread (`cutting`).
+
+Trees are cut to their first nodes (`tree_cuts`).
 """
 
 from collections.abc import Sequence
@@ -20,6 +22,7 @@ from dspark_bench.schedulers.cutting import CuttingGain
 from dspark_bench.schedulers.cycle_times import DraftTimes, VerifyTimes
 from dspark_bench.schedulers.draft_choice import DraftRule, check_period, choose_rule
 from dspark_bench.schedulers.survival import SurvivalForecast, read_drafts, survival
+from dspark_bench.schedulers.tree_cuts import TreeCuts
 
 REFRESH_CYCLES = 4
 """Cycles between two choices of draft lengths: forecasts move slowly, and choosing takes time."""
@@ -51,8 +54,10 @@ class HardwareAwareScheduler:
             is_selective=True,
             needs_confidence=True,
             exploration_period=exploration_period,
+            knows_trees=True,
         )
         self._cost = cost
+        self._trees = TreeCuts(cost, min_gain)
         self._calibrator = calibrator
         self._min_gain = min_gain
         self._reserve = reserve
@@ -67,7 +72,9 @@ class HardwareAwareScheduler:
         self._newcomer = 0
 
     def plan_draft(self, context: PlanContext) -> list[int]:
-        """What the forecast says will pay; looked at anew every few cycles."""
+        """What the forecast says will pay; looked at anew every few cycles. Trees: all or none."""
+        if context.num_nodes is not None:
+            return self._trees.plan_draft(context)
         self._forget_newcomers(context)
         if self._rule is None or self._num_unread >= _period(context):
             self._look_again(context)
@@ -102,7 +109,11 @@ class HardwareAwareScheduler:
     def plan_verify(
         self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
     ) -> list[int]:
-        """Admit while throughput rises; everything where that was decided before drafting."""
+        """Admit while throughput rises; everything where that was decided before drafting. Of trees
+        see `tree_cuts`.
+        """
+        if context.survival is not None:
+            return self._trees.plan_verify(context, draft_lens)
         assert confidence is not None
         if self._verifies_all(draft_lens):
             return list(draft_lens)
@@ -122,6 +133,9 @@ class HardwareAwareScheduler:
     def observe(self, records: Sequence[CycleRecord]) -> None:
         """Learn from a finished cycle."""
         self._cost.observe(records)
+        if any(record.survival for record in records):
+            self._trees.observe(records)
+            return
         self._calibrator.observe(records)
         self._unread.extend(records)
         self._num_unread += 1

@@ -32,7 +32,7 @@ class HardwareAwareAsyncScheduler(HardwareAwareScheduler):
     ) -> None:
         """As `hardware_aware`."""
         super().__init__(cost, calibrator, exploration_period, min_gain, reserve)
-        self.spec = replace(self.spec, name="hardware_aware_async")
+        self.spec = replace(self.spec, name="hardware_aware_async", knows_trees=False)
         self._shares: deque[float] = deque(maxlen=LAG)
 
     def plan_verify(

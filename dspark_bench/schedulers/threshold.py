@@ -30,6 +30,7 @@ class ThresholdScheduler:
             is_selective=True,
             needs_confidence=True,
             exploration_period=exploration_period,
+            knows_trees=True,
         )
         self._calibrator = calibrator
         self._threshold = threshold
@@ -41,7 +42,15 @@ class ThresholdScheduler:
     def plan_verify(
         self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
     ) -> list[int]:
-        """The slots before the first below the threshold."""
+        """The slots before the first below the threshold; of a tree, the nodes that reach it.
+
+        Siblings share one chance, so there a node's survival is compared, which is the chance that
+        all of its prefix stands. A tree follows from the context: nothing is anticipated.
+        """
+        if context.survival is not None:
+            is_worth = context.survival >= self._threshold
+            nodes: list[int] = np.minimum(is_worth.sum(1), draft_lens).tolist()
+            return nodes
         assert confidence is not None
         is_sure = self._calibrator.calibrate(confidence) >= self._threshold
         sure = np.cumprod(is_sure, axis=1).sum(1)

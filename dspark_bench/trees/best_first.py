@@ -26,7 +26,7 @@ class BestFirstTree:
         """nodes: of a tree, the anchor not counted. Raises UsageError unless 1 to MOST_NODES."""
         check_nodes(nodes)
         self._nodes = nodes
-        self.spec = TreeSpec("best_first", nodes, None, 1)
+        self.spec = TreeSpec("best_first", nodes, None, 1, has_survival=True)
 
     def grow(self, branches: Branches, anchors: Tensor, depth: int) -> list[DraftTree]:
         """A tree for each anchor [B], with fewer nodes where fewer prefixes are possible."""

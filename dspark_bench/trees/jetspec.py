@@ -41,7 +41,7 @@ class JetSpecTree:
         if topk < 1:
             raise UsageError(f"tree.topk is {topk}; valid: 1 or more")
         self._nodes, self._topk = nodes, topk
-        self.spec = TreeSpec("jetspec", nodes, None, 1)
+        self.spec = TreeSpec("jetspec", nodes, None, 1, has_survival=True)
 
     def grow(self, branches: Branches, anchors: Tensor, depth: int) -> list[DraftTree]:
         """A tree for each anchor [B], with fewer nodes where fewer prefixes are possible."""

@@ -123,14 +123,18 @@ def trees_of(levels: Sequence[Level], places: Sequence[Sequence[int]]) -> list[D
     """Of each request the prefixes at `places`, numbered in that order: parents first."""
     tokens = torch.cat([level.tokens for level in levels], dim=1).tolist()
     parents = places_behind(levels).tolist()
-    return [_tree(*parts) for parts in zip(places, tokens, parents, strict=True)]
+    worth = torch.cat([level.worth for level in levels], dim=1).exp().tolist()
+    return [_tree(*parts) for parts in zip(places, tokens, parents, worth, strict=True)]
 
 
-def _tree(order: Sequence[int], tokens: list[int], parents: list[int]) -> DraftTree:
+def _tree(
+    order: Sequence[int], tokens: list[int], parents: list[int], worth: list[float]
+) -> DraftTree:
     numbers = {-1: -1, **{place: number for number, place in enumerate(order)}}
     return DraftTree(
         tuple(tokens[place] for place in order),
         tuple(numbers[parents[place]] for place in order),
+        survival=tuple(worth[place] for place in order),
     )
 
 

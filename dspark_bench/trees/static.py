@@ -29,6 +29,7 @@ class StaticTree:
             len(self._paths),
             max(map(len, self._paths)),
             1 + max(max(path) for path in self._paths),
+            has_survival=True,
         )
 
     def grow(self, branches: Branches, anchors: Tensor, depth: int) -> list[DraftTree]:
@@ -40,6 +41,7 @@ class StaticTree:
             )
         size, device = anchors.shape[0], anchors.device
         tokens = anchors.new_zeros(size, len(self._paths))
+        worth = torch.ones(tokens.shape, device=device)
         origins: Tensor | None = None
         for level in range(depth):
             inner = self._inner(level)
@@ -49,12 +51,18 @@ class StaticTree:
             if level:
                 origins = self._origins(own, size, device)
             probs = branches.expand(requests, previous, origins)
-            ranked = probs.topk(self.spec.num_choices, dim=-1).indices
-            found = branches.token_ids(ranked).view(size, len(inner), -1)
-            for row, (_, children) in enumerate(inner):
+            ranked = probs.topk(self.spec.num_choices, dim=-1)
+            found = branches.token_ids(ranked.indices).view(size, len(inner), -1)
+            shares = ranked.values.view(found.shape)
+            for row, (node, children) in enumerate(inner):
                 ranks = [self._paths[child][-1] for child in children]
                 tokens[:, children] = found[:, row, ranks]
-        return [DraftTree(tuple(row), self._parents) for row in tokens.tolist()]
+                before = worth[:, node].unsqueeze(1) if node >= 0 else 1.0
+                worth[:, children] = shares[:, row, ranks] * before
+        return [
+            DraftTree(tuple(own), self._parents, survival=tuple(values))
+            for own, values in zip(tokens.tolist(), worth.tolist(), strict=True)
+        ]
 
     def _inner(self, level: int) -> list[tuple[int, list[int]]]:
         """Nodes that have children, this many tokens behind the anchor; -1 is the anchor itself."""
