@@ -43,6 +43,7 @@ from dspark_bench.measure.calibration_file import (
     check_can_write,
     drafter_key,
 )
+from dspark_bench.measure.foreseen import gives_confidence
 from dspark_bench.measure.full_width import decode_full_width
 from dspark_bench.measure.identity import HashCache
 from dspark_bench.metrics.calibration import Calibration, Trials, collect_trials, reliability, score
@@ -88,7 +89,8 @@ def run_calibrate(request: SweepRequest, console: Console) -> Path:
     refuse_simulated(point, "calibrate")
     refuse_tree(point, "calibrate")
     path = calibration_path(point)
-    if path is None and point.drafter_dir is None and point.calibrator.name == "checkpoint":
+    is_lost = path is None and gives_confidence(point) is False
+    if is_lost and point.calibrator.name == "checkpoint":
         raise _nothing_to_calibrate(point)
     if path is None:
         raise UsageError(
@@ -134,8 +136,8 @@ def prepare_job(point: PointConfig, has_gamma: bool, has_requests: bool) -> Cali
 
 def _nothing_to_calibrate(point: PointConfig) -> UsageError:
     return UsageError(
-        f"drafter={point.drafter.name} gives no confidences, so there is nothing to calibrate; "
-        "valid: a drafter with a confidence head, or with a distribution to draw from"
+        f"drafter={point.drafter.name} has no confidence head, so there is nothing to calibrate; "
+        "valid: a drafter that has one, or draws its tokens from a distribution"
     )
 
 

@@ -15,6 +15,7 @@ from dspark_bench.commands.sweep import SweepRequest, single_point
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.errors import RegressionError
 from dspark_bench.core.types import RunResult, SamplingParams
+from dspark_bench.engine.confidence_contract import confidence_contract
 from dspark_bench.engine.emitted_law import emitted_law_check
 from dspark_bench.engine.engine import Engine
 from dspark_bench.engine.exactness import CheckResult, same_outputs_check, tilt_check
@@ -109,7 +110,8 @@ def sampled_checks(
         return results, None
     contract = forced_contract(objects.target, objects.drafter, texts, point.gamma, sampling)
     if contract.is_passed:
-        results.append(tilt_check(objects.target, objects.drafter, texts, point.gamma, sampling))
+        parts = objects.target, objects.drafter, texts, point.gamma, sampling
+        results += [tilt_check(*parts), confidence_contract(*parts)]
     return results, contract
 
 

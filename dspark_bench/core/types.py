@@ -229,7 +229,7 @@ class SchedulerSpec:
 
     is_non_anticipating: verifying position k never depends on the tokens at k or later;
     is_selective: verify lengths depend on confidences, so acceptance is a selected sample;
-    needs_confidence: it cannot work with a drafter that gives no confidences, of trees: no survival;
+    needs_confidence: it cannot work with a drafter that gives no confidences;
     exploration_period: in one of so many decode cycles, counted over all runs of an engine (more
     often in the first ones), it drafts and verifies gamma tokens for every request, whatever the
     scheduler would choose, and marks them `full_width`; 0: never;

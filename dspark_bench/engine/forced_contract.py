@@ -42,7 +42,7 @@ def forced_contract(
     if not chosen:
         return CheckResult(NAME, True, "no text to draft along")
     with torch.inference_mode():
-        batch = _prepared(target, drafter, chosen, gamma, sampling)
+        batch = batch_behind(target, drafter, chosen, gamma, sampling)
         free = _proposed(drafter, batch)
         other = _proposed(drafter, replace(batch, uniform=1 - batch.uniform))
         others = (free.token_ids + 1) % target.config.vocab_size
@@ -74,7 +74,7 @@ def forced_contract(
     return CheckResult(NAME, True, f"probs of {len(chosen)} drafts are those of the free draw")
 
 
-def _prepared(
+def batch_behind(
     target: Target, drafter: Drafter, texts: Sequences, gamma: int, sampling: SamplingParams
 ) -> DraftBatch:
     """A batch right after each prompt, its context given to the drafter."""

@@ -119,5 +119,5 @@ def needs_confidence_error(point: PointConfig) -> UsageError:
     """What is wrong with a scheduler that reads confidences and a drafter that gives none."""
     return UsageError(
         f"scheduler={point.scheduler.name} needs confidences, but drafter="
-        f"{point.drafter.name} gives none; valid: fixed, goodput, batch_size"
+        f"{point.drafter.name} has no confidence head; valid: fixed, goodput, batch_size"
     )

@@ -26,7 +26,7 @@ def check_measurable(point: PointConfig) -> None:
     _check_drafter_keys(point)
     scheduler = build_scheduler(point, SchedulerParts(EXAMPLE_SURFACE))
     reads_confidence = scheduler.spec.needs_confidence and not point.has_tree
-    if reads_confidence and _gives_confidence(point) is False:
+    if reads_confidence and gives_confidence(point) is False:
         raise needs_confidence_error(point)
     if wants_surface(point) and point.has_drafter and _num_aside(point) == 0:
         raise UsageError(NO_PROMPTS)
@@ -56,7 +56,7 @@ def _takes_any(called: type) -> bool:
     return inspect.Parameter.VAR_KEYWORD in kinds
 
 
-def _gives_confidence(point: PointConfig) -> bool | None:
+def gives_confidence(point: PointConfig) -> bool | None:
     """Whether the drafter gives confidences; None where only its class knows. Ours make a stand-in
     where they have no head, but for those that have no distribution.
     """

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.protocols import Scheduler, TreePolicy
+from dspark_bench.core.protocols import Drafter, Scheduler, TreePolicy
 from dspark_bench.core.types import Request, RunResult, SamplingParams
+from dspark_bench.engine.confidence_contract import confidence_contract
 from dspark_bench.engine.emitted_law import emitted_law_check
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.exactness import (
@@ -145,10 +146,24 @@ def broken_contract(point: PointConfig, objects: PointObjects) -> str | None:
     texts = [(request, request.prompt_tokens[-1:]) for request in objects.prompts.requests]
     found = forced_contract(objects.target, drafter, texts, point.gamma, point.sampling)
     if found.is_passed:
+        _check_blind(point, objects, drafter, texts)
         return None
     if objects.acceptance.follows_record:
         raise UsageError(f"acceptance={point.acceptance.name} forces tokens, and {found.detail}")
     return found.detail
+
+
+def _check_blind(
+    point: PointConfig, objects: PointObjects, drafter: Drafter, texts: Sequences
+) -> None:
+    """Raise UsageError for confidences that have seen the token which they judge, where a scheduler
+    reads them.
+    """
+    if objects.tree is not None or not build_scheduler(point, LAWS).spec.needs_confidence:
+        return
+    blind = confidence_contract(objects.target, drafter, texts, point.gamma, point.sampling)
+    if not blind.is_passed:
+        raise UsageError(f"scheduler={point.scheduler.name} reads confidences, and {blind.detail}")
 
 
 def _scheduler_verdict(

@@ -119,7 +119,7 @@ _CONFLICTS: dict[str, tuple[tuple[str, ...], str]] = {
         "drafter",
     ),
     "a scheduler that needs confidences of a drafter without": (
-        ("scheduler=threshold", "drafter=parallel", "drafter.path=parallel"),
+        ("scheduler=threshold", "drafter=ngram", "~drafter.path"),
         "has no confidence head",
     ),
     "a scheduler with an impossible threshold": (
@@ -273,7 +273,7 @@ _CLI: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "calibrate without a drafter": (("calibrate", "drafter=none"), "drafter=none"),
     "calibrate a drafter without confidences": (
-        overridden("calibrate", "drafter=parallel", "drafter.path=parallel"),
+        overridden("calibrate", "drafter=ngram", "~drafter.path"),
         "has no confidence head",
     ),
     "calibrate into a folder": (overridden("calibrate", "calibrator.path=target"), "target"),

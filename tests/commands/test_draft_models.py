@@ -65,18 +65,10 @@ def test_they_run_under(
         (("drafter=layer_skip", "drafter.layers=0"), "drafter.layers is 0; valid: a number of"),
         (("drafter=layer_skip", "drafter.layers=[3,1]"), "drafter.layers is [3, 1]; valid"),
         (("drafter=layer_skip", "drafter.path=x"), "drafter=layer_skip has no key 'path'"),
-        (
-            ("drafter=layer_skip", "scheduler=threshold"),
-            "needs confidences, but drafter=layer_skip has no confidence head",
-        ),
         (("drafter=layer_skip", "tree=best_first"), "drafter=layer_skip drafts chains only"),
         (("drafter=draft_model",), "drafter=draft_model has no checkpoint for the target"),
         (("drafter=draft_model", "drafter.path=SEMI"), "a DSpark drafter, no whole decoder"),
         (("drafter=draft_model", "drafter.path=OTHER"), "vocab_size 300, its target 320"),
-        (
-            ("drafter=draft_model", "drafter.path=TARGET", "scheduler=hardware_aware"),
-            "needs confidences, but drafter=draft_model has no confidence head",
-        ),
         (
             ("drafter=draft_model", "drafter.path=TARGET", "tree=best_first"),
             "drafter=draft_model drafts chains only",

@@ -87,7 +87,7 @@ def test_match_judges_chains(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
         (("tree.nodes=0",), "tree.nodes is 0; valid: 1 to 1024"),
         (("tree.nodes=two",), "tree.nodes is 'two'; valid: a whole number"),
         (("tree.depth=2",), "tree=best_first has no key 'depth'; valid: nodes"),
-        (("scheduler=threshold",), "scheduler=threshold schedules chains only; valid with tree="),
+        (("scheduler=goodput",), "scheduler=goodput schedules chains only; valid with tree="),
         (
             ("acceptance=replay",),
             "acceptance=replay judges chains only; valid with tree=best_first",

@@ -10,7 +10,13 @@ import torch
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.core.protocols import Drafter
-from dspark_bench.core.types import ContextUpdate, DraftBatch, SamplingParams
+from dspark_bench.core.types import (
+    CONFIDENCE_HEAD,
+    LARGEST_PROBABILITY,
+    ContextUpdate,
+    DraftBatch,
+    SamplingParams,
+)
 from dspark_bench.drafters import sequential_heads
 from dspark_bench.drafters.ar import AutoregressiveDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter
@@ -101,7 +107,7 @@ def check_drafts(
     assert (proposal.probs.std(0) > 1e-4).any()
     if expected.confidence is None or proposal.confidence is None:
         assert expected.confidence is proposal.confidence
-        assert not drafter.spec.has_confidence
+        assert drafter.spec.confidence_kind == LARGEST_PROBABILITY
         return
     confidence = torch.sigmoid(expected.confidence[:, 0]).flip(0)
     assert (proposal.confidence - confidence).abs().max() < 1e-4
@@ -167,7 +173,9 @@ def test_the_markov_table_is_the_product_of_its_factors(monkeypatch: pytest.Monk
 
 
 def test_a_dflash_checkpoint_may_judge_its_own_drafts() -> None:
-    assert ParallelDrafter(tiny.drafter_dir("parallel"), tiny.target()).spec.has_confidence
+    assert ParallelDrafter(tiny.drafter_dir("parallel"), tiny.target()).spec.confidence_kind == (
+        CONFIDENCE_HEAD
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from torch import Tensor
 from dspark_bench.commands.inspect import inspect
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.core.features import FINAL_NORM
+from dspark_bench.core.types import LARGEST_PROBABILITY
 from dspark_bench.drafters.eagle import EagleDrafter
 from dspark_bench.models.attention import Span, plan_attention
 from dspark_bench.models.draft_config import EAGLE
@@ -58,7 +59,7 @@ def test_what_it_reads_is_behind_the_final_norm(tmp_path: Path) -> None:
     """The state before it, which is the last layer's output, is another one."""
     spec = EagleDrafter(head(tmp_path), llama()).spec
     assert spec.feature_layers == (FINAL_NORM,)
-    assert spec.max_gamma is None and not spec.has_confidence
+    assert spec.max_gamma is None and spec.confidence_kind == LARGEST_PROBABILITY
     target = llama()
     cache = target.new_cache(1, 32)
     with torch.inference_mode():

@@ -1,0 +1,119 @@
+"""Trees cut to their first nodes, by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dspark_bench.core.types import CycleRecord, PlanContext
+from dspark_bench.schedulers.hardware_aware import HardwareAwareScheduler
+from dspark_bench.schedulers.hardware_aware_async import HardwareAwareAsyncScheduler
+from dspark_bench.schedulers.threshold import ThresholdScheduler
+from dspark_bench.schedulers.tree_cuts import FIRST_CYCLES, MEMORY, TreeCuts
+from tests.cycles import cycle_record
+from tests.schedulers.test_calibrated import Halves
+from tests.schedulers.test_schedulers import AsItIs, Linear
+
+TREE = [0.8, 0.5, 0.3, 0.1]
+
+
+def context(*survival: list[float], num_requests: int | None = None) -> PlanContext:
+    size = len(survival)
+    return PlanContext(
+        tuple(range(size)),
+        (5,) * size,
+        3,
+        num_requests or size,
+        num_nodes=4,
+        survival=np.array(survival),
+    )
+
+
+def record(
+    survival: list[float], verify_len: int, num_accepted: int, t_draft_s: float = 0.0
+) -> CycleRecord:
+    return cycle_record(
+        num_drafted=len(survival),
+        verify_len=verify_len,
+        num_accepted=num_accepted,
+        survival=tuple(survival),
+        t_draft_s=t_draft_s,
+    )
+
+
+def test_nodes_are_admitted_while_throughput_rises() -> None:
+    """Steps of 2 + N / 2: 1/2.5 = .4, 1.8/3 = .6, 2.3/3.5 = .657, 2.6/4 = .65: two nodes pay."""
+    cuts = TreeCuts(Linear(2.0, 0.5), 0.0)
+    assert cuts.plan_verify(context(TREE), [4]) == [2]
+    assert TreeCuts(Linear(0.0, 1.0), 0.0).plan_verify(context(TREE), [4]) == [0]
+    assert TreeCuts(Linear(10.0, 0.01), 0.0).plan_verify(context(TREE), [4]) == [4]
+
+
+def test_trees_of_a_batch_compete() -> None:
+    """Of both trees' nodes the likeliest come first: .9, .8, .7 (of the second), .5, ...
+
+    Steps of 3 + N / 2: 2/4, 2.9/4.5, 3.7/5, 4.4/5.5, 4.9/6 = .817, 5.2/6.5 = .8.
+    """
+    cuts = TreeCuts(Linear(3.0, 0.5), 0.0)
+    assert cuts.plan_verify(context(TREE, [0.9, 0.7, 0.2, 0.2]), [4, 4]) == [2, 2]
+    assert cuts.plan_verify(context(TREE, [0.9, 0.7, 0.2, 0.2]), [4, 1]) == [2, 1]
+
+
+def test_what_drafting_took_is_part_of_the_cycle() -> None:
+    """With 8 s spent a further node is dear no more: 2.7 / 12 beats 2.6 / 11.5 not, 2.3 / 11."""
+    cuts = TreeCuts(Linear(2.0, 0.5), 0.0)
+    cuts.observe([record(TREE, 0, 0, t_draft_s=8.0)])
+    # 1/10.5 = .095, 1.8/11 = .164, 2.3/11.5 = .2, 2.6/12 = .2167, 2.7/12.5 = .216
+    assert cuts.plan_verify(context(TREE), [4]) == [3]
+
+
+def test_estimates_are_scaled_by_what_stood() -> None:
+    """One cycle foresaw 0.8 + 0.5 of the nodes verified, and one depth stood."""
+    cuts = TreeCuts(Linear(2.0, 0.5), 0.0)
+    assert cuts.factor == 1.0
+    cuts.observe([record(TREE, 2, 1)])
+    kept = MEMORY * FIRST_CYCLES
+    assert cuts.factor == pytest.approx((kept + 1) / (kept + 1.3))
+    for _ in range(400):
+        cuts.observe([record(TREE, 2, 0)])
+    assert cuts.factor < 0.01
+    assert cuts.plan_verify(context(TREE), [4]) == [0]
+    for _ in range(400):
+        cuts.observe([record(TREE, 4, 3)])
+    assert cuts.factor == pytest.approx(3 / 1.7, rel=0.01)
+
+
+def test_trees_that_lose_at_any_cut_are_not_drafted() -> None:
+    """Nodes of the usual worth, a step of 1 + N / 2 and 1 s of drafting.
+
+    Without: 1/1.5 = .667. Best cut: 1.8/3 = .6, 2.3/3.5 = .657, 2.6/4 = .65: none beats it.
+    """
+    cuts = TreeCuts(Linear(1.0, 0.5), 0.0)
+    plain = replace(context(TREE), survival=None)
+    assert cuts.plan_draft(plain) == [3]
+    for _ in range(3):
+        cuts.observe([record(TREE, 0, 0, t_draft_s=1.0)])
+    assert cuts.plan_draft(plain) == [0]
+    # Of half the drafting time 2.3/3 = .767 would be best: worth it, but not by a third.
+    for min_gain, found in ((0.0, 3), (0.3, 0)):
+        other = TreeCuts(Linear(1.0, 0.5), min_gain)
+        other.observe([record(TREE, 0, 0, t_draft_s=0.5)])
+        assert other.plan_draft(plain) == [found]
+
+
+def test_hardware_aware_hands_trees_over_and_reads_no_calibration() -> None:
+    bent = Halves()
+    scheduler = HardwareAwareScheduler(Linear(2.0, 0.5), bent)
+    assert scheduler.spec.knows_trees
+    assert scheduler.plan_draft(replace(context(TREE), survival=None)) == [3]
+    assert scheduler.plan_verify(context(TREE), [4], None) == [2]
+    scheduler.observe([record(TREE, 2, 1)])
+    assert bent.seen == []
+    asynchronous = HardwareAwareAsyncScheduler(Linear(2.0, 0.5), AsItIs())
+    assert not asynchronous.spec.knows_trees
+
+
+@pytest.mark.parametrize(("threshold", "found"), [(0.5, [2, 1]), (0.95, [0, 0]), (0.0, [4, 2])])
+def test_threshold_compares_survival(threshold: float, found: list[int]) -> None:
+    scheduler = ThresholdScheduler(Halves(), threshold)
+    assert scheduler.plan_verify(context(TREE, [0.6, 0.4, 0.0, 0.0]), [4, 2], None) == found
