@@ -40,10 +40,14 @@ class Prediction:
 
 def can_predict(point: PointConfig, objects: PointObjects, scheduler: Scheduler) -> bool:
     """Whether `speedup_model` knows this kind of point: one request at a time, all verified. Of a
-    tree, depths take the place of positions, and its costs are those of its own cycles.
+    tree, depths take the place of positions, and its costs are those of its own cycles: of a
+    drafter that finds a tree in every cycle.
     """
     is_alone = objects.load.max_concurrency == 1
-    has_prompts = objects.drafter is not None and bool(objects.prompts.calibration)
+    drafter = objects.drafter
+    has_prompts = drafter is not None and bool(objects.prompts.calibration)
+    if drafter is not None and objects.tree is not None and drafter.spec.falls_short:
+        return False
     return has_prompts and is_alone and isinstance(scheduler, FixedScheduler)
 
 

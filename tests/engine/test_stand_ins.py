@@ -151,7 +151,7 @@ def test_a_confidence_that_reads_the_drawn_token_is_biased() -> None:
     assert share_of_first(reading, blind) == pytest.approx(0.88, abs=0.03)
 
 
-@pytest.mark.parametrize("name", (*tiny.DRAFTERS, "medusa", "hydra", "mtp"))
+@pytest.mark.parametrize("name", [*tiny.DRAFTERS, "medusa", "hydra", "mtp"])
 def test_confidences_of_every_kind_are_blind(name: str) -> None:
     drafter = tiny.drafter(name)
     found = confidence_contract(tiny.target(), drafter, TEXTS, 4, SamplingParams(0.7))

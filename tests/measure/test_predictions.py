@@ -14,6 +14,7 @@ from dspark_bench.measure.predictions import (
     agreement_curve,
     can_predict,
     costs_now,
+    depth_survival,
     of_lengths,
     predict,
 )
@@ -21,6 +22,7 @@ from dspark_bench.measure.turns import Turn, TurnResult
 from dspark_bench.metrics.theory import CostProfile
 from dspark_bench.schedulers.fixed import FixedScheduler
 from dspark_bench.schedulers.goodput import GoodputScheduler
+from dspark_bench.trees.best_first import BestFirstTree
 from tests.cycles import cycle_record
 from tests.engine.test_surface import finished
 from tests.measure.points import Built, built
@@ -146,8 +148,30 @@ def test_only_points_that_verify_everything_one_request_at_a_time_are_predicted(
     assert not can_predict(one.point, replace(objects, drafter=None), fixed)
     bare = replace(objects, prompts=replace(objects.prompts, calibration=()))
     assert not can_predict(one.point, bare, fixed)
+    short = replace(objects, tree=BestFirstTree(4), drafter=NgramDrafter(objects.target))
+    assert not can_predict(one.point, short, fixed)
+    assert can_predict(one.point, replace(objects, tree=BestFirstTree(4)), fixed)
     several = built(tiny_zoo, tmp_path, "gamma=2", "load.concurrency=2")
     assert not can_predict(several.point, several.objects, fixed)
+
+
+def test_a_tree_is_predicted_from_its_depths_and_its_own_costs(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    tree = built(tiny_zoo, tmp_path, "gamma=2", "tree=best_first", "tree.nodes=24")
+    costs = costs_now(tree.point, tree.objects)
+    assert all(math.isfinite(curve[2]) for curve in (costs.verify_s, costs.draft_s))
+    found = predict(tree.point, tree.objects, [costs])
+    assert found.survival is not None and len(found.survival) == 2
+    assert 1 >= found.survival[0] >= found.survival[1] > 0
+
+
+def test_survival_of_depths_by_hand() -> None:
+    """Depths of 0, 2, 1 and 2 of 3; what a prompt's cycle did does not count."""
+    cycles = [cycle_record(num_accepted=depth, num_drafted=9) for depth in (0, 2, 1, 2)]
+    cycles.append(cycle_record(num_accepted=0, is_prefill=True))
+    assert depth_survival(RunResult(cycles=cycles), 3) == (0.75, 0.5, 0.0)
+    assert depth_survival(RunResult(), 3) is None
 
 
 def test_agreement_is_measured_along_timed_outputs_of_the_baseline(
