@@ -165,9 +165,11 @@ class Recorded:
 
 CONFIDENCE_HEAD: Final = "head"
 LARGEST_PROBABILITY: Final = "largest_probability"
-CONFIDENCE_KINDS: Final = (CONFIDENCE_HEAD, LARGEST_PROBABILITY)
+HISTORY: Final = "history"
+CONFIDENCE_KINDS: Final = (CONFIDENCE_HEAD, LARGEST_PROBABILITY, HISTORY)
 """Where confidences come from: a head that was trained to give them, or the largest probability of
-the distribution that a slot's token is drawn from. Both are known before that token."""
+the distribution that a slot's token is drawn from, or how often earlier drafts
+of the same making stood. All are known before that token."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,19 @@ tokens behind its *earliest* place are the draft, up to the newest token at most
 that transformers' `prompt_lookup_num_tokens` and vLLM's `ngram` take (Saxena 2023, "Prompt lookup
 decoding"). Where nothing is found, nothing is proposed.
 
-A draft follows from the tokens before it, so each of its tokens has draft probability 1.
+A draft follows from the tokens before it, so each of its tokens has draft probability 1. Its
+confidences are how often drafts behind matches as long as this one stood so far (`match_history`).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import torch
+from torch import Tensor
 
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.core.types import HISTORY, ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.drafters.match_history import MatchHistory
 from dspark_bench.models.target import Target
 
 _NOTHING: Final = 0
@@ -24,16 +28,17 @@ _NOTHING: Final = 0
 class NgramDrafter:
     """Keeps the tokens of each request and where its n-grams stood first."""
 
-    HAS_DISTRIBUTION: Final = False
-    """Nothing is drawn, so nothing can stand in for a confidence."""
-
     def __init__(self, target: Target, n_min: int = 2, n_max: int = 4) -> None:
         """n_min, n_max: see conf/drafter/ngram.yaml. Raises UsageError."""
         self.check_keys(n_min, n_max)
         self._sizes = range(n_min, n_max + 1)
         self._ends = frozenset(target.config.eos_token_ids)
         self._texts: dict[int, _Text] = {}
-        self.spec = DrafterSpec("ngram", None, (), has_confidence=False, falls_short=True)
+        self._open: dict[int, tuple[int, list[int]]] = {}
+        self._history = MatchHistory()
+        self.spec = DrafterSpec(
+            "ngram", None, (), has_confidence=True, falls_short=True, confidence_kind=HISTORY
+        )
 
     @staticmethod
     def check_keys(n_min: int = 2, n_max: int = 4) -> None:
@@ -47,15 +52,20 @@ class NgramDrafter:
 
     def allocate(self, num_rows: int, max_len: int) -> None:
         """Forget every request. What is kept of one grows with its tokens."""
-        self._texts = {}
+        self._texts, self._open = {}, {}
+        self._history = MatchHistory()
 
     def extend(self, update: ContextUpdate) -> None:
         """Index the new tokens: so many steps as there are, whatever the context's length."""
         tokens, at = update.token_ids.tolist(), 0
+        following = update.next_token_ids.tolist()
         for row, start, count in zip(update.rows, update.starts, update.counts, strict=True):
             if start == 0:
                 self._texts[row] = _Text(self._sizes)
             self._texts[row].append(tokens[at : at + count])
+            drafted = self._open.pop(row, None)
+            if drafted is not None and start > 0:
+                self._history.learn(*drafted, following[at : at + count])
             at += count
 
     def known(self, row: int) -> tuple[int, ...]:
@@ -65,12 +75,21 @@ class NgramDrafter:
     def propose(self, batch: DraftBatch) -> Proposal:
         """Look up each request's last tokens, the anchor being the last."""
         asked = zip(batch.rows, batch.anchors.tolist(), batch.draft_lens, strict=True)
-        found = [self._cut(self._texts[row].following(anchor, most)) for row, anchor, most in asked]
+        matched = [self._texts[row].following(anchor, most) for row, anchor, most in asked]
+        found = [self._cut(draft) for _, draft in matched]
+        lengths = [length for length, _ in matched]
+        self._open.update(zip(batch.rows, zip(lengths, found, strict=True), strict=True))
         width = batch.num_slots
         padded = [draft + [_NOTHING] * (width - len(draft)) for draft in found]
         own = torch.tensor(padded, device=batch.anchors.device)
         tokens = own if batch.forced is None else batch.forced
-        return Proposal(tokens, None, None, tuple(map(len, found)), certain=own)
+        confidence = self._judge(lengths, batch) if batch.wants_confidence else None
+        return Proposal(tokens, None, confidence, tuple(map(len, found)), certain=own)
+
+    def _judge(self, lengths: Sequence[int], batch: DraftBatch) -> Tensor:
+        """[B, K]: how often drafts behind matches of these lengths stood."""
+        table = [self._history.confidence(length, batch.num_slots) for length in lengths]
+        return torch.tensor(table, device=batch.anchors.device)
 
     def _cut(self, draft: list[int]) -> list[int]:
         """Without what lies behind an end of text, where no request goes on."""
@@ -98,8 +117,10 @@ class _Text:
                     break
                 self._behind.setdefault(tuple(self.tokens[end - size : end]), end)
 
-    def following(self, anchor: int, most: int) -> list[int]:
-        """Up to `most` tokens that followed the longest n-gram which the anchor ends."""
+    def following(self, anchor: int, most: int) -> tuple[int, list[int]]:
+        """The length of the longest known n-gram which the anchor ends, and up to `most` tokens
+        that followed it; 0 and nothing where none is known.
+        """
         longest = self._sizes[-1]
         last = (*self.tokens[max(0, len(self.tokens) + 1 - longest) :], anchor)
         for size in reversed(self._sizes):
@@ -108,5 +129,5 @@ class _Text:
             start = self._behind.get(last[len(last) - size :])
             if start is not None:
                 known = self.tokens[start : start + most]
-                return known if len(known) == most else [*known, anchor]
-        return []
+                return size, known if len(known) == most else [*known, anchor]
+        return 0, []

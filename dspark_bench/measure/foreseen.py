@@ -58,13 +58,13 @@ def _takes_any(called: type) -> bool:
 
 def gives_confidence(point: PointConfig) -> bool | None:
     """Whether the drafter gives confidences; None where only its class knows. Ours make a stand-in
-    where they have no head, but for those that have no distribution.
+    where they have no head, unless their class says that it has none (`HAS_CONFIDENCE`).
     """
     if not point.has_drafter:
         return False
     if not point.drafter.is_own:
         return None
-    return bool(getattr(find_class(str(point.drafter.class_path)), "HAS_DISTRIBUTION", True))
+    return bool(getattr(find_class(str(point.drafter.class_path)), "HAS_CONFIDENCE", True))
 
 
 def _num_aside(point: PointConfig) -> int:

@@ -9,6 +9,7 @@ from dspark_bench.metrics import acceptance, costs, speed, theory
 from dspark_bench.metrics.arm_outputs import ArmOutputs, compare_outputs
 from dspark_bench.metrics.calibration import STAGES, collect_trials, reliability_table
 from dspark_bench.metrics.domains import DomainFigures, domain_figures
+from dspark_bench.metrics.foreseen import foreseen_length
 from dspark_bench.metrics.frames import SPECULATIVE, decode_cycles, measured, served
 from dspark_bench.metrics.gap import SpeedupGap, no_gap, speedup_gap
 from dspark_bench.metrics.headline import SHARES, headline_formulas
@@ -176,6 +177,7 @@ def summarise(
     loops = loop_figures(cycles, requests, context.pooling, headline["speedup"], context.share)
     values |= {} if loops is None else loops.as_row()
     values["drafting_share"] = _finite(float((decoded["num_drafted"] > 0).mean()))
+    values["foreseen_length"] = _finite(foreseen_length(decoded))
     values["speedup_basis"] = basis
     values["speedup_interval_basis"] = interval_basis
     values["speedup_model"] = _speedup_model(context)

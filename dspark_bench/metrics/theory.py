@@ -67,6 +67,16 @@ def expected_emitted(survival: Sequence[float], gamma: int) -> float:
     return 1.0 + sum(survival[:gamma])
 
 
+def expected_tree_length(survival: Sequence[float]) -> float:
+    """1 + the sum of the nodes' survivals: tokens expected of a cycle that verifies such a tree.
+
+    Each accepted depth is one node that stood, so the expected depth is the sum over nodes of their
+    chances to stand, whatever the shape; siblings exclude one another, which their chances say.
+    Of a chain this is `expected_emitted`.
+    """
+    return 1.0 + float(sum(survival))
+
+
 def speedup_model(
     profile: CostProfile, survival: Sequence[float], gamma: int, mean_output_tokens: float
 ) -> float:

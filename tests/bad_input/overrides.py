@@ -118,10 +118,6 @@ _CONFLICTS: dict[str, tuple[tuple[str, ...], str]] = {
         ("scheduler=threshold", "drafter=none", "~drafter.path"),
         "drafter",
     ),
-    "a scheduler that needs confidences of a drafter without": (
-        ("scheduler=threshold", "drafter=ngram", "~drafter.path"),
-        "has no confidence head",
-    ),
     "a scheduler with an impossible threshold": (
         ("scheduler=threshold", "scheduler.threshold=2"),
         "scheduler.threshold is 2",
@@ -272,10 +268,6 @@ _CLI: dict[str, tuple[tuple[str, ...], str]] = {
         "drafter",
     ),
     "calibrate without a drafter": (("calibrate", "drafter=none"), "drafter=none"),
-    "calibrate a drafter without confidences": (
-        overridden("calibrate", "drafter=ngram", "~drafter.path"),
-        "has no confidence head",
-    ),
     "calibrate into a folder": (overridden("calibrate", "calibrator.path=target"), "target"),
     "calibrate with none": (overridden("calibrate", "calibrator=none"), "calibrator=none"),
     "verify a drafter that is not there": (overridden("verify", "drafter=nope"), "drafter/nope"),

@@ -67,16 +67,13 @@ def test_it_runs_under(tiny_zoo: TinyZoo, tmp_path: Path, more: tuple[str, ...])
     assert row["status"] == "finished"
 
 
-@pytest.mark.parametrize("scheduler", ["threshold", "hardware_aware", "hardware_aware_async"])
-def test_schedulers_that_read_confidences_refuse_it_before_anything_runs(
-    tiny_zoo: TinyZoo, tmp_path: Path, scheduler: str, capsys: pytest.CaptureFixture[str]
+def test_schedulers_that_read_confidences_read_its_history(
+    tiny_zoo: TinyZoo, tmp_path: Path
 ) -> None:
-    assert typed(tiny_zoo, tmp_path, "run", f"scheduler={scheduler}", "--dry-run") == 2
-    said = capsys.readouterr().err
-    assert (
-        f"scheduler={scheduler} needs confidences, but drafter=ngram has no confidence head" in said
-    )
-    assert "valid: fixed, goodput, batch_size" in said
+    few = ("measure.agreement_requests=0", "max_new_tokens=12", "gamma=3")
+    assert typed(tiny_zoo, tmp_path, "run", "scheduler=threshold", *few) == 0
+    (row,) = read_summary(tmp_path / "results" / "tiny")
+    assert (row["status"], row["confidence_kind"]) == ("finished", "history")
 
 
 def test_a_step_of_every_width_is_profiled(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
@@ -95,10 +92,10 @@ def test_the_key_that_it_lacks_is_refused(
     assert "drafter.n_max is 0; valid: n_min up to n_max" in capsys.readouterr().err
 
 
-def test_there_is_nothing_to_calibrate(
+def test_it_has_no_folder_for_a_calibration(
     tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert typed(tiny_zoo, tmp_path, "calibrate") == 2
     said = capsys.readouterr().err
-    assert "drafter=ngram has no confidence head, so there is nothing to calibrate" in said
-    assert "calibrator.path" not in said
+    assert "with drafter=ngram has no file to write" in said
+    assert "with calibrator.path=FILE if the drafter has no folder" in said

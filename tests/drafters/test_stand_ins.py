@@ -42,11 +42,13 @@ def test_it_is_the_largest_probability_of_the_slot(name: str, sampling: Sampling
     """Of what the token is drawn from, whatever was drawn; in every slot that is drafted."""
     proposal = drafted(name, sampling, wants_confidence=True)
     assert proposal.confidence is not None and proposal.probs is not None
+    drawn = proposal.probs.gather(-1, proposal.token_ids.unsqueeze(-1)).squeeze(-1)
+    num_other = 0
     for place, length in enumerate(LENS):
         expected = proposal.probs[place, :length].amax(-1)
         torch.testing.assert_close(proposal.confidence[place, :length], expected)
-    drawn = proposal.probs.gather(-1, proposal.token_ids.unsqueeze(-1)).squeeze(-1)
-    assert bool((proposal.confidence[PLACES[1]] > drawn[PLACES[1]] + 1e-3).any())
+        num_other += int((expected > drawn[place, :length] + 1e-3).sum())
+    assert num_other > 0
 
 
 @pytest.mark.parametrize("name", HEADLESS)

@@ -10,9 +10,16 @@ import pytest
 
 from dspark_bench.config.point_config import Component, PointConfig
 from dspark_bench.core.errors import UsageError
+from dspark_bench.measure.build_scheduler import (
+    SchedulerParts,
+    build_scheduler,
+    check_confidence,
+)
 from dspark_bench.measure.cost_profiles import NO_PROMPTS
 from dspark_bench.measure.foreseen import check_measurable
+from tests import tiny
 from tests.measure.points import plan
+from tests.plugins import UniformDrafter
 from tests.tiny_models import TinyZoo
 
 Planner = Callable[..., PointConfig]
@@ -69,11 +76,22 @@ def test_a_scheduler_that_reads_confidences_needs_a_drafter_that_gives_them(
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {"enable_confidence_head": False}))
     check_measurable(point)
-    copies = planner("scheduler=threshold", "drafter=ngram", "~drafter.path")
-    with pytest.raises(UsageError, match="needs confidences, but drafter=ngram has no"):
-        check_measurable(copies)
-    check_measurable(replace(copies, scheduler=planner().scheduler))
-    check_measurable(replace(copies, tree=planner("tree=best_first").tree))
+    ours = Component("ngram", "dspark_bench.drafters.ngram.NgramDrafter", {})
+    check_measurable(replace(point, drafter=ours))
+
+
+def test_confidences_must_be_there_and_of_a_known_kind(planner: Planner) -> None:
+    point = planner("scheduler=threshold")
+    scheduler = build_scheduler(point, SchedulerParts())
+    mine = UniformDrafter(tiny.target(), 4)
+    with pytest.raises(UsageError, match="scheduler=threshold needs confidences, but drafter="):
+        check_confidence(scheduler, mine, point)
+    mine.spec = replace(mine.spec, has_confidence=True)
+    check_confidence(scheduler, mine, point)
+    mine.spec = replace(mine.spec, confidence_kind="drawn_probability")
+    with pytest.raises(UsageError, match="of the kind 'drawn_probability'; valid: head, largest_"):
+        check_confidence(scheduler, mine, point)
+    check_confidence(scheduler, mine, planner("scheduler=threshold", "tree=best_first"))
 
 
 def test_a_users_own_drafter_tells_of_its_confidences_when_it_is_built(planner: Planner) -> None:
