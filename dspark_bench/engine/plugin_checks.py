@@ -10,6 +10,7 @@ from torch import Tensor
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Acceptance, Load, Scheduler
 from dspark_bench.core.types import DraftBatch, DrafterSpec, Proposal
+from dspark_bench.engine.rules import judges_trees
 
 
 def check_lengths(
@@ -63,7 +64,7 @@ def check_knows_trees(scheduler: Scheduler, acceptance: Acceptance) -> None:
     """Raise UsageError for a scheduler or a rule that knows chains only."""
     if not scheduler.spec.knows_trees:
         raise UsageError(f"{scheduler.spec.name} schedules chains only; valid with a tree: fixed")
-    if not getattr(acceptance, "judges_trees", False):
+    if not judges_trees(acceptance):
         name = type(acceptance).__name__
         raise UsageError(f"{name} judges chains only; valid with a tree: match")
 

@@ -1,6 +1,6 @@
 """A point's tree policy, and what goes together with trees."""
 
-from typing import Any
+from typing import Any, Final
 
 from dspark_bench.config.component import build_component
 from dspark_bench.config.plugin_fit import find_class
@@ -9,6 +9,9 @@ from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Acceptance, Scheduler, TreePolicy
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.match_acceptance import MatchAcceptance
+from dspark_bench.engine.rules import judges_trees
+
+_RULES_OF_TREES: Final = "exact, match, replay, typical"
 
 
 def build_tree(point: PointConfig) -> TreePolicy | None:
@@ -33,16 +36,16 @@ def most_drafted(point: PointConfig) -> int:
 
 def tree_rule(point: PointConfig, acceptance: Acceptance) -> Acceptance:
     """What judges a point's drafts: on trees `exact` means `match`. Raises UsageError for a rule
-    that knows chains only.
+    that does not go together with the shape of the drafts.
     """
     if not point.has_tree:
         return acceptance
     if isinstance(acceptance, ExactAcceptance):
         return MatchAcceptance()
-    if not getattr(acceptance, "judges_trees", False):
+    if not judges_trees(acceptance):
         raise UsageError(
             f"acceptance={point.acceptance.name} judges chains only; valid with "
-            f"tree={point.tree.name}: exact, match"
+            f"tree={point.tree.name}: {_RULES_OF_TREES}"
         )
     return acceptance
 
