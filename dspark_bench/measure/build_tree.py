@@ -71,7 +71,7 @@ def chains_only(point: PointConfig) -> UsageError:
     """What is wrong with a tree of a drafter that cannot branch."""
     return UsageError(
         f"drafter={point.drafter.name} drafts chains only; valid with tree={point.tree.name}: "
-        "parallel, semi_ar, or your own with a method `branch`"
+        "parallel, semi_ar, suffix, or your own with a method `branch`"
     )
 
 
