@@ -161,9 +161,10 @@ def _child_mass(
     for place, (parents, own) in enumerate(zip(shapes, visited, strict=True)):
         children = children_of(parents)
         for depth, row in enumerate(own):
-            for child in children.get(row - own[0] - 1, ()):
+            carried = [tokens[place][child] for child in children.get(row - own[0] - 1, ())]
+            for token in dict.fromkeys(carried):
                 rows.append(row)
-                columns.append(tokens[place][child])
+                columns.append(token)
                 places.append(place * width + depth)
     table = torch.zeros(len(shapes) * width, device=probs.device)
     where = torch.tensor([rows, columns, places], dtype=torch.int64, device=probs.device)

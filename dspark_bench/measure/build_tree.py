@@ -9,8 +9,9 @@ from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Acceptance, Scheduler, TreePolicy
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.match_acceptance import MatchAcceptance
-from dspark_bench.engine.rules import judges_trees
+from dspark_bench.engine.rules import judges_trees, needs_drawn_trees
 
+_RULES_OF_CHAINS: Final = "exact, match, block, typical, replay, forced"
 _RULES_OF_TREES: Final = "exact, match, replay, typical"
 
 
@@ -38,7 +39,13 @@ def tree_rule(point: PointConfig, acceptance: Acceptance) -> Acceptance:
     """What judges a point's drafts: on trees `exact` means `match`. Raises UsageError for a rule
     that does not go together with the shape of the drafts.
     """
+    needs_drawn = needs_drawn_trees(acceptance)
     if not point.has_tree:
+        if needs_drawn and point.has_drafter:
+            raise UsageError(
+                f"acceptance={point.acceptance.name} judges drawn trees only; valid with "
+                f"tree=none: {_RULES_OF_CHAINS}"
+            )
         return acceptance
     if isinstance(acceptance, ExactAcceptance):
         return MatchAcceptance()
@@ -46,6 +53,12 @@ def tree_rule(point: PointConfig, acceptance: Acceptance) -> Acceptance:
         raise UsageError(
             f"acceptance={point.acceptance.name} judges chains only; valid with "
             f"tree={point.tree.name}: {_RULES_OF_TREES}"
+        )
+    policy = build_tree(point)
+    if needs_drawn and policy is not None and not policy.spec.is_sampled:
+        raise UsageError(
+            f"acceptance={point.acceptance.name} judges drawn trees only (tree=sampled); valid "
+            f"with tree={point.tree.name}: {_RULES_OF_TREES}"
         )
     return acceptance
 
