@@ -53,6 +53,23 @@ def test_verify_fails_on_typical(
     assert "not exact: rule, distribution" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("acceptance=multiround",),
+        ("acceptance=multiround", "tree.replacement=true"),
+        ("acceptance=exact",),
+        ("acceptance=multiround", "temperature=0"),
+    ],
+    ids=str,
+)
+def test_drawn_trees_are_lossless(tiny_zoo: TinyZoo, tmp_path: Path, more: tuple[str, ...]) -> None:
+    few = ("tree=sampled", "tree.widths=[2,1]", "gamma=3", "measure.law_tokens=256")
+    assert typed(tiny_zoo, tmp_path, "run", *few, *more) == 0
+    (row,) = read_summary(tmp_path / "results" / "tiny")
+    assert (row["status"], row["lossless"], row["tree"]) == ("finished", "true", "sampled")
+
+
 def test_replay_walks_trees(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
     more = ("acceptance=replay", "tree=best_first", "tree.nodes=5")
     assert typed(tiny_zoo, tmp_path, "run", *more) == 0
@@ -67,6 +84,25 @@ def test_replay_walks_trees(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
             ("acceptance=block", "tree=best_first"),
             "acceptance=block judges chains only; valid with tree=best_first: exact, match",
         ),
+        (
+            ("acceptance=multiround",),
+            "acceptance=multiround judges drawn trees only; valid with tree=none: exact, match, ",
+        ),
+        (
+            ("acceptance=multiround", "tree=best_first"),
+            "acceptance=multiround judges drawn trees only (tree=sampled); valid with "
+            "tree=best_first: exact, match, replay, typical",
+        ),
+        (
+            ("acceptance=block", "tree=sampled"),
+            "acceptance=block judges chains only; valid with tree=sampled: exact, match",
+        ),
+        (
+            ("acceptance=multiround", "tree=sampled", "gamma=2"),
+            "tree=sampled is 4 deep, but gamma is 2; valid: a tree no deeper than gamma",
+        ),
+        (("tree=sampled", "tree.widths=[0]"), "tree.widths is [0]; valid: a list such as [3,2,1]"),
+        (("tree=sampled", "scheduler=threshold"), "scheduler=threshold schedules chains only"),
         (("acceptance.epsilon=2", "acceptance=typical"), "acceptance.epsilon is 2; valid: above 0"),
         (("acceptance.delta=x", "acceptance=typical"), "acceptance.delta is 'x'; valid: a number"),
         (("acceptance.delta=1", "acceptance=block"), "acceptance=block has no key 'delta'"),
