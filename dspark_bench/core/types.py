@@ -75,7 +75,8 @@ class DraftBatch:
     """What a drafter may see when it proposes.
 
     rows [B]; context_lens [B]: committed tokens, which is also the anchor's position; anchors [B];
-    draft_lens [B]: 1..gamma each; uniform [B, K] float64 in [0, 1): one number per slot;
+    draft_lens [B]: 1..gamma each; uniform [B, K] float64 in [0, 1): one number per slot (for trees
+    that are drawn: per node, up to `DrafterSpec.num_nodes`);
     forced [B, K]: tokens to score instead of drawing (teacher forcing), or None; target_rows [B]:
     rows of the target's cache, which may change from cycle to cycle, unlike `rows`.
     K is the largest draft length.
@@ -109,8 +110,10 @@ class Proposal:
     token, so `probs` is None and nothing of the vocabulary's size is made.
 
     parents [B][draft_lens]: of a tree, each node's parent among the request's own nodes, -1 for the
-    anchor; a parent comes before its children, and siblings carry different tokens. K is then the
-    most nodes of a request. None: chains.
+    anchor; a parent comes before its children, and siblings carry different tokens, but for those
+    that were drawn with replacement. K is then the most nodes of a request. Of a tree that was
+    drawn, probs holds what each node was drawn from, over the first W tokens of the vocabulary.
+    None: chains.
     """
 
     token_ids: Tensor
@@ -163,7 +166,8 @@ class DrafterSpec:
     notes: what a reader of its figures must know; falls_short: it may propose fewer tokens than it
     is asked for; can_branch: it is a `BranchingDrafter`, from which trees can be grown; num_nodes:
     it proposes trees of up to so many nodes, the anchor not counted; None: chains;
-    reads_target_cache: it is a `models.shared_cache.CacheReader`.
+    reads_target_cache: it is a `models.shared_cache.CacheReader`; draws_nodes: its trees are drawn,
+    with a number for every node.
     """
 
     name: str
@@ -175,6 +179,7 @@ class DrafterSpec:
     can_branch: bool = False
     num_nodes: int | None = None
     reads_target_cache: bool = False
+    draws_nodes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,21 +187,26 @@ class TreeSpec:
     """What the engine must know about a tree policy.
 
     num_nodes: the most nodes of a tree, the anchor not counted; depth: of its deepest node, None:
-    as deep as drafts are long; num_choices: tokens that a drafter must be able to tell apart.
+    as deep as drafts are long; num_choices: tokens that a drafter must be able to tell apart;
+    is_sampled: it is a `DrawnTreePolicy`, whose trees are drawn.
     """
 
     name: str
     num_nodes: int
     depth: int | None
     num_choices: int
+    is_sampled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DraftTree:
-    """One request's tree. parents: as in `Proposal`; token_ids: one for each node."""
+    """One request's tree. parents: as in `Proposal`; token_ids: one for each node; probs
+    [nodes, W]: what each was drawn from, W up to the vocabulary's size; None: nothing was drawn.
+    """
 
     token_ids: tuple[int, ...]
     parents: tuple[int, ...]
+    probs: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
