@@ -14,7 +14,7 @@ SMOLLM2_DRAFTER ?= ngram
 SMOLLM2_ANSWERS ?= $(ZOO_WORK)/smollm2/answers
 SMOLLM2_PROMPTS ?=
 SMOLLM2_STEPS ?= 500
-ZOO_DRAFTERS := $(notdir $(wildcard dspark_bench/zoo/drafters/*))
+ZOO_DRAFTERS := $(notdir $(patsubst %/config.json,%,$(wildcard dspark_bench/zoo/drafters/*/config.json)))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv sweep plot smollm2 test test-slow check format train-zoo calibrate-zoo reference clean

@@ -335,6 +335,11 @@ def _report(
         console.print(
             "forced: acceptance is simulated, by a stated profile; both arms emit recorded outputs"
         )
+    if any(row.get("lossless_evidence") == "lossy" for row in mine):
+        console.print(
+            "lossy: the rule that judges drafts does not keep the target's law; S of such a point "
+            "compares different texts"
+        )
     if any(row.get("acceptance") == "replay" for row in mine):
         console.print("replay: drafts were judged along recorded outputs; both arms emit those")
     console.print(f"results: {folder}", soft_wrap=True)

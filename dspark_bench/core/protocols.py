@@ -93,6 +93,16 @@ class TreePolicy(Protocol):
         ...
 
 
+class DrawnTreePolicy(TreePolicy, Protocol):
+    """A policy that draws its trees when sampling: `spec.is_sampled`. `grow` is for greedy runs."""
+
+    def draw(
+        self, branches: Branches, anchors: Tensor, depth: int, uniform: Tensor
+    ) -> list[DraftTree]:
+        """Trees with `probs`. uniform [B, nodes] float64 in [0, 1): the only source of chance."""
+        ...
+
+
 class Scheduler(Protocol):
     """Chooses how much to draft and how much of each draft to verify."""
 

@@ -21,8 +21,13 @@ def children_of(parents: Sequence[int]) -> dict[int, list[int]]:
     return found
 
 
-def check_parents(owner: str, parents: Sequence[int], token_ids: Sequence[int]) -> None:
-    """Raise UsageError unless every parent comes before its child and siblings differ in token."""
+def check_parents(
+    owner: str, parents: Sequence[int], token_ids: Sequence[int], may_repeat: bool = False
+) -> None:
+    """Raise UsageError unless every parent comes before its child and siblings differ in token.
+
+    may_repeat: siblings need not differ.
+    """
     if len(parents) != len(token_ids):
         raise UsageError(
             f"{owner} gave {len(parents)} parents for {len(token_ids)} nodes; valid: one each"
@@ -33,7 +38,7 @@ def check_parents(owner: str, parents: Sequence[int], token_ids: Sequence[int]) 
                 f"{owner} gave node {node} the parent {parent}; valid: -1 for the anchor, or a "
                 "node before it"
             )
-    if len(set(zip(parents, token_ids, strict=True))) < len(parents):
+    if not may_repeat and len(set(zip(parents, token_ids, strict=True))) < len(parents):
         raise UsageError(f"{owner} gave siblings the same token; valid: different tokens")
 
 

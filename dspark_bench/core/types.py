@@ -77,7 +77,8 @@ class DraftBatch:
     """What a drafter may see when it proposes.
 
     rows [B]; context_lens [B]: committed tokens, which is also the anchor's position; anchors [B];
-    draft_lens [B]: 1..gamma each; uniform [B, K] float64 in [0, 1): one number per slot;
+    draft_lens [B]: 1..gamma each; uniform [B, K] float64 in [0, 1): one number per slot (for trees
+    that are drawn: per node, up to `DrafterSpec.num_nodes`);
     forced [B, K]: tokens to score instead of drawing (teacher forcing), or None; target_rows [B]:
     rows of the target's cache, which may change from cycle to cycle, unlike `rows`;
     wants_confidence: somebody reads confidences, so that those without a head make a stand-in, and
@@ -115,9 +116,11 @@ class Proposal:
     token, so `probs` is None and nothing of the vocabulary's size is made.
 
     parents [B][draft_lens]: of a tree, each node's parent among the request's own nodes, -1 for the
-    anchor; a parent comes before its children, and siblings carry different tokens. K is then the
-    most nodes of a request. None: chains. survival [B, K] fp32: of a tree whose policy estimates
-    it, the probability that each node stands, falling from node to node; None where nobody asked.
+    anchor; a parent comes before its children, and siblings carry different tokens, but for those
+    that were drawn with replacement. K is then the most nodes of a request. Of a tree that was
+    drawn, probs holds what each node was drawn from, over the first W tokens of the vocabulary.
+    None: chains. survival [B, K] fp32: of a tree whose policy estimates it, the probability that
+    each node stands, falling from node to node; None where nobody asked.
     """
 
     token_ids: Tensor
@@ -180,8 +183,9 @@ class DrafterSpec:
     notes: what a reader of its figures must know; falls_short: it may propose fewer tokens than it
     is asked for; can_branch: it is a `BranchingDrafter`, from which trees can be grown; num_nodes:
     it proposes trees of up to so many nodes, the anchor not counted; None: chains;
-    reads_target_cache: it is a `models.shared_cache.CacheReader`; confidence_kind: one of
-    `CONFIDENCE_KINDS`, of no meaning without `has_confidence`.
+    reads_target_cache: it is a `models.shared_cache.CacheReader`; draws_nodes: its trees are drawn,
+    with a number for every node; confidence_kind: one of `CONFIDENCE_KINDS`, of no meaning without
+    `has_confidence`.
     """
 
     name: str
@@ -193,6 +197,7 @@ class DrafterSpec:
     can_branch: bool = False
     num_nodes: int | None = None
     reads_target_cache: bool = False
+    draws_nodes: bool = False
     confidence_kind: str = CONFIDENCE_HEAD
 
 
@@ -202,26 +207,29 @@ class TreeSpec:
 
     num_nodes: the most nodes of a tree, the anchor not counted; depth: of its deepest node, None:
     as deep as drafts are long; num_choices: tokens that a drafter must be able to tell apart;
-    has_survival: its trees say what their nodes are worth, and follow from the context alone, so
-    that a scheduler may cut them.
+    is_sampled: it is a `DrawnTreePolicy`, whose trees are drawn; has_survival: its trees say what
+    their nodes are worth, and follow from the context alone, so that a scheduler may cut them.
     """
 
     name: str
     num_nodes: int
     depth: int | None
     num_choices: int
+    is_sampled: bool = False
     has_survival: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DraftTree:
-    """One request's tree. parents: as in `Proposal`; token_ids: one for each node; survival: the
-    estimated probability that each node stands, the product of its prefix's; empty: not estimated;
-    it takes no part in comparisons.
+    """One request's tree. parents: as in `Proposal`; token_ids: one for each node; probs
+    [nodes, W]: what each was drawn from, W up to the vocabulary's size; None: nothing was drawn;
+    survival: the estimated probability that each node stands, the product of its prefix's; empty:
+    not estimated; it takes no part in comparisons.
     """
 
     token_ids: tuple[int, ...]
     parents: tuple[int, ...]
+    probs: Tensor | None = None
     survival: tuple[float, ...] = field(default=(), compare=False)
 
 

@@ -92,8 +92,10 @@ class Engine:
         self._gamma = gamma if drafter is not None else 0
         self._most_drafted = self._gamma
         if drafter is not None and drafter.spec.num_nodes is not None:
-            check_knows_trees(scheduler, acceptance)
+            check_knows_trees(scheduler, acceptance, drafter.spec)
             self._most_drafted = max(gamma, drafter.spec.num_nodes)
+        self._draws_nodes = drafter is not None and drafter.spec.draws_nodes
+        self._num_draws = self._most_drafted if self._draws_nodes else self._gamma
         self._wants_confidence = scheduler.spec.needs_confidence or config.notes_confidence
         self._config = config
         self._clock = clock
@@ -329,8 +331,8 @@ class Engine:
         self._propose([states[i] for i in chosen], [lens[i] for i in chosen], picked, recorded)
 
     def _noise(self, states: Sequence[ActiveRequest]) -> CycleNoise:
-        rows = [state.noise_row(self._gamma) for state in states]
-        return split_noise(np.reshape(rows, (-1, 2 * self._gamma + 1)), self._gamma)
+        rows = [state.noise_row(self._num_draws) for state in states]
+        return split_noise(np.reshape(rows, (-1, 2 * self._num_draws + 1)), self._num_draws)
 
     def _recorded(self, states: Sequence[ActiveRequest]) -> Recorded | None:
         if not self._is_recorded or not states:
@@ -352,7 +354,8 @@ class Engine:
             return None
         chosen = states[: len(lens)]
         device = self._target.device
-        uniform = torch.from_numpy(noise.draft[: len(lens), : max(lens)]).to(device)
+        num_draws = self._num_draws if self._draws_nodes else max(lens)
+        uniform = torch.from_numpy(noise.draft[: len(lens), :num_draws]).to(device)
         forced = None
         says_its_own = self._sampling.is_greedy and not self._acceptance.is_simulated
         if recorded is not None and not says_its_own:

@@ -48,14 +48,10 @@ class MatchAcceptance:
         else:
             uniform = _depth_noise(shapes, noise, len(verify_lens))
             drawn = sample(probs, torch.from_numpy(uniform).to(probs.device)).tolist()
-        verdict = _judge(drawn, proposal, shapes)
-
-        def find() -> Findings:
-            if probs is None:
-                return _margins(logits, verdict, verify_lens)
-            return Findings(_child_mass(probs, proposal, shapes, verdict))
-
-        return ExactDecision(verdict, find)
+        verdict = walk(drawn, proposal, shapes)
+        return ExactDecision(
+            verdict, lambda: walk_findings(logits, probs, proposal, verify_lens, verdict)
+        )
 
 
 def verified_parents(
@@ -81,9 +77,10 @@ def _depth_noise(shapes: Sequence[tuple[int, ...]], noise: CycleNoise, num_reque
     return torch.tensor(found, dtype=torch.float64).numpy()
 
 
-def _judge(
+def walk(
     drawn: Sequence[int], proposal: Proposal | None, shapes: Sequence[tuple[int, ...]]
 ) -> Verdict:
+    """Go down while a child carries what was drawn [N] at the node. shapes: `verified_parents`."""
     if proposal is None:
         return bonus_only(list(drawn))
     tokens = proposal.token_ids.tolist()
@@ -102,6 +99,20 @@ def _judge(
     return Verdict(
         verdict.num_accepted, verdict.is_rejected, verdict.bonus, paths if is_tree else None
     )
+
+
+def walk_findings(
+    logits: Tensor,
+    probs: Tensor | None,
+    proposal: Proposal | None,
+    verify_lens: Sequence[int],
+    verdict: Verdict,
+) -> Findings:
+    """Margins where greedy (probs None), else what the children of each visited node are worth."""
+    if probs is None:
+        return _margins(logits, verdict, verify_lens)
+    shapes = verified_parents(proposal, verify_lens)
+    return Findings(_child_mass(probs, proposal, shapes, verdict))
 
 
 def _visited_rows(verdict: Verdict, verify_lens: Sequence[int]) -> list[list[int]]:
@@ -150,9 +161,10 @@ def _child_mass(
     for place, (parents, own) in enumerate(zip(shapes, visited, strict=True)):
         children = children_of(parents)
         for depth, row in enumerate(own):
-            for child in children.get(row - own[0] - 1, ()):
+            carried = [tokens[place][child] for child in children.get(row - own[0] - 1, ())]
+            for token in dict.fromkeys(carried):
                 rows.append(row)
-                columns.append(tokens[place][child])
+                columns.append(token)
                 places.append(place * width + depth)
     table = torch.zeros(len(shapes) * width, device=probs.device)
     where = torch.tensor([rows, columns, places], dtype=torch.int64, device=probs.device)

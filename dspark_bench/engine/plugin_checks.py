@@ -10,6 +10,7 @@ from torch import Tensor
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Acceptance, Load, Scheduler
 from dspark_bench.core.types import DraftBatch, DrafterSpec, Proposal
+from dspark_bench.engine.rules import judges_trees, needs_drawn_trees
 
 
 def check_lengths(
@@ -59,16 +60,19 @@ def check_proposal(owner: object, proposal: Proposal, batch: DraftBatch) -> None
         raise UsageError(f"{name} gave probs of shape {found}; valid: ({shape[0]}, {shape[1]}, V)")
 
 
-def check_knows_trees(scheduler: Scheduler, acceptance: Acceptance) -> None:
-    """Raise UsageError for a scheduler or a rule that knows chains only."""
+def check_knows_trees(scheduler: Scheduler, acceptance: Acceptance, drafter: DrafterSpec) -> None:
+    """Raise UsageError for a scheduler or a rule that does not know the trees of this drafter."""
     if not scheduler.spec.knows_trees:
         raise UsageError(
             f"{scheduler.spec.name} schedules chains only; valid with a tree: fixed, "
             "hardware_aware, threshold"
         )
-    if not getattr(acceptance, "judges_trees", False):
+    if not judges_trees(acceptance):
         name = type(acceptance).__name__
         raise UsageError(f"{name} judges chains only; valid with a tree: match")
+    if needs_drawn_trees(acceptance) and not drafter.draws_nodes:
+        name = type(acceptance).__name__
+        raise UsageError(f"{name} judges drawn trees only; valid: tree=sampled")
 
 
 def _check_tree(owner: object, name: str, proposal: Proposal, num_requests: int) -> None:

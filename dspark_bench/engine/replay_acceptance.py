@@ -15,6 +15,7 @@ from torch import Tensor
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.random_streams import CycleNoise, Floats, cycle_noise, request_key
 from dspark_bench.core.sampling import Verdict, reject_greedy, reject_recorded, token_probs
+from dspark_bench.core.tree import node_depths
 from dspark_bench.core.types import Findings, Proposal, Recorded, SamplingParams
 from dspark_bench.engine.acceptance import (
     ExactAcceptance,
@@ -23,6 +24,12 @@ from dspark_bench.engine.acceptance import (
     expected_overlaps,
     join,
 )
+from dspark_bench.engine.match_acceptance import (
+    MatchAcceptance,
+    verified_parents,
+    walk,
+    walk_findings,
+)
 
 
 class ReplayAcceptance:
@@ -30,6 +37,7 @@ class ReplayAcceptance:
 
     follows_record = True
     is_simulated = False
+    judges_trees = True
 
     def __init__(self, seed: int = 0, recording: int = 0, path: str | None = None) -> None:
         """seed: of the draws; recording, path: which recorded outputs, for who makes them."""
@@ -38,6 +46,7 @@ class ReplayAcceptance:
                 raise UsageError(f"acceptance.{name} is {value}; valid: 0 or more")
         self.seed = seed
         self._exact = ExactAcceptance()
+        self._match = MatchAcceptance()
 
     def decide(
         self,
@@ -50,8 +59,13 @@ class ReplayAcceptance:
     ) -> ExactDecision:
         """Judge one cycle; shapes as for `ExactAcceptance.decide`.
 
-        Greedy: a draft is accepted iff it equals the recorded token.
+        Greedy: a draft is accepted iff it equals the recorded token. So it is on trees, greedy or
+        not: the record is what the target drew, and `match` goes down where a child carries that.
         """
+        if proposal is not None and proposal.parents is not None:
+            if recorded is None:
+                return self._match.decide(logits, proposal, verify_lens, noise, sampling)
+            return _walk_record(logits, proposal, verify_lens, sampling, recorded)
         if recorded is None:
             return self._exact.decide(logits, proposal, verify_lens, noise, sampling)
         num_drafted = 0 if proposal is None else proposal.token_ids.shape[0]
@@ -101,3 +115,24 @@ class ReplayAcceptance:
         )
         uniform: Floats = drawn.accept.reshape(num_drafted, num_slots)
         return uniform
+
+
+def _walk_record(
+    logits: Tensor,
+    proposal: Proposal,
+    verify_lens: Sequence[int],
+    sampling: SamplingParams,
+    recorded: Recorded,
+) -> ExactDecision:
+    """`match` with the recorded token of its depth as the target's draw at every node."""
+    shapes = verified_parents(proposal, verify_lens)
+    known = recorded.token_ids.tolist()
+    drawn: list[int] = []
+    for own, parents in zip(known, shapes, strict=False):
+        drawn.extend((own[0], *(own[1 + depth] for depth in node_depths(parents))))
+    drawn.extend(own[0] for own in known[len(shapes) :])
+    verdict = walk(drawn, proposal, shapes)
+    probs = None if sampling.is_greedy else token_probs(logits, sampling)
+    return ExactDecision(
+        verdict, lambda: walk_findings(logits, probs, proposal, verify_lens, verdict)
+    )

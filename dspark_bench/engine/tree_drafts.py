@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.protocols import BranchingDrafter, TreePolicy
+from dspark_bench.core.protocols import BranchingDrafter, DrawnTreePolicy, TreePolicy
 from dspark_bench.core.tree import check_parents, falling_order, node_depths
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DraftTree, Proposal
 from dspark_bench.models.kv_cache import KVCache
@@ -20,19 +21,30 @@ class TreeDrafts:
     """Grows a tree for every request from one pass of the drafter. See `Drafter`.
 
     Its trees follow from the context alone and carry no probabilities: they are judged by a rule
-    that needs none. Where a scheduler may cut them, their nodes come by falling survival, so that
-    the first l are a tree, the best of l nodes. How many are verified may then depend on the whole
-    tree: nothing of it is drawn, so no draw is anticipated.
+    that needs none. When sampling, a policy that draws its trees says what from.
+
+    Where a scheduler may cut them, nodes come by falling survival, so that the first l are a tree,
+    the best of l nodes. How many are verified may then depend on the whole tree: nothing of it is
+    drawn, so no draw is anticipated.
     """
 
     def __init__(self, drafter: BranchingDrafter, policy: TreePolicy) -> None:
-        """Raises UsageError for a drafter that cannot branch."""
+        """Raises UsageError for a drafter that cannot branch, or a policy that cannot draw."""
         if not drafter.spec.can_branch:
             raise UsageError(f"drafter {drafter.spec.name} drafts chains only; valid: tree=none")
+        if policy.spec.is_sampled and not hasattr(policy, "draw"):
+            raise UsageError(
+                f"{type(policy).__name__}.spec.is_sampled is true, but it lacks draw; valid: both "
+                "or none"
+            )
         self._drafter = drafter
         self._policy = policy
         self.spec = replace(
-            drafter.spec, has_confidence=False, can_branch=False, num_nodes=policy.spec.num_nodes
+            drafter.spec,
+            has_confidence=False,
+            can_branch=False,
+            num_nodes=policy.spec.num_nodes,
+            draws_nodes=policy.spec.is_sampled,
         )
 
     def allocate(self, num_rows: int, max_len: int) -> None:
@@ -68,7 +80,11 @@ class TreeDrafts:
         branches = self._drafter.branch(
             replace(batch, draft_lens=lens, uniform=batch.uniform[:, :depth])
         )
-        trees = self._policy.grow(branches, batch.anchors, depth)
+        if self._policy.spec.is_sampled and not batch.sampling.is_greedy:
+            policy = cast(DrawnTreePolicy, self._policy)
+            trees = policy.draw(branches, batch.anchors, depth, batch.uniform)
+        else:
+            trees = self._policy.grow(branches, batch.anchors, depth)
         self._check(trees, len(batch.rows), depth)
         if batch.wants_confidence:
             trees = [self._in_order(tree) for tree in trees]
@@ -102,7 +118,7 @@ class TreeDrafts:
             raise UsageError(f"{owner} gave {len(trees)} trees; valid: {num_requests}")
         most = self._policy.spec.num_nodes
         for tree in trees:
-            check_parents(owner, tree.parents, tree.token_ids)
+            check_parents(owner, tree.parents, tree.token_ids, self._policy.spec.is_sampled)
             deepest = 1 + max(node_depths(tree.parents), default=-1)
             if len(tree.parents) > most or deepest > depth:
                 raise UsageError(
@@ -116,12 +132,23 @@ def _proposal(trees: Sequence[DraftTree], batch: DraftBatch) -> Proposal:
     table = [(*tree.token_ids, *(0,) * (width - len(tree.token_ids))) for tree in trees]
     return Proposal(
         torch.tensor(table, device=batch.anchors.device),
-        None,
+        _drawn_from(trees, width),
         None,
         draft_lens=tuple(len(tree.token_ids) for tree in trees),
         parents=tuple(tree.parents for tree in trees),
         survival=_survival(trees, width, batch) if batch.wants_confidence else None,
     )
+
+
+def _drawn_from(trees: Sequence[DraftTree], width: int) -> Tensor | None:
+    """What nodes were drawn from [B, width, W], 0 where there is none; None: nothing was drawn."""
+    known = [(place, tree.probs) for place, tree in enumerate(trees) if tree.probs is not None]
+    if not known:
+        return None
+    table = known[0][1].new_zeros(len(trees), width, known[0][1].shape[1])
+    for place, probs in known:
+        table[place, : probs.shape[0]] = probs
+    return table
 
 
 def _survival(trees: Sequence[DraftTree], width: int, batch: DraftBatch) -> Tensor:

@@ -1,6 +1,6 @@
 """A point's tree policy, and what goes together with trees."""
 
-from typing import Any
+from typing import Any, Final
 
 from dspark_bench.config.component import build_component, constructor_parameters
 from dspark_bench.config.plugin_fit import find_class
@@ -9,6 +9,10 @@ from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Acceptance, Scheduler, TreePolicy
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.match_acceptance import MatchAcceptance
+from dspark_bench.engine.rules import judges_trees, needs_drawn_trees
+
+_RULES_OF_CHAINS: Final = "exact, match, block, typical, replay, forced"
+_RULES_OF_TREES: Final = "exact, match, replay, typical"
 
 
 def build_tree(point: PointConfig) -> TreePolicy | None:
@@ -34,16 +38,28 @@ def most_drafted(point: PointConfig) -> int:
 
 def tree_rule(point: PointConfig, acceptance: Acceptance) -> Acceptance:
     """What judges a point's drafts: on trees `exact` means `match`. Raises UsageError for a rule
-    that knows chains only.
+    that does not go together with the shape of the drafts.
     """
+    needs_drawn = needs_drawn_trees(acceptance)
     if not point.has_tree:
+        if needs_drawn and point.has_drafter:
+            raise UsageError(
+                f"acceptance={point.acceptance.name} judges drawn trees only; valid with "
+                f"tree=none: {_RULES_OF_CHAINS}"
+            )
         return acceptance
     if isinstance(acceptance, ExactAcceptance):
         return MatchAcceptance()
-    if not getattr(acceptance, "judges_trees", False):
+    if not judges_trees(acceptance):
         raise UsageError(
             f"acceptance={point.acceptance.name} judges chains only; valid with "
-            f"tree={point.tree.name}: exact, match"
+            f"tree={point.tree.name}: {_RULES_OF_TREES}"
+        )
+    policy = build_tree(point)
+    if needs_drawn and policy is not None and not policy.spec.is_sampled:
+        raise UsageError(
+            f"acceptance={point.acceptance.name} judges drawn trees only (tree=sampled); valid "
+            f"with tree={point.tree.name}: {_RULES_OF_TREES}"
         )
     return acceptance
 
@@ -74,8 +90,8 @@ def chains_only(point: PointConfig) -> UsageError:
     """What is wrong with a tree of a drafter that cannot branch."""
     return UsageError(
         f"drafter={point.drafter.name} drafts chains only; valid with tree={point.tree.name}: "
-        "ar, eagle, hydra, jetspec, medusa, mtp, parallel, semi_ar, or your own with a method "
-        "`branch`"
+        "ar, eagle, hydra, jetspec, medusa, mtp, parallel, semi_ar, suffix, or your own with a "
+        "method `branch`"
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.protocols import Drafter, Scheduler, TreePolicy
+from dspark_bench.core.protocols import Acceptance, Drafter, Scheduler, TreePolicy
 from dspark_bench.core.types import Request, RunResult, SamplingParams
 from dspark_bench.engine.confidence_contract import confidence_contract
 from dspark_bench.engine.emitted_law import emitted_law_check
@@ -25,6 +25,7 @@ from dspark_bench.engine.exactness import (
 )
 from dspark_bench.engine.forced_contract import forced_contract
 from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget
+from dspark_bench.engine.rules import is_lossy
 from dspark_bench.engine.teacher_forcing import Sequences
 from dspark_bench.engine.tree_drafts import TreeDrafts
 from dspark_bench.loads.closed import ClosedLoad
@@ -94,7 +95,13 @@ def scheduler_checks(point: PointConfig, num_requests: int) -> list[CheckResult]
         spec.is_non_anticipating,
         "promises to look at no later token" if spec.is_non_anticipating else "says it looks ahead",
     )
-    return [promise, law, causal]
+    return [*_rule_check(build_acceptance(point), point.acceptance.name), promise, law, causal]
+
+
+def _rule_check(rule: Acceptance, name: str) -> list[CheckResult]:
+    """A rule that is lossy fails by its own word, even where its thresholds let nothing through."""
+    said = f"acceptance={name} is lossy: what it emits is not meant to have the target's law"
+    return [CheckResult("rule", False, said)] if is_lossy(rule) else []
 
 
 def _small_tree(point: PointConfig, gamma: int) -> TreePolicy | None:

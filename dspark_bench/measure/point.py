@@ -11,6 +11,7 @@ from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.types import CONFIDENCE_HEAD
+from dspark_bench.engine.rules import is_lossy
 from dspark_bench.machine.environment import Environment
 from dspark_bench.machine.gpu_telemetry import gpu_block
 from dspark_bench.machine.processors import read_threading
@@ -204,12 +205,14 @@ def _lossless(
     """Greedy: compare the arms, with a baseline at another batch size as control. Sampled: judge
     what was emitted by the target's law.
 
-    A scheduler that looks ahead is never called lossless. Arms that walk along a record are equal
-    whatever the engine does, which is no evidence.
+    A lossy rule and a scheduler that looks ahead are never called lossless. Arms that walk along a
+    record are equal whatever the engine does, which is no evidence.
     """
     point, identity, objects = arm.planned.config, arm.planned.identity, arm.objects
     if objects.acceptance.is_simulated:
         return LosslessResult(is_simulated=True)
+    if is_lossy(objects.acceptance):
+        return LosslessResult(is_lossy=True)
     if not arm.scheduler.spec.is_non_anticipating:
         return LosslessResult(has_passed_distribution=False)
     if objects.acceptance.follows_record:

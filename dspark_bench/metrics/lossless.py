@@ -16,10 +16,12 @@ from dspark_bench.core.near_tie import is_near_tie
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE, measured, served
 
 PAIR_KEY: Final = ["repeat", "block", "prompt_id", "occurrence"]
+LOSSY: Final[Literal["lossy"]] = "lossy"
 _OUTPUT: Final = ("output_tokens", "margins", "tie_limits")
 
-Evidence = Literal["exact", "near_tie", "verified", "violated", "untested", "simulated"]
-"""`verified`: sampled output that passed the distribution checks; `untested`: none were run."""
+Evidence = Literal["exact", "near_tie", "verified", "violated", "untested", "simulated", "lossy"]
+"""`verified`: sampled output that passed the distribution checks; `untested`: none were run;
+`lossy`: the rule that judges drafts does not keep the target's law, nor means to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class LosslessResult:
     """comparison: the arms' greedy outputs, None for sampled ones; control: baseline against
     baseline; has_passed_distribution: verdict of the distribution checks for sampled output, if
     run; is_simulated: verdicts came from a stated profile, so no output is evidence; failed_checks:
-    which distribution checks failed in this run, with their figures.
+    which distribution checks failed in this run, with their figures; is_lossy: the rule itself
+    departs from the target's law, whatever an output looks like.
     """
 
     comparison: Comparison | None = None
@@ -74,12 +77,15 @@ class LosslessResult:
     has_passed_distribution: bool | None = None
     is_simulated: bool = False
     failed_checks: tuple[str, ...] = ()
+    is_lossy: bool = False
 
     @property
     def evidence(self) -> Evidence:
         """`lossless_evidence` of summary.csv."""
         if self.is_simulated:
             return "simulated"
+        if self.is_lossy:
+            return LOSSY
         if self.comparison is not None:
             return self.comparison.evidence
         return evidence_of(self.has_passed_distribution)
@@ -89,7 +95,7 @@ class LosslessResult:
         """True: exact, or distribution checks passed; False: violated or failed; None: open."""
         if self.evidence in ("exact", "verified"):
             return True
-        if self.evidence in ("violated", "simulated"):
+        if self.evidence in ("violated", "simulated", LOSSY):
             return False
         return self.has_passed_distribution
 

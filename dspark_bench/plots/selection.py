@@ -11,6 +11,7 @@ from dspark_bench.plots.kind import NotSupportedError
 from dspark_bench.plots.results import Results
 from dspark_bench.plots.settings import (
     drafter_columns,
+    is_lossy,
     is_simulated,
     label,
     panel_columns,
@@ -30,6 +31,8 @@ BARE = (
     "target",
 )
 _SIMULATED = "(simulated acceptance)"
+_LOSSY = "(lossy acceptance)"
+_MARK = " acceptance)"
 _PLACE = ("panel", "series", "sweep", "point_id")
 
 
@@ -94,7 +97,8 @@ def name_places(
     notes = left_out(int(twins.sum()), "point", "that no known setting tells apart ")
     rows = rows[~twins]
     panels = rows.apply(lambda row: label(row, panel_keys), axis=1)
-    panels = panels.where(~is_simulated(rows), _with_mark(panels))
+    for is_marked, mark in ((is_simulated(rows), _SIMULATED), (is_lossy(rows), _LOSSY)):
+        panels = panels.where(~is_marked, _with_mark(panels, mark))
     named = rows.assign(panel=panels, series=_series(rows, series_keys, curves[0]))
     return named, notes
 
@@ -107,8 +111,8 @@ def left_out(count: int, noun: str, which: str = "") -> tuple[str, ...]:
     return (f"{count} {noun}{'' if count == 1 else 's'} {which}{verb} not shown",)
 
 
-def _with_mark(panels: "pd.Series[str]") -> "pd.Series[str]":
-    return panels.map(lambda text: f"{text}, {_SIMULATED}" if text else _SIMULATED)
+def _with_mark(panels: "pd.Series[str]", mark: str) -> "pd.Series[str]":
+    return panels.map(lambda text: f"{text}, {mark}" if text else mark)
 
 
 def drafter_curves(rows: pd.DataFrame) -> list[str]:
@@ -155,7 +159,7 @@ def _natural(values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 def tidy_names(rows: pd.DataFrame) -> pd.DataFrame:
     """Titles of panels and names of curves without what those left have in common."""
-    panels = _without_shared(rows["panel"], ", ", _SIMULATED)
+    panels = _without_shared(rows["panel"], ", ", _MARK)
     names = _without_shared(rows["series"], " ", "")
     return rows.assign(panel=panels, series=rows["series"] if "" in names else names)
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from dspark_bench.metrics.lossless import LOSSY
+
 SETTINGS = (
     "target workload temperature top_p top_k load concurrency rate scheduler acceptance "
     "max_new_tokens lengths num_requests seed dtype device threads cost calibrator speedup_basis "
@@ -96,3 +98,10 @@ def is_simulated(rows: pd.DataFrame) -> "pd.Series[bool]":
     if "acceptance" not in rows.columns:
         return pd.Series(False, index=rows.index)
     return rows["acceptance"] == "forced"
+
+
+def is_lossy(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether the rule that judged drafts does not keep the target's law: said as loudly."""
+    if "lossless_evidence" not in rows.columns:
+        return pd.Series(False, index=rows.index)
+    return rows["lossless_evidence"] == LOSSY

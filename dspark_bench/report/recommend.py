@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.log_ratio import MIN_UNITS
+from dspark_bench.metrics.lossless import LOSSY
 from dspark_bench.metrics.more_units import Ending, more_units
 from dspark_bench.metrics.noise_floor import within_floor
 from dspark_bench.reading.origin import Origin
@@ -175,7 +176,9 @@ def _obstacle(point: Point) -> str | None:
         point.text("lossless_evidence") == "simulated"
     )  # ranked among its like, and named
     if point.text("lossless") == "false" and not is_simulated:
-        return "its output is not the target's (lossless is false)"
+        is_lossy = point.text("lossless_evidence") == LOSSY
+        why = "its rule is lossy" if is_lossy else "lossless is false"
+        return f"its output is not the target's ({why})"
     if point.number("speedup") is None:
         return "no measured speedup (no steady part)"
     return None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dspark_bench.core.wording import number_of
 from dspark_bench.metrics.acceptance import FOREIGN, is_foreign
 from dspark_bench.metrics.log_ratio import MIN_UNITS
+from dspark_bench.metrics.lossless import LOSSY
 from dspark_bench.metrics.noise_floor import within_floor
 from dspark_bench.reading.points import INVALID_REASON, STALE_REASON, Gathered, Point
 from dspark_bench.reading.rows import FAILED, INTERRUPTED, STALE, TIMING_INVALID
@@ -92,8 +93,17 @@ def _losslessness(points: Sequence[Point]) -> list[str]:
     return [
         *_about(
             drafted,
-            lambda p: p.text("lossless") == "false" and p.text("lossless_evidence") != "simulated",
+            lambda p: (
+                p.text("lossless") == "false"
+                and p.text("lossless_evidence") not in ("simulated", LOSSY)
+            ),
             "not lossless: output differs from the target's, or the scheduler looks ahead",
+        ),
+        *_about(
+            drafted,
+            lambda p: p.text("lossless_evidence") == LOSSY,
+            "a lossy rule (acceptance=typical): the text is not the target's, so its S is no "
+            "speedup of the same work",
         ),
         *_about(
             drafted,

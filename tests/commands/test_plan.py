@@ -63,7 +63,9 @@ def test_bad_values_are_one_line_that_says_what_is_valid(
 
 
 def test_an_unknown_option_lists_the_valid_ones() -> None:
-    with pytest.raises(UsageError, match="ar, eagle, jetspec, ngram, none, parallel, semi_ar"):
+    with pytest.raises(
+        UsageError, match="ar, draft_model, eagle, hydra, jetspec, layer_skip, medusa"
+    ):
         _plan(["drafter=nope"])
 
 
@@ -140,7 +142,7 @@ def test_a_sweep_reads_what_its_points_share_once(
         monkeypatch.setattr(validate, name, counted)
 
     count("check_files")
-    count("check_drafter_headers")
+    count("check_drafter_files")
     assert len(_plan(tiny_overrides(tiny_zoo, tmp_path, "seed=range(0,40)"))) == 40
     assert read == [tiny_zoo.target, tiny_zoo.semi_ar]
     with pytest.raises(UsageError, match=r"seed=1 gamma=99: gamma is 99.* \(2 of 4 points cannot"):

@@ -100,8 +100,8 @@ def test_match_judges_chains(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
         (("tree.depth=2",), "tree=best_first has no key 'depth'; valid: nodes"),
         (("scheduler=goodput",), "scheduler=goodput schedules chains only; valid with tree="),
         (
-            ("acceptance=replay",),
-            "acceptance=replay judges chains only; valid with tree=best_first",
+            ("acceptance=block",),
+            "acceptance=block judges chains only; valid with tree=best_first: exact, match, replay",
         ),
         (
             ("acceptance=forced", "acceptance.rates=0.7"),
@@ -139,7 +139,7 @@ def test_drafters_of_chains_refuse_a_tree(
     assert execute(["run", *given, *more]) == 2
     expected = (
         "drafter=ngram drafts chains only; valid with tree=best_first: ar, eagle, hydra, jetspec, "
-        "medusa, mtp, parallel, semi_ar"
+        "medusa, mtp, parallel, semi_ar, suffix"
     )
     assert expected in capsys.readouterr().err
 

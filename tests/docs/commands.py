@@ -30,8 +30,9 @@ from dspark_bench.config.compose import (
 from dspark_bench.config.expand import expand
 from dspark_bench.config.hydra_flags import split_arguments
 from dspark_bench.config.listing import list_options
-from dspark_bench.config.point_config import PLUGIN_GROUPS, to_point_config
+from dspark_bench.config.point_config import PLUGIN_GROUPS, ZOO, to_point_config
 from dspark_bench.config.schema import CONFIG_NAME, GROUPS, RootConfig
+from dspark_bench.config.shipped import shipped_checkpoint
 from dspark_bench.config.sweep_lists import read_sweep_list, with_plain_group
 from dspark_bench.config.validate import check_overrides, check_point
 from dspark_bench.core.errors import UsageError
@@ -80,6 +81,10 @@ def _run_steps(node: object) -> Iterator[str]:
     if isinstance(node, list):
         for item in node:
             yield from _run_steps(item)
+
+
+def _is_shipped(option: str | None) -> bool:
+    return option is not None and shipped_checkpoint(option, ZOO / "target") is not None
 
 
 class Checker:
@@ -161,10 +166,16 @@ class Checker:
             key = (*sorted(point), str(config_dir), str(is_checked))
             if key not in self._seen:
                 self._seen.add(key)
-                self._point(point, config_dir, is_checked)
+                brings = verb == "train" or any(_key(o) == "drafter.path" for o in point)
+                self._point(point, config_dir, is_checked, brings)
 
-    def _point(self, point: Sequence[str], config_dir: Path | None, is_checked: bool) -> None:
-        """Compose and type one point; check it too, but for what the reader is to bring."""
+    def _point(
+        self, point: Sequence[str], config_dir: Path | None, is_checked: bool, brings: bool
+    ) -> None:
+        """Compose and type one point; check it too, but for what the reader is to bring.
+
+        brings: a drafter's checkpoint, or the wish to train one.
+        """
         config, choices = self._base(tuple(o for o in point if _key(o) == EXPERIMENT))
         for text in point:
             key, _, value = text.partition("=")
@@ -181,7 +192,8 @@ class Checker:
             if "path" in values[group]:
                 values[group]["path"] = None
         made = to_point_config(Composed({str(k): v for k, v in values.items()}, choices), "docs")
-        if is_checked:
+        is_absent = "path" in values["drafter"] and not _is_shipped(choices["drafter"])
+        if is_checked and not (brings and is_absent):
             check_point(made)
             if not any(_key(o).endswith(".path") for o in point):
                 try_light_parts(made)

@@ -158,6 +158,19 @@ def test_it_reads_what_it_has_not_read_with_the_anchor_and_nothing_twice(other: 
         assert drafter.drafts(text[5:], 4, 1) == [5]
 
 
+def test_what_was_drafted_and_did_not_come_is_read_anew(other: Path) -> None:
+    drafter = Counted(other)
+    text = text_of(40, 3)
+    wrong = text.clone()
+    wrong[22] = 1 + text[22] % (tiny.VOCAB - 1)
+    with torch.inference_mode():
+        drafter.allocate(1, 64)
+        told(drafter, 0, 0, text[:20])
+        assert drafter.drafts(wrong, 20, 4) == [1, 1, 1, 1]
+        told(drafter, 0, 20, text[20:24])  # of anchor and three drafts that were fed, two came
+        assert drafter.drafts(text, 24, 1) == [3]
+
+
 class Checked(DraftModelDrafter):
     """Every proposal's first law is that of a pass over the whole text, and so are the others
     behind what was drafted.

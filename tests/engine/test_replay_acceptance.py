@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.types import Request, SamplingParams
+from dspark_bench.core.sampling import Verdict
+from dspark_bench.core.types import Proposal, Recorded, Request, SamplingParams
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.exactness import P_MIN, chi_square, example_laws
@@ -249,3 +250,29 @@ def test_a_drafter_that_ignores_forced_tokens_is_named(recorded) -> None:
     )
     with pytest.raises(UsageError, match=r"OwnTokens\.propose drew tokens of its own"):
         engine.run(recorded[:64], ClosedLoad(64), 1)
+
+
+def test_a_tree_is_walked_along_the_record() -> None:
+    """At depth k a child stands if it carries the k-th recorded token; the rest is not looked at.
+
+    The second request's record begins with what no child carries; the third has no draft.
+    """
+    proposal = Proposal(
+        torch.tensor([[1, 0, 2, 1], [0, 1, 1, 0]]),
+        None,
+        None,
+        draft_lens=(4, 2),
+        parents=((-1, -1, 1, 2), (-1, 0)),
+    )
+    known = torch.tensor([[0, 2, 1, 2], [2, 1, 0, 0], [1, 0, 0, 0]])
+    recorded = Recorded(known, (5, 6, 7), (0, 0, 0))
+    logits = torch.zeros(5 + 3 + 1, 3)
+    rule, lens = ReplayAcceptance(), [4, 2, 0]
+    for temperature in (0.0, 1.0):
+        sampling = SamplingParams(temperature)
+        decision = rule.decide(logits, proposal, lens, None, sampling, recorded)  # type: ignore[arg-type]
+        expected = Verdict([3, 0, 0], [False, True, False], [2, 2, 1], [[1, 2, 3], []])
+        assert decision.verdict == expected
+    found = decision.findings().expected_acceptance
+    thirds = [[2 / 3, 1 / 3, 1 / 3, 0.0], [1 / 3, 0.0, 0.0, 0.0]]
+    torch.testing.assert_close(found, torch.tensor(thirds))

@@ -192,3 +192,12 @@ def test_what_is_judged_is_the_speculative_arm_s(parts: Parts) -> None:
     nothing: Any = None
     found = list(law_checks._texts(point, nothing, nothing, done))
     assert found == [(requests[0], (7,)), (requests[2], (6, 5))]
+
+
+def test_a_lossy_rule_fails_by_its_own_word(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
+    """Whatever its thresholds: at these no draft ever stands, and the law is the target's."""
+    more = ("acceptance=typical", "acceptance.epsilon=1", "acceptance.delta=9")
+    point, _ = plan(tiny_zoo, tmp_path, "gamma=2", *more)
+    results = law_checks.scheduler_checks(point, 200)
+    assert [result.name for result in results if not result.is_passed] == ["rule"]
+    assert "acceptance=typical is lossy" in results[0].detail

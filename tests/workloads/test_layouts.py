@@ -17,10 +17,12 @@ _RECORD = [
 _SHARED = [{"from": "human", "value": "Why?"}, {"from": "gpt", "value": ""}]
 
 
-def _chat(text: str, *more: Message, unsent: int = 0, unread: tuple[str, ...] = ()) -> Reading:
+def _chat(
+    text: str, *more: Message, later: tuple[str, ...] = (), unread: tuple[str, ...] = ()
+) -> Reading:
     messages = (*more, Message("user", text))
     joined = "\n\n".join(message.content for message in messages)
-    return Reading(joined, messages, unsent, unread=unread)
+    return Reading(joined, messages, later, unread=unread)
 
 
 @pytest.mark.parametrize(
@@ -30,10 +32,10 @@ def _chat(text: str, *more: Message, unsent: int = 0, unread: tuple[str, ...] = 
         ({"prompt": "x", "test": "y", "n": 0}, Reading("x", unread=("test", "n"))),
         ({"prompt": [{"role": "user", "content": "Why?"}]}, _chat("Why?")),
         ({"system": "Be", "prompt": "Why?"}, _chat("Why?", Message("system", "Be"))),
-        ({"turns": ["Why?", "And?", "So?"]}, _chat("Why?", unsent=2)),
+        ({"turns": ["Why?", "And?", "So?"]}, _chat("Why?", later=("And?", "So?"))),
         ({"messages": _RECORD[:3]}, Reading("Why?\n\nSo.\n\nMore", (
             Message("user", "Why?"), Message("assistant", "So."), Message("user", "More")))),
-        ({"messages": _RECORD}, _chat("Why?", unsent=1)),
+        ({"messages": _RECORD}, _chat("Why?", later=("More",))),
         ({"messages": _RECORD[:2]}, _chat("Why?")),
         (
             {"messages": [{"role": "user", "content": [
@@ -45,12 +47,12 @@ def _chat(text: str, *more: Message, unsent: int = 0, unread: tuple[str, ...] = 
             _chat("Why?", unread=("prompt_id",)),
         ),
         ({"conversations": _SHARED}, _chat("Why?")),
-        ({"conversations": _SHARED * 2}, _chat("Why?", unsent=1)),
+        ({"conversations": _SHARED * 2}, _chat("Why?", later=("Why?",))),
         (
             {"conversations": [{"from": "system", "value": "Be"}, *_SHARED]},
             _chat("Why?", Message("system", "Be")),
         ),
-        ({"conversation": _RECORD}, _chat("Why?", unsent=1)),
+        ({"conversation": _RECORD}, _chat("Why?", later=("More",))),
         (
             {"method": "POST", "url": "/v1", "body": {"model": "m", "messages": _RECORD[:1]}},
             _chat("Why?", unread=("body.model",)),

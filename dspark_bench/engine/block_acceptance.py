@@ -1,0 +1,62 @@
+"""`acceptance=block`: block verification of chains, exact, and never behind `exact` on average.
+
+`core.block_verification` holds the rule. Greedy decoding has nothing to gain from it: there it is
+`exact`. Keeps no state.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dspark_bench.core.block_verification import BlockLaws, block_chances, verify_block
+from dspark_bench.core.random_streams import CycleNoise
+from dspark_bench.core.sampling import sample, token_probs
+from dspark_bench.core.types import Findings, Proposal, Recorded, SamplingParams
+from dspark_bench.engine.acceptance import ExactAcceptance, ExactDecision, bonus_only, join
+
+
+class BlockAcceptance:
+    """Judges each chain as a whole; requests without drafts just get their next token."""
+
+    follows_record = False
+    is_simulated = False
+
+    def __init__(self) -> None:
+        self._exact = ExactAcceptance()
+
+    def decide(
+        self,
+        logits: Tensor,
+        proposal: Proposal | None,
+        verify_lens: Sequence[int],
+        noise: CycleNoise,
+        sampling: SamplingParams,
+        recorded: Recorded | None = None,
+    ) -> ExactDecision:
+        """Judge one cycle; shapes as for `ExactAcceptance.decide`.
+
+        Expected acceptance is the chance of each draft given that the block stands up to it.
+        """
+        if sampling.is_greedy or proposal is None:
+            return self._exact.decide(logits, proposal, verify_lens, noise, sampling)
+        num_drafted = proposal.token_ids.shape[0]
+        lens = tuple(verify_lens[:num_drafted])
+        split = sum(lens) + num_drafted
+        probs = token_probs(logits, sampling)
+        accept = torch.from_numpy(noise.accept[:num_drafted]).to(logits.device)
+        emit = torch.from_numpy(noise.emit).to(logits.device)
+        laws = _laws(probs[:split], proposal, lens)
+        chances = block_chances(laws)
+        verdict = verify_block(laws, chances, accept, emit[:num_drafted])
+        if num_drafted < len(verify_lens):
+            plain = sample(probs[split:], emit[num_drafted:]).tolist()
+            verdict = join(verdict, bonus_only(plain))
+        return ExactDecision(verdict, lambda: Findings(chances.expected.float()))
+
+
+def _laws(probs: Tensor, proposal: Proposal, lens: tuple[int, ...]) -> BlockLaws:
+    if proposal.certain is not None:
+        return BlockLaws(probs, proposal.certain, None, lens)
+    assert proposal.probs is not None
+    return BlockLaws(probs, proposal.token_ids, proposal.probs, lens)
