@@ -1,4 +1,5 @@
-"""`threshold`: verify up to the first draft whose confidence is too low, at any load.
+"""`threshold`: verify up to the first draft whose confidence is too low, at any load; of trees, the
+nodes whose survival is high enough.
 
 The static rule of DeepSpec's evaluation: slots before the first c_k below the threshold. c_k knows
 x_{k-1} at most, so nothing is anticipated.
