@@ -102,7 +102,10 @@ def test_replay_walks_trees(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
             "tree=sampled is 4 deep, but gamma is 2; valid: a tree no deeper than gamma",
         ),
         (("tree=sampled", "tree.widths=[0]"), "tree.widths is [0]; valid: a list such as [3,2,1]"),
-        (("tree=sampled", "scheduler=threshold"), "scheduler=threshold schedules chains only"),
+        (
+            ("tree=sampled", "scheduler=threshold"),
+            "scheduler=threshold cuts trees by what their nodes are worth, which tree=sampled does",
+        ),
         (("acceptance.epsilon=2", "acceptance=typical"), "acceptance.epsilon is 2; valid: above 0"),
         (("acceptance.delta=x", "acceptance=typical"), "acceptance.delta is 'x'; valid: a number"),
         (("acceptance.delta=1", "acceptance=block"), "acceptance=block has no key 'delta'"),
