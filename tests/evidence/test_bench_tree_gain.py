@@ -24,7 +24,8 @@ def test_every_part_is_one_block_of_the_zoo() -> None:
     assert len(job.parts) == 9
     hashes = HashCache()
     for part in ("1-exact", "16-match"):
-        points = [p for sweep in sweeps_of(job, part) for p in plan_sweep(sweep, hashes)[1]]
+        sweeps = [(*sweep, "name=one") for sweep in sweeps_of(job, part)]
+        points = [p for sweep in sweeps for p in plan_sweep(sweep, hashes)[1]]
         assert len(points) == 3 * (3 + 6)
         assert len(plan_blocks(points)) == 1
 
