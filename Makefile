@@ -14,11 +14,13 @@ SMOLLM2_DRAFTER ?= ngram
 SMOLLM2_ANSWERS ?= $(ZOO_WORK)/smollm2/answers
 SMOLLM2_PROMPTS ?=
 SMOLLM2_STEPS ?= 500
+# Options of `systems` and `tree-gain`, such as PARTS="--only math-0,math-1 --prompts 24".
+PARTS ?=
 ZOO_DRAFTERS := $(notdir $(patsubst %/config.json,%,$(wildcard dspark_bench/zoo/drafters/*/config.json)))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv sweep plot smollm2 test test-slow check format train-zoo calibrate-zoo reference clean
-.PHONY: predictability block-inputs smollm2-answers train-smollm2
+.PHONY: predictability systems tree-gain block-inputs smollm2-answers train-smollm2
 .PHONY: paper paper-quick figures baseline gate bench-gate
 .PHONY: bench-bad-input bench-faults bench-mutants bench-noise bench-leads bench-precision soak
 .PHONY: bench-copies bench-pairs record-turns
@@ -164,6 +166,12 @@ figures: $(STAMP) ## Every figure and table of the committed results, the README
 
 reference: $(STAMP) ## Measure the embedded drafters again, into results/reference (hours; resumes)
 	$(BIN)/python -m dspark_bench.evidence.reference --out results/reference
+
+systems: $(STAMP) ## Every drafter, chain and tree, in results/reference/systems.md (hours; resumes); PARTS="--only math-0": a part of it
+	$(BIN)/python -m dspark_bench.evidence.bench_systems $(PARTS)
+
+tree-gain: $(STAMP) ## A tree over a chain of the same drafter at equal verified tokens (hours; resumes); PARTS="--only 1-exact"
+	$(BIN)/python -m dspark_bench.evidence.bench_tree_gain $(PARTS)
 
 predictability: $(STAMP) ## Which tokens the embedded drafters miss: agreement by the target's certainty (minutes)
 	$(BIN)/python -m dspark_bench.evidence.predictability --out results/reference/predictability.md

@@ -10,7 +10,8 @@ import pandas as pd
 
 from dspark_bench.metrics.comparison import arm_sums, speed_by_prompt, speed_by_round
 from dspark_bench.metrics.frames import measured
-from dspark_bench.metrics.leads import Leads, find_leads
+from dspark_bench.metrics.intervals import Interval
+from dspark_bench.metrics.leads import ERROR, Leads, find_leads, simultaneous
 from dspark_bench.metrics.strata import IntArray
 from dspark_bench.reading.files import part_of
 from dspark_bench.reading.records import read_records
@@ -55,3 +56,13 @@ def leads_among(arms: Mapping[str, Speeds]) -> Leads:
     strata = next(iter(arms.values())).strata
     sums = arm_sums({label: speeds.table for label, speeds in arms.items()}, strata)
     return find_leads(sums, max(speeds.num_looks for speeds in arms.values()))
+
+
+def paired_ratio(first: Speeds, second: Speeds, num_arms: int = 2) -> Interval:
+    """S of one arm over S of another one of its block. The interval is one of those of all pairs of
+    `num_arms` arms, which hold together, and shares its error over the looks. Raises ResultsError
+    if their units differ.
+    """
+    sums = arm_sums({"first": first.table, "second": second.table}, first.strata)
+    error = ERROR / max(first.num_looks, second.num_looks)
+    return simultaneous(sums.table, num_arms, error, sums.strata)

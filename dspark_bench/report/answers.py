@@ -7,6 +7,7 @@ from dspark_bench.reading.points import Gathered
 from dspark_bench.report.content import Block, Cell, Items, Paragraph, Section, Table
 from dspark_bench.report.recommend import Candidate, Challenger, Recommendation, left_out
 from dspark_bench.report.tables import figure_cell, place
+from dspark_bench.report.tree_gain import gain_sections
 from dspark_bench.report.wording import answer, behind, short_change, verdict
 
 _READ_CHANGES = (
@@ -17,7 +18,9 @@ _READ_CHANGES = (
 
 
 def answer_sections(found: Sequence[Recommendation], gathered: Gathered) -> tuple[Section, ...]:
-    """One section, or one per machine, this one first and what came in the box last."""
+    """One section, or one per machine, this one first and what came in the box last; then what
+    trees bring over chains, and what is not ranked.
+    """
     unranked = [f"not ranked: {place(point)}: {reason}" for point, reason in left_out(gathered)]
     groups = [list(group) for _, group in groupby(found, key=lambda item: item.origin)]
     is_plain = len(groups) == 1 and not groups[0][0].origin.is_named
@@ -25,6 +28,7 @@ def answer_sections(found: Sequence[Recommendation], gathered: Gathered) -> tupl
         Section("Answer" if is_plain else f"Answer. {own[0].origin.heading}", answer_blocks(own))
         for own in groups
     ]
+    sections += gain_sections(found)
     return (*sections, *((Section("Not ranked", (Items(tuple(unranked)),)),) if unranked else ()))
 
 

@@ -16,7 +16,7 @@ from dspark_bench.metrics.log_ratio import SHARE
 from dspark_bench.metrics.strata import widening
 from dspark_bench.metrics.student import two_sided
 from dspark_bench.reading.points import Point
-from dspark_bench.reading.speeds import Speeds, leads_among, read_speeds
+from dspark_bench.reading.speeds import Speeds, leads_among, paired_ratio, read_speeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,18 @@ class SpeedRecords:
             None if leads is None else leads.reason,
             broken,
         )
+
+    def ratio(self, first: Point, second: Point, num_arms: int = 2) -> Interval | None:
+        """S of one point over S of another one of its block, as `paired_ratio`; None where their
+        records cannot be paired.
+        """
+        ours, theirs = self._speeds(first), self._speeds(second)
+        if isinstance(ours, str) or isinstance(theirs, str):
+            return None
+        try:
+            return paired_ratio(ours, theirs, num_arms)
+        except ResultsError:
+            return None
 
     def _speeds(self, point: Point) -> Speeds | str:
         """By unit, or why there are none."""

@@ -8,6 +8,7 @@ from dspark_bench.reading.gather import gather
 from dspark_bench.reading.points import Gathered
 from dspark_bench.report.recommend import Recommendation, few, left_out, recommend
 from dspark_bench.report.setting_table import Line, setting_tables
+from dspark_bench.report.tree_gain import gain_lines
 from dspark_bench.report.warnings import find_warnings
 from dspark_bench.report.wording import headline, lines
 
@@ -32,6 +33,8 @@ def print_recommendations(
         say(Line(""))
     for line in by_origin(found, width):
         say(line)
+    for text in gain_lines(found):
+        say(Line(text))
     if is_explained:
         for item in found:
             for text in lines(item):

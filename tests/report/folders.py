@@ -136,6 +136,7 @@ def write_sweep(
 def _metrics(row: dict[str, object], n: int, keys: dict[str, Any]) -> dict[str, Any]:
     names = ("drafter", "gamma", "scheduler", "workload", "temperature", "seed")
     own = {name: row[name] for name in names} | {"load": row["load"], "acceptance": "exact"}
+    own |= {name: row[name] for name in ("tree", "tree.nodes") if row.get(name)}
     gamma = int(str(row["gamma"]))
     known = {name: None if value == "" else value for name, value in row.items()}
     given = ("lossless", "timing_invalid")

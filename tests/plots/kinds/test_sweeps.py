@@ -164,3 +164,40 @@ def test_points_without_the_baselines_speed_per_user_say_so(tmp_path: Path) -> N
     rows = [values | {"baseline_tok_s_per_user": None} for values in _loads()]
     folder = write_sweep(tmp_path / "s", rows)
     assert skipped(folder, "frontier") == "no point stores its baseline's speed per user"
+
+
+def _trees(users: int = 1) -> list[dict[str, object]]:
+    """Chains of 4 and 8, trees of 4 and 8 nodes of depth 4, and a drafter without trees."""
+    points = []
+    for place, (tree, gamma, nodes) in enumerate(
+        (("best_first", 4, 8), ("none", 8, None), ("none", 4, None), ("best_first", 4, 4))
+    ):
+        points.append(
+            row(
+                f"{tree}{gamma}{nodes}at{users}", gamma=gamma, tree=tree, tree_nodes=nodes,
+                concurrency=users, verify_budget=(nodes or gamma) + 0.75,
+                accepted_length=2.0 + place / 10, speedup=1.0 + place / 10 + users,
+                **{"tree.nodes": nodes},
+            )
+        )  # fmt: skip
+    return [*points, row(f"ngram{users}", drafter="ngram", tree="none", concurrency=users)]
+
+
+def test_nodes_are_a_curve_for_chains_and_one_for_trees_per_load(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "s", [*_trees(1), *_trees(16)])
+    figure = figure_of(folder, "nodes")
+    data = figure.data
+    assert sorted(set(data["panel"])) == ["concurrency=1", "concurrency=16"]
+    own = data[data["panel"] == "concurrency=16"]
+    assert own["series"].tolist() == ["best_first(depth=4)"] * 2 + ["chain"] * 2
+    assert own["verified_nodes"].tolist() == [3.75, 7.75] * 2
+    assert_from_summary(data, folder, "accepted_length", "speedup", "speedup_ci_low", "gamma")
+    assert "verify_budget - 1" in figure.caption[0]
+    assert skipped(write_sweep(tmp_path / "old", two_drafters()), "nodes") == "no point has a tree"
+
+
+def test_trees_of_another_depth_are_another_curve(tmp_path: Path) -> None:
+    rows = [*_trees(), row("deep", gamma=8, tree="best_first", tree_nodes=8, verify_budget=8.9)]
+    data = figure_of(write_sweep(tmp_path / "s", rows), "nodes").data.set_index("point_id")
+    names = data["series"]
+    assert names["deep"] != names["best_first48at1"] != names["none4Noneat1"]
