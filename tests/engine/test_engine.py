@@ -140,7 +140,7 @@ def test_agreement_equals_expected_acceptance_of_the_training_forward() -> None:
         model = tiny.trainable(name)
         model.module.load_state_dict(_stored(name))
         batch = hang_blocks(
-            tiny.frozen(), tokens, tiny.LAYERS, anchors.unsqueeze(0), gamma, (), 4.0
+            tiny.frozen(), tokens, model.feature_layers, anchors.unsqueeze(0), gamma, (), 4.0
         )
         with torch.no_grad():
             probs = torch.softmax(model.scores(batch).logits, -1)
