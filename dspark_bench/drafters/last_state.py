@@ -1,10 +1,32 @@
-"""The newest state of each request's target: all that drafters made of heads keep of a context."""
+"""What drafters made of heads share: how they are read, and the newest state of each request's
+target, which is all that they keep of a context.
+"""
+
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from dspark_bench.core.types import ContextUpdate
+from dspark_bench.models.checkpoint import check_all_read, naming, read_tensors
+from dspark_bench.models.draft_config import Layout
+from dspark_bench.models.draft_formats.reading import read_head_config
+from dspark_bench.models.draft_heads import DraftHeads
+from dspark_bench.models.head_config import HeadConfig, check_heads_fit
 from dspark_bench.models.target import LoadedTarget
+
+
+def load_heads(
+    directory: Path, layout: Layout, target: LoadedTarget
+) -> tuple[HeadConfig, DraftHeads]:
+    """Heads of a kind, and what their files say. Raises CheckpointError."""
+    config = read_head_config(directory, layout)
+    check_heads_fit(config, target.config, directory)
+    tensors = read_tensors(directory, target.dtype, target.device)
+    with naming(directory):
+        heads = DraftHeads(config, tensors, target)
+    check_all_read(tensors, directory)
+    return config, heads
 
 
 class LastStates:

@@ -20,13 +20,9 @@ from dspark_bench.core.types import (
     Proposal,
 )
 from dspark_bench.drafters.branching import MarginalBranches
-from dspark_bench.drafters.last_state import LastStates
+from dspark_bench.drafters.last_state import LastStates, load_heads
 from dspark_bench.drafters.slot_sampling import draw, largest_probability
-from dspark_bench.models.checkpoint import check_all_read, naming, read_tensors
 from dspark_bench.models.draft_config import MEDUSA
-from dspark_bench.models.draft_formats.reading import read_head_config
-from dspark_bench.models.draft_heads import DraftHeads
-from dspark_bench.models.head_config import check_heads_fit
 from dspark_bench.models.target import LoadedTarget
 from dspark_bench.training.head_models import HeadRecipe, MedusaModel
 from dspark_bench.training.target_features import FrozenTarget
@@ -39,13 +35,7 @@ class MedusaDrafter:
     """The kind of checkpoint."""
 
     def __init__(self, path: str | Path, target: LoadedTarget) -> None:
-        directory = Path(path)
-        config = read_head_config(directory, MEDUSA)
-        check_heads_fit(config, target.config, directory)
-        tensors = read_tensors(directory, target.dtype, target.device)
-        with naming(directory):
-            self._heads = DraftHeads(config, tensors, target)
-        check_all_read(tensors, directory)
+        config, self._heads = load_heads(Path(path), MEDUSA, target)
         self._states = LastStates(target)
         self.spec = DrafterSpec(
             "medusa",
