@@ -6,21 +6,16 @@ drafter every stage but verify and accept is empty, and that is the autoregressi
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from dspark_bench.core.clock import Clock
 from dspark_bench.core.protocols import Acceptance, Decision, Drafter, Load, Scheduler
-from dspark_bench.core.random_streams import CycleNoise, Floats, split_noise
 from dspark_bench.core.types import (
     CycleRecord,
-    DraftBatch,
-    PlanContext,
     Proposal,
-    Recorded,
     Request,
     RunLimits,
     RunResult,
@@ -29,23 +24,22 @@ from dspark_bench.core.types import (
 from dspark_bench.engine.acceptance import NOTHING_EMITTED
 from dspark_bench.engine.batch import VerifyBatch, build_verify_batch
 from dspark_bench.engine.batcher import Batcher
-from dspark_bench.engine.commit import Commit, CycleFacts, commit_cycle
-from dspark_bench.engine.exploration import Exploration
+from dspark_bench.engine.commit import CycleFacts, commit_cycle
+from dspark_bench.engine.drafting import Drafting
+from dspark_bench.engine.givens import Givens, cycle_givens
 from dspark_bench.engine.kept_paths import keep_paths
-from dspark_bench.engine.plugin_checks import (
-    check_knows_trees,
-    check_lengths,
-    check_proposal,
-)
+from dspark_bench.engine.planning import Planner
+from dspark_bench.engine.plugin_checks import check_knows_trees
 from dspark_bench.engine.prompt_chunks import take_chunks
-from dspark_bench.engine.record import carry_record, recorded_tokens
+from dspark_bench.engine.record import carry_record
 from dspark_bench.engine.row_order import order_rows
 from dspark_bench.engine.short_drafts import settle
 from dspark_bench.engine.state import ActiveRequest
 from dspark_bench.engine.timing import StageTimer
 from dspark_bench.engine.utilisation import CpuUtilisation
+from dspark_bench.engine.widths import drafter_widths
 from dspark_bench.models.shared_cache import share_cache
-from dspark_bench.models.target import Target
+from dspark_bench.models.target import Target, TargetOutput
 
 _EARLIEST_WAKE_S = 0.0005
 _LATEST_WAKE_S = 1.0
@@ -84,23 +78,24 @@ class Engine:
         config: EngineConfig,
         clock: Clock,
     ) -> None:
+        spec = None if drafter is None else drafter.spec
+        if spec is not None and spec.num_nodes is not None:
+            check_knows_trees(scheduler, acceptance, spec)
         self._target = target
-        self._drafter = drafter
-        self._scheduler = scheduler
         self._acceptance = acceptance
         self._sampling = sampling
-        self._gamma = gamma if drafter is not None else 0
-        self._most_drafted = self._gamma
-        if drafter is not None and drafter.spec.num_nodes is not None:
-            check_knows_trees(scheduler, acceptance, drafter.spec)
-            self._most_drafted = max(gamma, drafter.spec.num_nodes)
-        self._draws_nodes = drafter is not None and drafter.spec.draws_nodes
-        self._num_draws = self._most_drafted if self._draws_nodes else self._gamma
-        self._wants_confidence = scheduler.spec.needs_confidence or config.notes_confidence
         self._config = config
         self._clock = clock
-        period = 0 if drafter is None else scheduler.spec.exploration_period
-        self._exploration = Exploration(period)
+        self._widths = drafter_widths(spec, gamma)
+        self._planner = Planner(scheduler, spec, self._widths.gamma)
+        self._drafting = Drafting(
+            drafter,
+            sampling,
+            self._widths.num_draws,
+            target.device,
+            says_its_own=sampling.is_greedy and not acceptance.is_simulated,
+            wants_confidence=scheduler.spec.needs_confidence or config.notes_confidence,
+        )
         self._utilisation = CpuUtilisation()
         self._unseen: list[CycleRecord] = []
         self._is_recorded = False
@@ -130,9 +125,9 @@ class Engine:
         result = RunResult()
         limits = self._config.limits
         self._is_recorded = self._acceptance.follows_record and carry_record(
-            requests, self._gamma, self._target.config.eos_token_ids
+            requests, self._widths.gamma, self._target.config.eos_token_ids
         )
-        num_spare = self._most_drafted + 1
+        num_spare = self._widths.most_drafted + 1
         batcher = Batcher(requests, load, self._cache, seed, num_spare, limits)
         timer = StageTimer(self._clock)
         self._utilisation.restart()
@@ -148,7 +143,7 @@ class Engine:
                 timer.exclude()
             elif not batcher.is_done:
                 _wait(batcher, timer)
-        self._scheduler.observe(self._unseen)
+        self._planner.observe(self._unseen)
         self._unseen = []
         records = [*result.requests, *batcher.unserved]
         yield RunResult(records, result.cycles, timer.cycle_started_s)
@@ -162,41 +157,39 @@ class Engine:
         """One decode cycle over everything active. Appends its records to `result`."""
         timer.engine()
         if self._unseen:
-            self._scheduler.observe(self._unseen)
+            self._planner.observe(self._unseen)
         num_active = len(batcher.active)
         present = take_chunks(batcher.active, self._config.prefill_tokens)
-        is_explored = self._explores(present)
-        states, draft_lens = self._plan_draft(present, is_explored)
+        is_explored = self._planner.explores(present)
+        states, draft_lens = self._planner.plan_draft(present, is_explored)
         timer.schedule()
         emitting = [state for state in states if not state.reads_on]
-        noise = self._noise(emitting)
-        recorded = self._recorded(emitting)
+        givens = cycle_givens(emitting, self._widths, self._target.device, self._is_recorded)
         timer.engine()
 
-        proposed = self._propose(states, draft_lens, noise, recorded)
+        proposed = self._drafting.propose(states, draft_lens, givens)
         proposal, draft_lens = settle(proposed, draft_lens)
-        hindsight = self._foresee(states, draft_lens, proposal, noise, recorded)
+        hindsight = self._foresee(states, draft_lens, proposal, givens)
         if hindsight is None:
             timer.draft()
         else:
             timer.exclude()
 
-        verify_lens = self._plan_verify(states, draft_lens, proposal, is_explored, hindsight)
+        verify_lens = self._planner.plan_verify(
+            states, draft_lens, proposal, is_explored, hindsight
+        )
         timer.schedule()
         if hindsight is not None:
             draft_lens = verify_lens
-            self._draft_again(states, verify_lens, noise, recorded)
+            self._drafting.draft_again(states, verify_lens, givens)
             timer.draft()
 
         order_rows(states, verify_lens, self._cache)
-        batch = build_verify_batch(states, proposal, verify_lens, self._cache)
-        output = self._target.forward(
-            batch.token_ids, batch.plan, self._cache, batch.logit_rows, self._feature_layers
-        )
+        layers = self._drafting.feature_layers
+        batch, output = self._verify(states, proposal, verify_lens, layers)
         timer.verify()
 
-        judged_lens = verify_lens[: len(emitting)]
-        decision = self._decide(output.logits, proposal, judged_lens, noise, recorded)
+        decision = self._decide(output.logits, proposal, verify_lens[: len(emitting)], givens)
         eos_token_ids = self._target.config.eos_token_ids
         commit = commit_cycle(states, batch, proposal, verify_lens, decision.verdict, eos_token_ids)
         if proposal is not None and proposal.parents is not None:
@@ -209,7 +202,7 @@ class Engine:
         for state, length in zip(states, commit.context_lens, strict=True):
             self._cache.set_length(state.row, length)
         timer.engine()
-        self._extend(commit, batch, output.features)
+        self._drafting.extend(commit, batch, output.features)
         timer.draft()
 
         now_s = timer.now_s()
@@ -217,10 +210,10 @@ class Engine:
         batcher.retire(commit.finished)
         facts = CycleFacts(
             cycle=index,
-            gamma=self._gamma,
+            gamma=self._widths.gamma,
             num_active=num_active,
             draft_lens=draft_lens,
-            has_blind_lens=is_explored or not self._scheduler.spec.is_selective,
+            has_blind_lens=is_explored or not self._planner.spec.is_selective,
             num_waiting=batcher.num_waiting,
             cpu_busy=self._utilisation.share(now_s),
         )
@@ -228,185 +221,49 @@ class Engine:
         self._unseen = records
         result.cycles.extend(records)
 
-    @property
-    def _feature_layers(self) -> tuple[int, ...]:
-        return () if self._drafter is None else self._drafter.spec.feature_layers
-
-    def _explores(self, active: Sequence[ActiveRequest]) -> bool:
-        """Whether this cycle drafts and verifies everything. Cycles that only read prompts are not
-        counted: there is nothing to draft in them.
-        """
-        is_decoding = any(not state.needs_prefill for state in active)
-        return is_decoding and self._exploration.is_due()
-
-    def _plan_draft(
-        self, active: Sequence[ActiveRequest], is_explored: bool
-    ) -> tuple[list[ActiveRequest], Sequence[int]]:
-        """Requests with drafts first, those that read on last, and each one's draft length.
-
-        A scheduler is asked in explored cycles too: it keeps account of who is new.
-        """
-        if self._drafter is None:
-            return sorted(active, key=lambda state: state.reads_on), [0] * len(active)
-        decoding = [state for state in active if not state.needs_prefill]
-        lens = full = [self._gamma] * len(decoding)
-        if decoding:
-            lens = self._scheduler.plan_draft(self._context(decoding, active))
-            check_lengths(self._scheduler, "plan_draft", lens, full)
-        if is_explored:
-            lens = full
-        drafted = [(s, n) for s, n in zip(decoding, lens, strict=True) if n > 0]
-        plain = [s for s, n in zip(decoding, lens, strict=True) if n == 0]
-        reading = [state for state in active if state.needs_prefill]
-        plain += sorted(reading, key=lambda state: state.reads_on)
-        return [s for s, _ in drafted] + plain, [n for _, n in drafted] + [0] * len(plain)
-
-    def _context(
-        self,
-        states: Sequence[ActiveRequest],
-        batch: Sequence[ActiveRequest],
-        hindsight: tuple[int, ...] | None = None,
-        survival: Floats | None = None,
-    ) -> PlanContext:
-        return PlanContext(
-            tuple(state.request.request_id for state in states),
-            tuple(state.cycle for state in states),
-            self._gamma,
-            len(batch),
-            hindsight,
-            None if self._drafter is None else self._drafter.spec.num_nodes,
-            survival,
-        )
-
     def _foresee(
         self,
         states: Sequence[ActiveRequest],
         draft_lens: Sequence[int],
         proposal: Proposal | None,
-        noise: CycleNoise,
-        recorded: Recorded | None,
+        givens: Givens,
     ) -> tuple[int, ...] | None:
         """Accepted length of every draft if all were verified; None unless the scheduler asks.
 
         What it writes into the cache is overwritten by the real pass.
         """
-        if proposal is None or not self._scheduler.spec.needs_hindsight:
+        if proposal is None or not self._planner.spec.needs_hindsight:
             return None
         num_drafted = proposal.token_ids.shape[0]
-        judged_lens = draft_lens[: len(noise.emit)]
-        batch = build_verify_batch(states, proposal, draft_lens, self._cache)
-        logits = self._target.forward(
-            batch.token_ids, batch.plan, self._cache, batch.logit_rows
-        ).logits
-        decision = self._decide(logits, proposal, judged_lens, noise, recorded)
+        judged_lens = draft_lens[: len(givens.noise.emit)]
+        _, output = self._verify(states, proposal, draft_lens)
+        decision = self._decide(output.logits, proposal, judged_lens, givens)
         return tuple(decision.verdict.num_accepted[:num_drafted])
 
-    def _decide(
+    def _verify(
         self,
-        logits: Tensor,
+        states: Sequence[ActiveRequest],
         proposal: Proposal | None,
-        verify_lens: Sequence[int],
-        noise: CycleNoise,
-        recorded: Recorded | None,
+        lens: Sequence[int],
+        feature_layers: tuple[int, ...] = (),
+    ) -> tuple[VerifyBatch, TargetOutput]:
+        """One pass of the target over prompts, anchors and the first `lens` of each draft."""
+        batch = build_verify_batch(states, proposal, lens, self._cache)
+        output = self._target.forward(
+            batch.token_ids, batch.plan, self._cache, batch.logit_rows, feature_layers
+        )
+        return batch, output
+
+    def _decide(
+        self, logits: Tensor, proposal: Proposal | None, verify_lens: Sequence[int], givens: Givens
     ) -> Decision:
         """Judge the requests that emit; where all only read there is nothing to judge."""
         if not verify_lens:
             return NOTHING_EMITTED
+        noise, recorded = givens.noise, givens.recorded
         return self._acceptance.decide(
             logits, proposal, verify_lens, noise, self._sampling, recorded
         )
-
-    def _draft_again(
-        self,
-        states: Sequence[ActiveRequest],
-        lens: Sequence[int],
-        noise: CycleNoise,
-        recorded: Recorded | None,
-    ) -> None:
-        """Spend the time that drafting `lens` tokens takes; the drafts at hand stay."""
-        chosen = [place for place, length in enumerate(lens) if length > 0]
-        picked = CycleNoise(noise.draft[chosen], noise.accept[chosen], noise.emit[chosen])
-        if recorded is not None:
-            recorded = replace(recorded, token_ids=recorded.token_ids[chosen])
-        self._propose([states[i] for i in chosen], [lens[i] for i in chosen], picked, recorded)
-
-    def _noise(self, states: Sequence[ActiveRequest]) -> CycleNoise:
-        rows = [state.noise_row(self._num_draws) for state in states]
-        return split_noise(np.reshape(rows, (-1, 2 * self._num_draws + 1)), self._num_draws)
-
-    def _recorded(self, states: Sequence[ActiveRequest]) -> Recorded | None:
-        if not self._is_recorded or not states:
-            return None
-        return recorded_tokens(states, self._gamma + 1, self._target.device)
-
-    def _propose(
-        self,
-        states: Sequence[ActiveRequest],
-        draft_lens: Sequence[int],
-        noise: CycleNoise,
-        recorded: Recorded | None,
-    ) -> Proposal | None:
-        """Drafts; along a record the drafter scores what is on it (greedy: says its own, unless
-        verdicts are simulated).
-        """
-        lens = tuple(length for length in draft_lens if length > 0)
-        if self._drafter is None or not lens:
-            return None
-        chosen = states[: len(lens)]
-        device = self._target.device
-        num_draws = self._num_draws if self._draws_nodes else max(lens)
-        uniform = torch.from_numpy(noise.draft[: len(lens), :num_draws]).to(device)
-        forced = None
-        says_its_own = self._sampling.is_greedy and not self._acceptance.is_simulated
-        if recorded is not None and not says_its_own:
-            forced = recorded.token_ids[: len(lens), : max(lens)]
-        batch = DraftBatch(
-            rows=tuple(state.draft_row for state in chosen),
-            context_lens=tuple(state.context_len for state in chosen),
-            anchors=torch.tensor([state.anchor for state in chosen], device=device),
-            draft_lens=lens,
-            sampling=self._sampling,
-            uniform=uniform,
-            forced=forced,
-            target_rows=tuple(state.row for state in chosen),
-            wants_confidence=self._wants_confidence,
-        )
-        proposal = self._drafter.propose(batch)
-        check_proposal(self._drafter, proposal, batch)
-        return proposal
-
-    def _extend(self, commit: Commit, batch: VerifyBatch, features: Tensor | None) -> None:
-        if self._drafter is None:
-            return
-        update = commit.context_update(batch, features)
-        if update is not None:
-            self._drafter.extend(update)
-
-    def _plan_verify(
-        self,
-        states: Sequence[ActiveRequest],
-        draft_lens: Sequence[int],
-        proposal: Proposal | None,
-        is_explored: bool,
-        hindsight: tuple[int, ...] | None,
-    ) -> list[int]:
-        if proposal is None:
-            return [0] * len(states)
-        num_drafted = proposal.token_ids.shape[0]
-        drafted = draft_lens[:num_drafted]
-        lens = list(drafted)
-        if not is_explored:
-            worth = _table(proposal.survival)
-            context = self._context(states[:num_drafted], states, hindsight, worth)
-            confidence = _table(proposal.confidence)
-            lens = list(self._scheduler.plan_verify(context, drafted, confidence))
-            check_lengths(self._scheduler, "plan_verify", lens, drafted)
-        return lens + [0] * (len(states) - num_drafted)
-
-
-def _table(values: Tensor | None) -> Floats | None:
-    """Estimates [B, K] as a scheduler reads them."""
-    return None if values is None else values.double().cpu().numpy()
 
 
 def _wait(batcher: Batcher, timer: StageTimer) -> None:
