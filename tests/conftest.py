@@ -7,7 +7,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from dspark_bench.commands import sweep
+from dspark_bench.commands import sweep_plan
 from tests.compositions import keeping
 from tests.tiny_models import TinyZoo, write_tiny_zoo
 
@@ -43,5 +43,5 @@ def tiny_zoo(tmp_path_factory: pytest.TempPathFactory) -> TinyZoo:
 def kept_compositions() -> Iterator[None]:
     """A third of a small sweep is Hydra reading the same files again."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep, "compose_points", keeping())
+        patch.setattr(sweep_plan, "compose_points", keeping())
         yield

@@ -14,7 +14,7 @@ import pytest
 from dspark_bench import cli
 from dspark_bench.cli import execution
 from dspark_bench.commands import block_task as task_module
-from dspark_bench.commands import sweep as sweep_module
+from dspark_bench.commands import sweep_plan
 from tests.plots.folders import assert_from_summary
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
@@ -144,7 +144,7 @@ def test_exit_codes_of_interrupts_bugs_and_failed_points(
     monkeypatch.setattr(task_module, "run_block", _raise(RuntimeError("broken")))
     assert cli.execute(arguments) == 4
     assert "broken" in capsys.readouterr().err
-    monkeypatch.setattr(sweep_module, "plan_sweep", _raise(RuntimeError("bug")))
+    monkeypatch.setattr(sweep_plan, "plan_sweep", _raise(RuntimeError("bug")))
     assert cli.execute(arguments) == 70
     assert "please report it" in capsys.readouterr().err
 

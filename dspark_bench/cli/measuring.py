@@ -10,7 +10,7 @@ from dspark_bench.cli.app import ConfigDir, app, wide_console
 from dspark_bench.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from dspark_bench.commands.sweep import SweepRequest
+    from dspark_bench.commands.sweep_plan import SweepRequest
 
 PANEL: Final = "Measure"
 PASS_THROUGH: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -54,8 +54,8 @@ def sweep(
         return
     if split.flags:
         raise UsageError(f"{split.flags[0]} shows one point, but {found.name} is a list of sweeps")
-    from dspark_bench.commands.sweep import SweepRequest
     from dspark_bench.commands.sweep_list import dry_run_sweep_list, run_sweep_list
+    from dspark_bench.commands.sweep_plan import SweepRequest
 
     act = dry_run_sweep_list if dry_run else run_sweep_list
     act(found, SweepRequest(split.overrides, config_dir, fresh), wide_console())
@@ -126,7 +126,7 @@ def converse(
 
 
 def _request(arguments: Sequence[str], config_dir: Path | None) -> "SweepRequest":
-    from dspark_bench.commands.sweep import SweepRequest
+    from dspark_bench.commands.sweep_plan import SweepRequest
     from dspark_bench.config.hydra_flags import split_arguments
 
     split = split_arguments(arguments)
@@ -143,7 +143,8 @@ def _run_points(
     is_single: bool,
 ) -> None:
     from dspark_bench.commands.dry_run import dry_run_sweep
-    from dspark_bench.commands.sweep import SweepRequest, run_sweep
+    from dspark_bench.commands.sweep import run_sweep
+    from dspark_bench.commands.sweep_plan import SweepRequest
     from dspark_bench.config.hydra_flags import Arguments, show, split_arguments
     from dspark_bench.config.sweep_lists import refuse_sweep_list, with_plain_group
 

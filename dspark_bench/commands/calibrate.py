@@ -17,7 +17,7 @@ from rich.console import Console
 
 from dspark_bench.commands.calibration_table import calibration_table
 from dspark_bench.commands.kernel_notice import prepare_kernels
-from dspark_bench.commands.sweep import SweepRequest
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.config.compose import compose_point, hydra_session, search_path_override
 from dspark_bench.config.expand import expand
 from dspark_bench.config.point_config import PointConfig, to_point_config

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from dspark_bench.commands.kernel_notice import prepare_kernels
-from dspark_bench.commands.sweep import SweepRequest, single_point
+from dspark_bench.commands.sweep_plan import SweepRequest, single_point
 from dspark_bench.config.component import build_component
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.errors import ResultsError, UsageError

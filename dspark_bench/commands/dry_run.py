@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dspark_bench.commands.estimate import Estimate, estimate, measured_points
-from dspark_bench.commands.sweep import PlannedSweep, SweepRequest, plan_request
+from dspark_bench.commands.sweep_plan import PlannedSweep, SweepRequest, plan_request
 from dspark_bench.config.expand import distinct_settings
 from dspark_bench.core.wording import number_of
 from dspark_bench.machine.environment import Environment, read_environment

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dspark_bench.commands.kernel_notice import prepare_kernels
-from dspark_bench.commands.sweep import SweepRequest, single_point
+from dspark_bench.commands.sweep_plan import SweepRequest, single_point
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.errors import UsageError
 from dspark_bench.machine.environment import read_environment

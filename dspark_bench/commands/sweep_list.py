@@ -13,7 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from dspark_bench.commands.dry_run import dry_run
-from dspark_bench.commands.sweep import PlannedSweep, SweepRequest, plan_request, run_planned
+from dspark_bench.commands.sweep import run_planned
+from dspark_bench.commands.sweep_plan import PlannedSweep, SweepRequest, plan_request
 from dspark_bench.config.expand import expand
 from dspark_bench.config.quoting import quoted, unquoted
 from dspark_bench.config.sweep_lists import SweepList

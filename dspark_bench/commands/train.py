@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from tokenizers import Tokenizer
 
-from dspark_bench.commands.sweep import SweepRequest
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.config.compose import compose_point, hydra_session, search_path_override
 from dspark_bench.config.expand import expand
 from dspark_bench.config.point_config import ZOO, PointConfig, to_point_config

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dspark_bench.commands.kernel_notice import prepare_kernels
-from dspark_bench.commands.sweep import SweepRequest, single_point
+from dspark_bench.commands.sweep_plan import SweepRequest, single_point
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.errors import RegressionError
 from dspark_bench.core.types import RunResult, SamplingParams

@@ -15,7 +15,8 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.commands.sweep import run_sweep
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.reference import KEPT_COLUMNS
 from dspark_bench.gate.check import CheckRequest, run_update

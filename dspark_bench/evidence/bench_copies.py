@@ -18,7 +18,8 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.commands.sweep import run_sweep
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.core.errors import RegressionError, ResultsError
 from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.robustness_file import ROBUSTNESS, replace_section, revision

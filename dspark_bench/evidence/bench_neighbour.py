@@ -22,7 +22,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dspark_bench.commands.sweep import SweepRequest, single_point
+from dspark_bench.commands.sweep_plan import SweepRequest, single_point
 from dspark_bench.core.types import RunResult
 from dspark_bench.engine.engine import Engine
 from dspark_bench.evidence.entry import run_bench

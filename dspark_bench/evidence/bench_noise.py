@@ -16,7 +16,8 @@ import torch
 import typer
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.commands.sweep import run_sweep
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.config.point_config import NO_DRAFTER
 from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.robustness_file import ROBUSTNESS, replace_section, revision

@@ -19,8 +19,8 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest
 from dspark_bench.commands.sweep_list import run_sweep_list
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.config.sweep_lists import Exhibit, SweepList
 from dspark_bench.core.errors import RegressionError, ResultsError
 from dspark_bench.evidence.entry import run_bench

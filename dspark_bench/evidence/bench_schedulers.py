@@ -20,8 +20,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dspark_bench.commands.sweep import SweepRequest
 from dspark_bench.commands.sweep_list import plan_sweep_list, run_sweep_list
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.config.sizes import round_size
 from dspark_bench.config.sweep_lists import Exhibit, SweepList
 from dspark_bench.core.errors import PointsFailedError

@@ -16,8 +16,8 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest, plan_sweep
 from dspark_bench.commands.sweep_list import run_sweep_list
+from dspark_bench.commands.sweep_plan import SweepRequest, plan_sweep
 from dspark_bench.config.sweep_lists import Exhibit, SweepList
 from dspark_bench.core.errors import UsageError
 from dspark_bench.evidence.entry import run_bench

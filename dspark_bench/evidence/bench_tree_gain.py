@@ -15,8 +15,8 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest
 from dspark_bench.commands.sweep_list import run_sweep_list
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.config.sweep_lists import Exhibit, SweepList
 from dspark_bench.core.errors import ResultsError, UsageError
 from dspark_bench.evidence.entry import run_bench

@@ -16,7 +16,7 @@ import torch
 import typer
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest, single_point
+from dspark_bench.commands.sweep_plan import SweepRequest, single_point
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.random_streams import Ints
 from dspark_bench.engine.predictability import (

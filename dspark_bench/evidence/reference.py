@@ -22,8 +22,9 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.commands.sweep import run_sweep
 from dspark_bench.commands.sweep_list import run_sweep_list
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.config.sweep_lists import read_sweep_list
 from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.reference_grid import keep_grid

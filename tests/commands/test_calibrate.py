@@ -12,7 +12,7 @@ import pytest
 from dspark_bench import cli
 from dspark_bench.commands import calibrate as calibrate_module
 from dspark_bench.commands.calibrate import Fit, split_by_prompt, worse_line
-from dspark_bench.commands.sweep import plan_sweep
+from dspark_bench.commands.sweep_plan import plan_sweep
 from dspark_bench.core.types import Request
 from dspark_bench.measure.identity import HashCache
 from dspark_bench.metrics.calibration import Trials

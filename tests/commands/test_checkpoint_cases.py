@@ -12,7 +12,8 @@ import torch
 from rich.console import Console
 
 from dspark_bench.commands.foreign_lines import foreign_lines
-from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.commands.sweep import run_sweep
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.core.errors import UsageError
 from dspark_bench.models.checkpoint import read_tensors, write_checkpoint
 from dspark_bench.reading.gather import gather

@@ -8,7 +8,7 @@ import pytest
 from dspark_bench import cli
 from dspark_bench.commands.dry_run import duration, summary_lines
 from dspark_bench.commands.estimate import RULE, Estimate, Measured, estimate
-from dspark_bench.commands.sweep import plan_sweep
+from dspark_bench.commands.sweep_plan import plan_sweep
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.measure.identity import HashCache
 from tests.sweeps import tiny_overrides

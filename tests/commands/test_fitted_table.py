@@ -6,7 +6,7 @@ import itertools
 import pytest
 from rich.console import Console
 
-from dspark_bench.commands.display import gap_table, result_table
+from dspark_bench.commands.result_tables import gap_table, result_table
 from dspark_bench.metrics.gap import GAP_TERMS
 from dspark_bench.reading.rows import Row
 

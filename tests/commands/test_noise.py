@@ -17,7 +17,8 @@ from dspark_bench import cli
 from dspark_bench.commands import doctor
 from dspark_bench.commands.display import SweepDisplay
 from dspark_bench.commands.noise_lines import noise_lines
-from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.commands.sweep import run_sweep
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.machine.gpu_process import GpuTelemetry, sampled
 from dspark_bench.machine.processors import usable_cores
 from dspark_bench.measure import block as block_module

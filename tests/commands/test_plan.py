@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dspark_bench.commands.sweep import plan_sweep
+from dspark_bench.commands.sweep_plan import plan_sweep
 from dspark_bench.config import validate
 from dspark_bench.core.errors import CheckpointError, UsageError
 from dspark_bench.measure.block_plan import PlannedPoint

@@ -13,7 +13,8 @@ from rich.console import Console
 from dspark_bench.commands import block_task as task_module
 from dspark_bench.commands.block_task import BlockTask
 from dspark_bench.commands.display import SweepDisplay
-from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.commands.sweep import run_sweep
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.core.errors import PointsFailedError, ResultsError, UsageError
 from dspark_bench.core.protocols import Load
 from dspark_bench.core.types import Request, RunResult

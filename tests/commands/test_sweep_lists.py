@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from dspark_bench import cli
-from dspark_bench.commands.sweep import SweepRequest, plan_sweep
 from dspark_bench.commands.sweep_list import plan_sweep_list, run_sweep_list
+from dspark_bench.commands.sweep_plan import SweepRequest, plan_sweep
 from dspark_bench.config.expand import expand
 from dspark_bench.config.sweep_lists import (
     SweepList,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dspark_bench import cli
-from dspark_bench.commands.sweep import SweepRequest, single_point
+from dspark_bench.commands.sweep_plan import SweepRequest, single_point
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import PlanContext, SchedulerSpec
 from dspark_bench.measure import law_checks

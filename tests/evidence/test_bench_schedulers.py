@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest
 from dspark_bench.commands.sweep_list import run_sweep_list
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.config.sweep_lists import Exhibit, SweepList
 from dspark_bench.evidence.bench_schedulers import (
     LEAST_ROUNDS,

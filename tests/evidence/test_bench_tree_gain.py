@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dspark_bench.commands.sweep import plan_sweep
+from dspark_bench.commands.sweep_plan import plan_sweep
 from dspark_bench.core.errors import ResultsError, UsageError
 from dspark_bench.evidence.bench_tree_gain import Job, gain_text, measure, sweeps_of
 from dspark_bench.measure.block_plan import plan_blocks

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest, plan_sweep, run_sweep
+from dspark_bench.commands.sweep import run_sweep
+from dspark_bench.commands.sweep_plan import SweepRequest, plan_sweep
 from dspark_bench.config.expand import expand
 from dspark_bench.evidence.reference import (
     ReadPoint,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dspark_bench.commands.sweep import plan_sweep
+from dspark_bench.commands.sweep_plan import plan_sweep
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.measure.build import ModelCache, PointObjects, build_point
 from dspark_bench.measure.identity import HashCache, Identity

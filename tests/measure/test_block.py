@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.commands.sweep import run_sweep
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.core.errors import PointsFailedError
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine.engine import EngineConfig

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dspark_bench.commands.sweep import plan_sweep
+from dspark_bench.commands.sweep_plan import plan_sweep
 from dspark_bench.measure.block import arm_seed
 from dspark_bench.measure.block_plan import plan_blocks
 from dspark_bench.measure.identity import HashCache

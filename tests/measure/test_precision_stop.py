@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.commands.sweep import run_sweep
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.metrics.looks import level_at
 from dspark_bench.reading.rows import Row
 from tests.measure.points import plan

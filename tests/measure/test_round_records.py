@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from dspark_bench.commands.blocks_left import blocks_left
-from dspark_bench.commands.sweep import SweepRequest, plan_sweep, run_sweep
+from dspark_bench.commands.sweep import run_sweep
+from dspark_bench.commands.sweep_plan import SweepRequest, plan_sweep
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.types import CycleRecord, RequestRecord, RunResult
 from dspark_bench.machine.environment import read_environment

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dspark_bench.commands.display import divergence_lines, gap_table, result_table
+from dspark_bench.commands.result_tables import gap_table, result_table
+from dspark_bench.commands.row_lines import divergence_lines
 from dspark_bench.machine.environment import Environment
 from dspark_bench.metrics.gap import GAP_TERMS
 from dspark_bench.store.point_store import StoredPoint, write_json

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dspark_bench.commands.sweep import SweepRequest, run_sweep
+from dspark_bench.commands.sweep import run_sweep
+from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.evidence.faults.inspection import counts, metric_keys
 from dspark_bench.evidence.faults.reference import Reference
 from dspark_bench.evidence.faults.sweeps import NAME, Bench, Start
