@@ -22,6 +22,7 @@ from dspark_bench.core.sampling import (
     verified_places,
 )
 from dspark_bench.core.types import Findings, Proposal, Recorded, SamplingParams
+from dspark_bench.engine.verdicts import SampledCycle, bonus_only, join, sampled_cycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +63,16 @@ class ExactAcceptance:
         """
         if sampling.is_greedy:
             return _decide_greedy(logits, proposal, verify_lens)
-        emit = torch.from_numpy(noise.emit).to(logits.device)
-        probs = token_probs(logits, sampling)
         if proposal is None:
+            emit = torch.from_numpy(noise.emit).to(logits.device)
+            probs = token_probs(logits, sampling)
             return ExactDecision(bonus_only(sample(probs, emit).tolist()))
-        num_drafted = proposal.token_ids.shape[0]
-        lens = verify_lens[:num_drafted]
-        split = sum(lens) + num_drafted
-        accept = torch.from_numpy(noise.accept[:num_drafted]).to(logits.device)
-        drafted = _judge_sampled(probs[:split], proposal, lens, accept, emit[:num_drafted])
-        verdict = drafted
-        if num_drafted < len(verify_lens):
-            verdict = join(drafted, bonus_only(sample(probs[split:], emit[num_drafted:]).tolist()))
-        return ExactDecision(verdict, lambda: Findings(expected_overlaps(probs, proposal, lens)))
+        cycle = sampled_cycle(logits, proposal, verify_lens, noise, sampling)
+        lens = verify_lens[: proposal.token_ids.shape[0]]
+        verdict = cycle.whole(_judge_sampled(cycle, proposal, lens))
+        return ExactDecision(
+            verdict, lambda: Findings(expected_overlaps(cycle.probs, proposal, lens))
+        )
 
 
 def expected_overlaps(probs: Tensor, proposal: Proposal, verify_lens: Sequence[int]) -> Tensor:
@@ -91,9 +89,8 @@ def expected_overlaps(probs: Tensor, proposal: Proposal, verify_lens: Sequence[i
     return table
 
 
-def _judge_sampled(
-    probs: Tensor, proposal: Proposal, lens: Sequence[int], accept: Tensor, emit: Tensor
-) -> Verdict:
+def _judge_sampled(cycle: SampledCycle, proposal: Proposal, lens: Sequence[int]) -> Verdict:
+    probs, accept, emit = cycle.drafted_probs, cycle.accept, cycle.drafted_emit
     if proposal.certain is not None:
         return reject_certain(probs, proposal.certain, lens, accept, emit)
     assert proposal.probs is not None
@@ -144,18 +141,3 @@ def _per_request(flat: Tensor, verify_lens: Sequence[int], num_slots: int) -> Te
         start += length + 1
     picked = flat[torch.tensor(index, device=flat.device)]
     return picked.view(len(verify_lens), num_slots + 1, *flat.shape[1:])
-
-
-def bonus_only(tokens: list[int]) -> Verdict:
-    """Verdict of requests without drafts: just their next tokens [B]."""
-    size = len(tokens)
-    return Verdict([0] * size, [False] * size, tokens)
-
-
-def join(first: Verdict, second: Verdict) -> Verdict:
-    """Verdicts of the drafted requests, then of the others."""
-    return Verdict(
-        first.num_accepted + second.num_accepted,
-        first.is_rejected + second.is_rejected,
-        first.bonus + second.bonus,
-    )

@@ -6,14 +6,13 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from dspark_bench.core.block_verification import BlockLaws, block_chances, verify_block
 from dspark_bench.core.random_streams import CycleNoise
-from dspark_bench.core.sampling import sample, token_probs
 from dspark_bench.core.types import Findings, Proposal, Recorded, SamplingParams
-from dspark_bench.engine.acceptance import ExactAcceptance, ExactDecision, bonus_only, join
+from dspark_bench.engine.acceptance import ExactAcceptance, ExactDecision
+from dspark_bench.engine.verdicts import sampled_cycle
 
 
 class BlockAcceptance:
@@ -40,18 +39,11 @@ class BlockAcceptance:
         """
         if sampling.is_greedy or proposal is None:
             return self._exact.decide(logits, proposal, verify_lens, noise, sampling)
-        num_drafted = proposal.token_ids.shape[0]
-        lens = tuple(verify_lens[:num_drafted])
-        split = sum(lens) + num_drafted
-        probs = token_probs(logits, sampling)
-        accept = torch.from_numpy(noise.accept[:num_drafted]).to(logits.device)
-        emit = torch.from_numpy(noise.emit).to(logits.device)
-        laws = _laws(probs[:split], proposal, lens)
+        cycle = sampled_cycle(logits, proposal, verify_lens, noise, sampling)
+        lens = tuple(verify_lens[: proposal.token_ids.shape[0]])
+        laws = _laws(cycle.drafted_probs, proposal, lens)
         chances = block_chances(laws)
-        verdict = verify_block(laws, chances, accept, emit[:num_drafted])
-        if num_drafted < len(verify_lens):
-            plain = sample(probs[split:], emit[num_drafted:]).tolist()
-            verdict = join(verdict, bonus_only(plain))
+        verdict = cycle.whole(verify_block(laws, chances, cycle.accept, cycle.drafted_emit))
         return ExactDecision(verdict, lambda: Findings(chances.expected.float()))
 
 

@@ -17,7 +17,8 @@ from dspark_bench.core.random_streams import CycleNoise, Floats
 from dspark_bench.core.sampling import Verdict, sample, token_probs
 from dspark_bench.core.tree import children_of, matched_path, node_depths
 from dspark_bench.core.types import Findings, Proposal, Recorded, SamplingParams
-from dspark_bench.engine.acceptance import ExactDecision, bonus_only, join
+from dspark_bench.engine.acceptance import ExactDecision
+from dspark_bench.engine.verdicts import bonus_only, join
 
 
 class MatchAcceptance:

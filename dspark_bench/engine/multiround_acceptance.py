@@ -7,16 +7,16 @@ decoding draws nothing: there it is `match`. Keeps no state.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.multi_round import DrawnTrees, judge_rounds
 from dspark_bench.core.random_streams import CycleNoise
-from dspark_bench.core.sampling import Verdict, sample, token_probs
+from dspark_bench.core.sampling import Verdict
 from dspark_bench.core.types import Proposal, Recorded, SamplingParams
-from dspark_bench.engine.acceptance import ExactDecision, bonus_only, join
+from dspark_bench.engine.acceptance import ExactDecision
 from dspark_bench.engine.match_acceptance import MatchAcceptance, verified_parents
+from dspark_bench.engine.verdicts import sampled_cycle
 
 
 class MultiRoundAcceptance:
@@ -51,14 +51,9 @@ class MultiRoundAcceptance:
                 "drawn from; valid: tree=sampled"
             )
         shapes = verified_parents(proposal, verify_lens)
-        num_drafted = len(shapes)
-        split = sum(map(len, shapes)) + num_drafted
-        probs = token_probs(logits, sampling)
-        accept = torch.from_numpy(noise.accept[:num_drafted]).to(probs.device)
-        emit = torch.from_numpy(noise.emit).to(probs.device)
+        cycle = sampled_cycle(logits, proposal, verify_lens, noise, sampling)
         trees = DrawnTrees(proposal.token_ids, proposal.probs, shapes)
-        judged = judge_rounds(probs[:split], trees, accept, emit[:num_drafted])
-        plain = bonus_only(sample(probs[split:], emit[num_drafted:]).tolist())
-        whole = join(judged, plain)
+        judged = judge_rounds(cycle.drafted_probs, trees, cycle.accept, cycle.drafted_emit)
+        whole = cycle.whole(judged)
         paths = None if proposal.parents is None else judged.paths
         return ExactDecision(Verdict(whole.num_accepted, whole.is_rejected, whole.bonus, paths))

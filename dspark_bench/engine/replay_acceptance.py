@@ -17,19 +17,14 @@ from dspark_bench.core.random_streams import CycleNoise, Floats, cycle_noise, re
 from dspark_bench.core.sampling import Verdict, reject_greedy, reject_recorded, token_probs
 from dspark_bench.core.tree import node_depths
 from dspark_bench.core.types import Findings, Proposal, Recorded, SamplingParams
-from dspark_bench.engine.acceptance import (
-    ExactAcceptance,
-    ExactDecision,
-    bonus_only,
-    expected_overlaps,
-    join,
-)
+from dspark_bench.engine.acceptance import ExactAcceptance, ExactDecision, expected_overlaps
 from dspark_bench.engine.match_acceptance import (
     MatchAcceptance,
     verified_parents,
     walk,
     walk_findings,
 )
+from dspark_bench.engine.verdicts import bonus_only, join
 
 
 class ReplayAcceptance:
