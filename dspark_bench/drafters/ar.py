@@ -12,27 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
-from dspark_bench.drafters.fed_back import FedBack, FedBackBranches
+from dspark_bench.drafters.eagle_files import EagleFiles, read_eagle_files
+from dspark_bench.drafters.fed_back import FedBack
 from dspark_bench.drafters.slot_sampling import confidence_kind
 from dspark_bench.models.attention import AttentionPlan
-from dspark_bench.models.checkpoint import StoredTensors, check_all_read, read_tensors
+from dspark_bench.models.checkpoint import check_all_read
 from dspark_bench.models.confidence_head import load_confidence
-from dspark_bench.models.draft_config import (
-    EAGLE3,
-    DraftConfig,
-    check_fits_target,
-    eagle_prefix,
-    target_layers,
-)
-from dspark_bench.models.draft_formats.reading import read_draft_config
-from dspark_bench.models.kernels.interface import Kernels
+from dspark_bench.models.draft_config import EAGLE3, eagle_prefix
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import DecoderLayer, RmsNorm, load_norm, take
 from dspark_bench.models.linear import Linear
 from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.target import LoadedTarget
-from dspark_bench.models.vocabulary import Vocabulary, read_vocabulary
 from dspark_bench.training.eagle_model import EagleModel, EagleRecipe
 from dspark_bench.training.target_features import FrozenTarget
 
@@ -40,14 +31,8 @@ from dspark_bench.training.target_features import FrozenTarget
 class Eagle3Layer:
     """See `FedBackLayer`."""
 
-    def __init__(
-        self,
-        config: DraftConfig,
-        tensors: StoredTensors,
-        target: LoadedTarget,
-        vocabulary: Vocabulary,
-        kernels: Kernels | None,
-    ) -> None:
+    def __init__(self, files: EagleFiles, target: LoadedTarget) -> None:
+        config, tensors, kernels = files.config, files.tensors, files.kernels
         model = config.model
         hidden, width = model.hidden_size, config.num_taps * config.target_hidden_size
         self._norms_residual = config.norms_residual
@@ -60,7 +45,7 @@ class Eagle3Layer:
         self._hidden_norm = load_norm(tensors, f"{prefix}hidden_norm.weight", model, kernels)
         self._layer = DecoderLayer.load(tensors, prefix, model, kernels, 2 * hidden)
         self._norm = load_norm(tensors, "norm.weight", model, kernels)
-        self._embed = vocabulary.embed
+        self._embed = files.vocabulary.embed
         self._rotary = Rotary(model, target.config.max_position_embeddings, target.device)
 
     def fuse(self, features: Tensor) -> Tensor:
@@ -83,56 +68,26 @@ class Eagle3Layer:
         return self._norm(states)
 
 
-class AutoregressiveDrafter:
+class AutoregressiveDrafter(FedBack):
     """Reads an Eagle3 checkpoint, of any format that has them."""
 
     READS: Final = EAGLE3
     """The kind of checkpoint."""
 
     def __init__(self, path: str | Path, target: LoadedTarget) -> None:
-        directory = Path(path)
-        config = read_draft_config(directory, EAGLE3)
-        check_fits_target(config, target.config, directory)
-        tensors = read_tensors(directory, target.dtype, target.device)
-        kernels = target.kernels_for(config.model)
-        vocabulary = read_vocabulary(tensors, config, target)
-        layer = Eagle3Layer(config, tensors, target, vocabulary, kernels)
-        confidence = load_confidence(config, tensors, kernels)
-        check_all_read(tensors, directory)
-        self._loop = FedBack(
+        files = read_eagle_files(path, EAGLE3, target)
+        layer = Eagle3Layer(files, target)
+        confidence = load_confidence(files.config, files.tensors, files.kernels)
+        check_all_read(files.tensors, files.directory)
+        super().__init__(
+            files.drafter_spec("ar", target, confidence_kind(files.config.has_confidence)),
             layer,
-            config.model,
-            vocabulary,
+            files.config.model,
+            files.vocabulary,
             confidence,
-            target.dtype,
-            target.device,
-            kernels is not None,
+            target,
+            files.kernels is not None,
         )
-        self.spec = DrafterSpec(
-            "ar",
-            config.max_gamma,
-            target_layers(config, target.config, directory),
-            has_confidence=True,
-            notes=(*vocabulary.notes, *config.notes),
-            can_branch=True,
-            confidence_kind=confidence_kind(config.has_confidence),
-        )
-
-    def allocate(self, num_rows: int, max_len: int) -> None:
-        """Reserve the context cache and the last hidden state of each row."""
-        self._loop.allocate(num_rows, max_len)
-
-    def extend(self, update: ContextUpdate) -> None:
-        """Run the layer over committed tokens with true features; overwrites drafted entries."""
-        self._loop.extend(update)
-
-    def propose(self, batch: DraftBatch) -> Proposal:
-        """Draw slot after slot, feeding the layer's output back."""
-        return self._loop.propose(batch)
-
-    def branch(self, batch: DraftBatch) -> FedBackBranches:
-        """The layer runs once for each depth, over all prefixes of that depth."""
-        return self._loop.branch(batch)
 
 
 def trainable(target: FrozenTarget, recipe: EagleRecipe) -> EagleModel:

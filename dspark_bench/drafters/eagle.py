@@ -13,25 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dspark_bench.core.types import (
-    LARGEST_PROBABILITY,
-    ContextUpdate,
-    DraftBatch,
-    DrafterSpec,
-    Proposal,
-)
-from dspark_bench.drafters.fed_back import FedBack, FedBackBranches
+from dspark_bench.core.types import LARGEST_PROBABILITY
+from dspark_bench.drafters.eagle_files import EagleFiles, read_eagle_files
+from dspark_bench.drafters.fed_back import FedBack
 from dspark_bench.models.attention import AttentionPlan
-from dspark_bench.models.checkpoint import StoredTensors, check_all_read, read_tensors
-from dspark_bench.models.draft_config import EAGLE, DraftConfig, check_fits_target, target_layers
-from dspark_bench.models.draft_formats.reading import read_draft_config
-from dspark_bench.models.kernels.interface import Kernels
+from dspark_bench.models.checkpoint import check_all_read
+from dspark_bench.models.draft_config import EAGLE
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import DecoderLayer, take
 from dspark_bench.models.linear import Linear
 from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.target import LoadedTarget
-from dspark_bench.models.vocabulary import Vocabulary, read_vocabulary
 from dspark_bench.training.feature_model import FeatureModel, FeatureRecipe
 from dspark_bench.training.target_features import FrozenTarget
 
@@ -39,20 +31,14 @@ from dspark_bench.training.target_features import FrozenTarget
 class EagleLayer:
     """See `FedBackLayer`. No norm stands before its attention, and none behind it."""
 
-    def __init__(
-        self,
-        config: DraftConfig,
-        tensors: StoredTensors,
-        target: LoadedTarget,
-        vocabulary: Vocabulary,
-        kernels: Kernels | None,
-    ) -> None:
+    def __init__(self, files: EagleFiles, target: LoadedTarget) -> None:
+        config, tensors, kernels = files.config, files.tensors, files.kernels
         model = config.model
         hidden = model.hidden_size
         bias = take(tensors, "fc.bias", hidden) if config.has_fuse_bias else None
         self._join = Linear(take(tensors, "fc.weight", hidden, 2 * hidden), bias, kernels)
         self._layer = DecoderLayer.load(tensors, "layers.0.", model, kernels, has_input_norm=False)
-        self._embed = vocabulary.embed
+        self._embed = files.vocabulary.embed
         self._rotary = Rotary(model, target.config.max_position_embeddings, target.device)
 
     def fuse(self, features: Tensor) -> Tensor:
@@ -72,50 +58,25 @@ class EagleLayer:
         return states
 
 
-class EagleDrafter:
+class EagleDrafter(FedBack):
     """Reads an EAGLE-1 or EAGLE-2 checkpoint."""
 
     READS: Final = EAGLE
     """The kind of checkpoint."""
 
     def __init__(self, path: str | Path, target: LoadedTarget) -> None:
-        directory = Path(path)
-        config = read_draft_config(directory, EAGLE)
-        check_fits_target(config, target.config, directory)
-        tensors = read_tensors(directory, target.dtype, target.device)
-        kernels = target.kernels_for(config.model)
-        vocabulary = read_vocabulary(tensors, config, target)
-        layer = EagleLayer(config, tensors, target, vocabulary, kernels)
-        check_all_read(tensors, directory)
-        is_compiled = kernels is not None
-        self._loop = FedBack(
-            layer, config.model, vocabulary, None, target.dtype, target.device, is_compiled
+        files = read_eagle_files(path, EAGLE, target)
+        layer = EagleLayer(files, target)
+        check_all_read(files.tensors, files.directory)
+        super().__init__(
+            files.drafter_spec("eagle", target, LARGEST_PROBABILITY),
+            layer,
+            files.config.model,
+            files.vocabulary,
+            None,
+            target,
+            files.kernels is not None,
         )
-        self.spec = DrafterSpec(
-            "eagle",
-            config.max_gamma,
-            target_layers(config, target.config, directory),
-            has_confidence=True,
-            notes=(*vocabulary.notes, *config.notes),
-            can_branch=True,
-            confidence_kind=LARGEST_PROBABILITY,
-        )
-
-    def allocate(self, num_rows: int, max_len: int) -> None:
-        """Reserve the context cache and the last guess of each row."""
-        self._loop.allocate(num_rows, max_len)
-
-    def extend(self, update: ContextUpdate) -> None:
-        """Run the layer over committed tokens with true states; overwrites drafted entries."""
-        self._loop.extend(update)
-
-    def propose(self, batch: DraftBatch) -> Proposal:
-        """Draw slot after slot, feeding the guesses back."""
-        return self._loop.propose(batch)
-
-    def branch(self, batch: DraftBatch) -> FedBackBranches:
-        """The layer runs once for each depth, over all prefixes of that depth."""
-        return self._loop.branch(batch)
 
 
 def trainable(target: FrozenTarget, recipe: FeatureRecipe) -> FeatureModel:

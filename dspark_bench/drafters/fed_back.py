@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from dspark_bench.core.sampling import token_probs
-from dspark_bench.core.types import ContextUpdate, DraftBatch, Proposal
+from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
 from dspark_bench.drafters.branching import choice_ids, ranking
 from dspark_bench.drafters.slot_sampling import Certainty, draw
 from dspark_bench.models.attention import AttentionPlan, Span, plan_attention
 from dspark_bench.models.confidence_head import ConfidenceHead
 from dspark_bench.models.config import ModelConfig
 from dspark_bench.models.kv_cache import KVCache
+from dspark_bench.models.target import LoadedTarget
 from dspark_bench.models.vocabulary import Vocabulary
 
 
@@ -42,24 +43,30 @@ class FedBackLayer(Protocol):
 
 
 class FedBack:
-    """The context of each row, and drafts from it."""
+    """A drafter around such a layer: the context of each row, and drafts from it. See `Drafter`.
+
+    How the layer is read from files is its subclasses' business.
+    """
 
     def __init__(
         self,
+        spec: DrafterSpec,
         layer: FedBackLayer,
         model: ModelConfig,
         vocabulary: Vocabulary,
         confidence: ConfidenceHead | None,
-        dtype: torch.dtype,
-        device: torch.device,
+        target: LoadedTarget,
         is_compiled: bool,
     ) -> None:
-        """model: shape of the layer; is_compiled: whether it runs on the compiled kernels."""
+        """spec: of the drafter; model: shape of the layer; is_compiled: whether it runs on the
+        compiled kernels.
+        """
+        self.spec = spec
         self._layer = layer
         self._model = model
         self._vocabulary = vocabulary
         self._confidence = confidence
-        self._dtype, self._device = dtype, device
+        self._dtype, self._device = target.dtype, target.device
         self._is_compiled = is_compiled
         self._cache: KVCache | None = None
         self._last = torch.empty(0)

@@ -12,17 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dspark_bench.core.features import FINAL_NORM
 from dspark_bench.core.sampling import token_probs
-from dspark_bench.core.types import (
-    LARGEST_PROBABILITY,
-    ContextUpdate,
-    DraftBatch,
-    DrafterSpec,
-    Proposal,
-)
+from dspark_bench.core.types import DraftBatch, Proposal
 from dspark_bench.drafters.branching import choice_ids, ranking
-from dspark_bench.drafters.last_state import LastStates, load_heads
+from dspark_bench.drafters.last_state import HeadDrafter
 from dspark_bench.drafters.slot_sampling import Certainty, draw
 from dspark_bench.models.draft_config import HYDRA
 from dspark_bench.models.draft_heads import DraftHeads
@@ -31,32 +24,14 @@ from dspark_bench.training.head_models import HeadRecipe, HydraModel
 from dspark_bench.training.target_features import FrozenTarget
 
 
-class HydraDrafter:
+class HydraDrafter(HeadDrafter):
     """Reads Hydra's MLP heads."""
 
     READS: Final = HYDRA
     """The kind of checkpoint."""
 
     def __init__(self, path: str | Path, target: LoadedTarget) -> None:
-        config, self._heads = load_heads(Path(path), HYDRA, target)
-        self._states = LastStates(target)
-        self.spec = DrafterSpec(
-            "hydra",
-            config.max_gamma,
-            (FINAL_NORM,),
-            has_confidence=True,
-            notes=config.notes,
-            can_branch=True,
-            confidence_kind=LARGEST_PROBABILITY,
-        )
-
-    def allocate(self, num_rows: int, max_len: int) -> None:
-        """Room for a state of each row."""
-        self._states.allocate(num_rows)
-
-    def extend(self, update: ContextUpdate) -> None:
-        """Keep the newest state of each request."""
-        self._states.extend(update)
+        super().__init__("hydra", HYDRA, path, target)
 
     def propose(self, batch: DraftBatch) -> Proposal:
         """Draw slots from left to right, each head reading what was drawn.

@@ -1,5 +1,5 @@
 """What drafters made of heads share: how they are read, and the newest state of each request's
-target, which is all that they keep of a context.
+target, which is all that they keep of a context. `medusa` and `hydra` are such drafters.
 """
 
 from pathlib import Path
@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dspark_bench.core.types import ContextUpdate
+from dspark_bench.core.features import FINAL_NORM
+from dspark_bench.core.types import LARGEST_PROBABILITY, ContextUpdate, DrafterSpec
 from dspark_bench.models.checkpoint import check_all_read, naming, read_tensors
 from dspark_bench.models.draft_config import Layout
 from dspark_bench.models.draft_formats.reading import read_head_config
@@ -16,7 +17,33 @@ from dspark_bench.models.head_config import HeadConfig, check_heads_fit
 from dspark_bench.models.target import LoadedTarget
 
 
-def load_heads(
+class HeadDrafter:
+    """A drafter made of heads, but for how it drafts: that is its subclass's. See `Drafter`."""
+
+    def __init__(self, name: str, layout: Layout, path: str | Path, target: LoadedTarget) -> None:
+        """Raises CheckpointError for a folder that does not hold heads of this layout."""
+        config, self._heads = _load_heads(Path(path), layout, target)
+        self._states = LastStates(target)
+        self.spec = DrafterSpec(
+            name,
+            config.max_gamma,
+            (FINAL_NORM,),
+            has_confidence=True,
+            notes=config.notes,
+            can_branch=True,
+            confidence_kind=LARGEST_PROBABILITY,
+        )
+
+    def allocate(self, num_rows: int, max_len: int) -> None:
+        """Room for a state of each row."""
+        self._states.allocate(num_rows)
+
+    def extend(self, update: ContextUpdate) -> None:
+        """Keep the newest state of each request."""
+        self._states.extend(update)
+
+
+def _load_heads(
     directory: Path, layout: Layout, target: LoadedTarget
 ) -> tuple[HeadConfig, DraftHeads]:
     """Heads of a kind, and what their files say. Raises CheckpointError."""

@@ -11,16 +11,9 @@ from typing import Final
 
 from torch import Tensor
 
-from dspark_bench.core.features import FINAL_NORM
-from dspark_bench.core.types import (
-    LARGEST_PROBABILITY,
-    ContextUpdate,
-    DraftBatch,
-    DrafterSpec,
-    Proposal,
-)
+from dspark_bench.core.types import DraftBatch, Proposal
 from dspark_bench.drafters.branching import MarginalBranches
-from dspark_bench.drafters.last_state import LastStates, load_heads
+from dspark_bench.drafters.last_state import HeadDrafter
 from dspark_bench.drafters.slot_sampling import draw, largest_probability
 from dspark_bench.models.draft_config import MEDUSA
 from dspark_bench.models.target import LoadedTarget
@@ -28,32 +21,14 @@ from dspark_bench.training.head_models import HeadRecipe, MedusaModel
 from dspark_bench.training.target_features import FrozenTarget
 
 
-class MedusaDrafter:
+class MedusaDrafter(HeadDrafter):
     """Reads Medusa heads, of the authors or of vLLM."""
 
     READS: Final = MEDUSA
     """The kind of checkpoint."""
 
     def __init__(self, path: str | Path, target: LoadedTarget) -> None:
-        config, self._heads = load_heads(Path(path), MEDUSA, target)
-        self._states = LastStates(target)
-        self.spec = DrafterSpec(
-            "medusa",
-            config.max_gamma,
-            (FINAL_NORM,),
-            has_confidence=True,
-            notes=config.notes,
-            can_branch=True,
-            confidence_kind=LARGEST_PROBABILITY,
-        )
-
-    def allocate(self, num_rows: int, max_len: int) -> None:
-        """Room for a state of each row."""
-        self._states.allocate(num_rows)
-
-    def extend(self, update: ContextUpdate) -> None:
-        """Keep the newest state of each request."""
-        self._states.extend(update)
+        super().__init__("medusa", MEDUSA, path, target)
 
     def propose(self, batch: DraftBatch) -> Proposal:
         """Draw every slot from its own head."""

@@ -12,14 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dspark_bench.core.types import (
-    LARGEST_PROBABILITY,
-    ContextUpdate,
-    DraftBatch,
-    DrafterSpec,
-    Proposal,
-)
-from dspark_bench.drafters.fed_back import FedBack, FedBackBranches
+from dspark_bench.core.types import LARGEST_PROBABILITY, DrafterSpec
+from dspark_bench.drafters.fed_back import FedBack
 from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.checkpoint import StoredTensors, naming, read_tensors, refuse_unread
 from dspark_bench.models.draft_config import MTP
@@ -35,7 +29,7 @@ from dspark_bench.training.mtp_model import MtpModel, MtpRecipe
 from dspark_bench.training.target_features import FrozenTarget
 
 
-class MtpDrafter:
+class MtpDrafter(FedBack):
     """Reads one module, of any maker whose layer is a plain decoder layer."""
 
     READS: Final = MTP
@@ -50,18 +44,9 @@ class MtpDrafter:
         if config.style.has_centred_norms:
             tensors = _recentred(tensors)
         with naming(directory):
-            self._module = MtpModule(config, tensors, target)
+            module = MtpModule(config, tensors, target)
         refuse_unread(tensors.unread, directory)
-        self._loop = FedBack(
-            self._module,
-            config.model,
-            self._module.vocabulary,
-            None,
-            target.dtype,
-            target.device,
-            self._module.is_compiled,
-        )
-        self.spec = DrafterSpec(
+        spec = DrafterSpec(
             "mtp",
             config.max_gamma,
             mtp_features(config, target.config),
@@ -70,22 +55,9 @@ class MtpDrafter:
             can_branch=True,
             confidence_kind=LARGEST_PROBABILITY,
         )
-
-    def allocate(self, num_rows: int, max_len: int) -> None:
-        """Reserve the context cache and the last state of each row."""
-        self._loop.allocate(num_rows, max_len)
-
-    def extend(self, update: ContextUpdate) -> None:
-        """Run the module over committed tokens with the target's states."""
-        self._loop.extend(update)
-
-    def propose(self, batch: DraftBatch) -> Proposal:
-        """Draw slot after slot, feeding the module's output back."""
-        return self._loop.propose(batch)
-
-    def branch(self, batch: DraftBatch) -> FedBackBranches:
-        """The module runs once for each depth, over all prefixes of that depth."""
-        return self._loop.branch(batch)
+        super().__init__(
+            spec, module, config.model, module.vocabulary, None, target, module.is_compiled
+        )
 
 
 class MtpModule:
