@@ -17,10 +17,10 @@ from dspark_bench.training.draft_modules import (
     ConfidenceModule,
     LayerModule,
     NormModule,
-    Rope,
     initialise,
 )
 from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch, Objective
+from dspark_bench.training.drafter_module import DrafterModule
 from dspark_bench.training.target_features import FrozenTarget
 
 
@@ -83,14 +83,13 @@ class MarkovModule(nn.Module):
         return torch.stack(outputs, dim=-2)
 
 
-class BlockModel(nn.Module):
+class BlockModel(DrafterModule):
     """The backbone, with a Markov head and a confidence head when the recipe has them."""
 
     def __init__(self, target: FrozenTarget, recipe: BlockRecipe) -> None:
-        super().__init__()
+        super().__init__(target, recipe.max_gamma, recipe.seed)
         config = target.config
         hidden, rank = config.hidden_size, recipe.markov_rank
-        torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.fc = nn.Linear(len(recipe.target_layer_ids) * hidden, hidden, bias=False)
         self.hidden_norm = NormModule(hidden, config.rms_norm_eps)
@@ -105,23 +104,11 @@ class BlockModel(nn.Module):
         initialise(self)
         if rank > 0:
             self.markov_head.start()
-        self._target = (target,)
-        self._rope = Rope(config, target.device)
-
-    @property
-    def module(self) -> nn.Module:
-        """The parameters."""
-        return self
 
     @property
     def feature_layers(self) -> tuple[int, ...]:
         """Target layers it reads."""
         return self.recipe.target_layer_ids
-
-    @property
-    def max_gamma(self) -> int:
-        """Longest block."""
-        return self.recipe.max_gamma
 
     @property
     def objective(self) -> Objective:
@@ -143,11 +130,6 @@ class BlockModel(nn.Module):
         embedded = self.markov_head.markov_w1(previous)
         logits = logits + self.markov_head(embedded, hidden)
         return DraftScores(logits, self._confidence(torch.cat([hidden, embedded], dim=-1)))
-
-    @property
-    def repeats_target(self) -> bool:
-        """DeepSpec's files do."""
-        return True
 
     def checkpoint_config(self) -> dict[str, Any]:
         """Fields as DeepSpec writes them, JetSpec's as z-lab does."""

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from dspark_bench.training.draft_modules import LayerModule, NormModule, Rope, initialise
+from dspark_bench.training.draft_modules import LayerModule, NormModule, initialise
 from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch, Objective
+from dspark_bench.training.drafter_module import DrafterModule
 from dspark_bench.training.target_features import FrozenTarget
 
 
@@ -37,27 +38,19 @@ class _Body(nn.Module):
         self.norm = NormModule(width, config.rms_norm_eps)
 
 
-class DecoderModel(nn.Module):
+class DecoderModel(DrafterModule):
     """The decoder. Embedding and head are the target's, frozen, and not in its checkpoint."""
 
     def __init__(self, target: FrozenTarget, recipe: DecoderRecipe) -> None:
         """Raises ValueError for a target whose drafters draft a part of the vocabulary: a plain
         decoder's folder has no place for the tables that say which.
         """
-        super().__init__()
         if target.token_ids is not None:
             raise ValueError("a draft model drafts the whole vocabulary")
-        torch.manual_seed(recipe.seed)
+        super().__init__(target, recipe.max_gamma, recipe.seed)
         self.recipe = recipe
         self.model = _Body(target, recipe.num_layers)
         initialise(self)
-        self._target = (target,)
-        self._rope = Rope(target.config, target.device)
-
-    @property
-    def module(self) -> nn.Module:
-        """The parameters."""
-        return self
 
     @property
     def feature_layers(self) -> tuple[int, ...]:
@@ -65,19 +58,9 @@ class DecoderModel(nn.Module):
         return ()
 
     @property
-    def max_gamma(self) -> int:
-        """Longest block."""
-        return self.recipe.max_gamma
-
-    @property
     def objective(self) -> Objective:
         """That of the drafters beside it."""
         return Objective.ACCEPTANCE
-
-    @property
-    def repeats_target(self) -> bool:
-        """Its configuration is a decoder's of the target's shape."""
-        return True
 
     def scores(self, batch: DraftTrainingBatch) -> DraftScores:
         """Teacher-forced logits [N, A, K, U]: of each slot, behind the token before it."""

@@ -15,13 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from dspark_bench.core.features import FINAL_NORM
-from dspark_bench.training.draft_modules import LayerModule, Rope, initialise
+from dspark_bench.training.draft_modules import AttentionModule, LayerModule, initialise
 from dspark_bench.training.drafter_batch import (
     DraftScores,
     DraftTrainingBatch,
     GuessedStates,
     Objective,
 )
+from dspark_bench.training.drafter_module import DrafterModule
+from dspark_bench.training.fed_back import fed_back_chains, true_entries
 from dspark_bench.training.target_features import FrozenTarget
 
 
@@ -41,24 +43,16 @@ class FeatureLayer(LayerModule):
         del self.input_layernorm
 
 
-class FeatureModel(nn.Module):
+class FeatureModel(DrafterModule):
     """`fc` over [embedding; state], and the layer."""
 
     def __init__(self, target: FrozenTarget, recipe: FeatureRecipe) -> None:
-        super().__init__()
+        super().__init__(target, recipe.max_gamma, recipe.seed)
         hidden = target.config.hidden_size
-        torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.fc = nn.Linear(2 * hidden, hidden, bias=True)
         self.layers = nn.ModuleList([FeatureLayer(target)])
         initialise(self)
-        self._target = (target,)
-        self._rope = Rope(target.config, target.device)
-
-    @property
-    def module(self) -> nn.Module:
-        """The parameters."""
-        return self
 
     @property
     def feature_layers(self) -> tuple[int, ...]:
@@ -66,40 +60,26 @@ class FeatureModel(nn.Module):
         return (FINAL_NORM,)
 
     @property
-    def max_gamma(self) -> int:
-        """Longest block that it is looked at with."""
-        return self.recipe.max_gamma
-
-    @property
     def objective(self) -> Objective:
         """The states themselves."""
         return Objective.STATES
-
-    @property
-    def repeats_target(self) -> bool:
-        """Its configuration is a decoder's of the target's shape."""
-        return True
 
     def scores(self, batch: DraftTrainingBatch) -> DraftScores:
         """Logits [N, A, K, U] of drafts, and guesses from true states at the same places.
 
         The chain of anchor P starts at entry P - 1, whose guess is of the state at P.
         """
-        target = self._target[0]
+        target, rope = self._target[0], self._rope
         size, num_tokens = batch.tokens.shape
         device = batch.tokens.device
-        following = torch.cat([batch.tokens[:, 1:], batch.tokens[:, -1:]], dim=1)
-        places = torch.arange(num_tokens, device=device).expand(size, -1)
-        causal = torch.ones(num_tokens, num_tokens, dtype=torch.bool, device=device).tril()
-        x = self._joined(target.embed(following), batch.features)
-        keys, values = self._stored(x, places)
-        guesses = self._layer(x, places, keys, values, causal)
+        entries = true_entries(self, batch.features, batch, target, rope)
         with torch.no_grad():
-            logits = target.draft_logits(self._chains(batch, guesses, keys, values))
+            chains = fed_back_chains(self, entries, batch, target, rope)
+            logits = target.draft_logits(chains)
         rows = torch.arange(size, device=device)[:, None, None]
         wanted = batch.anchors.unsqueeze(-1) + torch.arange(batch.gamma, device=device)
         wanted = wanted.clamp(max=num_tokens - 1)
-        own = guesses[rows, wanted - 1]
+        own = entries.states[rows, wanted - 1]
         taught = GuessedStates(own, batch.features[rows, wanted], target.draft_logits(own))
         return DraftScores(logits, None, taught)
 
@@ -114,44 +94,21 @@ class FeatureModel(nn.Module):
             "eagle_fc_bias": True,
         }
 
-    def _chains(
-        self, batch: DraftTrainingBatch, guesses: Tensor, keys: Tensor, values: Tensor
-    ) -> Tensor:
-        """Guesses [N, A, K, D] fed back, teacher-forced in their tokens alone."""
-        size, num_tokens = batch.tokens.shape
-        device = batch.tokens.device
-        starts = batch.anchors - 1
-        state = guesses[torch.arange(size, device=device)[:, None], starts]
-        visible = (torch.arange(num_tokens, device=device) <= starts.unsqueeze(-1)).unsqueeze(1)
-        own = torch.eye(starts.shape[1], dtype=torch.bool, device=device).expand(size, 1, -1, -1)
-        found = [state]
-        for step in range(1, batch.gamma):
-            x = self._joined(self._target[0].embed(batch.labels[..., step - 1]), state)
-            new_keys, new_values = self._stored(x, starts + step)
-            keys = torch.cat([keys, new_keys], dim=2)
-            values = torch.cat([values, new_values], dim=2)
-            visible = torch.cat([visible, own], dim=-1)
-            state = self._layer(x, starts + step, keys, values, visible)
-            found.append(state)
-        return torch.stack(found, dim=2)
+    @property
+    def self_attn(self) -> AttentionModule:
+        """The layer's attention."""
+        return self._layer().self_attn
 
-    def _joined(self, embedded: Tensor, states: Tensor) -> Tensor:
+    def inputs(self, embedded: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """See `FedBackModule`: `fc` of both is residual and input at once."""
         joined: Tensor = self.fc(torch.cat([embedded, states], dim=-1))
-        return joined
+        return joined, joined
 
-    def _stored(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        attention = self._only_layer().self_attn
-        return attention.keys(x, positions, self._rope), attention.values(x)
+    def outputs(self, residual: Tensor, attended: Tensor) -> Tensor:
+        """Guesses of the target's next states [..., D]."""
+        return self._layer().finish(residual, attended)
 
-    def _layer(
-        self, x: Tensor, positions: Tensor, keys: Tensor, values: Tensor, visible: Tensor
-    ) -> Tensor:
-        """x [N, T, D] -> guesses [N, T, D]; visible broadcasts to [N, 1, T, L]."""
-        layer = self._only_layer()
-        query = layer.self_attn.queries(x, positions, self._rope)
-        return layer.finish(x, layer.self_attn.attend(query, keys, values, visible))
-
-    def _only_layer(self) -> LayerModule:
+    def _layer(self) -> LayerModule:
         layer = self.layers[0]
         assert isinstance(layer, LayerModule)
         return layer

@@ -1,9 +1,4 @@
-"""Trainable module for multi-token prediction, run as drafting runs it, in speculators' layout.
-
-Step 0 runs over the whole sequence with the target's true states. Each further step runs the
-blocks' chains only, on the module's own last output; its keys are the true ones up to the chain's
-start, followed by the chain's own.
-"""
+"""Trainable module for multi-token prediction, run as drafting runs it, in speculators' layout."""
 
 from __future__ import annotations
 
@@ -14,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from dspark_bench.core.features import FINAL_NORM
-from dspark_bench.training.draft_modules import LayerModule, NormModule, Rope, initialise
+from dspark_bench.training.draft_modules import LayerModule, NormModule, initialise
 from dspark_bench.training.drafter_batch import DraftScores, DraftTrainingBatch, Objective
+from dspark_bench.training.drafter_module import DrafterModule
+from dspark_bench.training.fed_back import fed_back_chains, true_entries
 from dspark_bench.training.target_features import FrozenTarget
 
 
@@ -38,44 +35,31 @@ class MtpLayer(LayerModule):
         self.input_proj = nn.Linear(2 * hidden, hidden, bias=False)
         self.final_layernorm = NormModule(hidden, eps)
 
-    def inputs(self, embedded: Tensor, states: Tensor) -> Tensor:
-        """[..., D] and [..., D] -> [..., D]."""
+    def inputs(self, embedded: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """See `FedBackModule`: the narrowed inputs, and the same normed."""
         parts = [self.token_layernorm(embedded), self.hidden_layernorm(states)]
-        out: Tensor = self.input_proj(torch.cat(parts, dim=-1))
-        return out
+        narrowed: Tensor = self.input_proj(torch.cat(parts, dim=-1))
+        return narrowed, self.input_layernorm(narrowed)
 
-    def outputs(self, inputs: Tensor, attended: Tensor) -> Tensor:
+    def outputs(self, residual: Tensor, attended: Tensor) -> Tensor:
         """What the head and the next step read [..., D]."""
-        out: Tensor = self.final_layernorm(self.finish(inputs, attended))
+        out: Tensor = self.final_layernorm(self.finish(residual, attended))
         return out
 
 
-class MtpModel(nn.Module):
+class MtpModel(DrafterModule):
     """The module; embedding and head are the target's."""
 
     def __init__(self, target: FrozenTarget, recipe: MtpRecipe) -> None:
-        super().__init__()
-        torch.manual_seed(recipe.seed)
+        super().__init__(target, recipe.max_gamma, recipe.seed)
         self.recipe = recipe
         self.mtp_layers = nn.ModuleList([MtpLayer(target)])
         initialise(self)
-        self._target = (target,)
-        self._rope = Rope(target.config, target.device)
-
-    @property
-    def module(self) -> nn.Module:
-        """The parameters."""
-        return self
 
     @property
     def feature_layers(self) -> tuple[int, ...]:
         """What the target's head reads."""
         return (FINAL_NORM,)
-
-    @property
-    def max_gamma(self) -> int:
-        """Steps that it is trained for."""
-        return self.recipe.max_gamma
 
     @property
     def objective(self) -> Objective:
@@ -89,37 +73,12 @@ class MtpModel(nn.Module):
 
     def scores(self, batch: DraftTrainingBatch) -> DraftScores:
         """Teacher-forced logits [N, A, K, U]. The chain of anchor P starts at entry P - 1."""
-        target = self._target[0]
-        size, num_tokens = batch.tokens.shape
-        device = batch.tokens.device
+        target, rope = self._target[0], self._rope
         layer = self.mtp_layers[0]
         assert isinstance(layer, MtpLayer)
-        attention = layer.self_attn
-        following = torch.cat([batch.tokens[:, 1:], batch.tokens[:, -1:]], dim=1)
-        places = torch.arange(num_tokens, device=device).expand(size, -1)
-        causal = torch.ones(num_tokens, num_tokens, dtype=torch.bool, device=device).tril()
-        inputs = layer.inputs(target.embed(following), batch.features)
-        normed = layer.input_layernorm(inputs)
-        keys = attention.keys(normed, places, self._rope)
-        values = attention.values(normed)
-        query = attention.queries(normed, places, self._rope)
-        state = layer.outputs(inputs, attention.attend(query, keys, values, causal))
-        starts = batch.anchors - 1
-        chain = state[torch.arange(size, device=device)[:, None], starts]
-        visible = (torch.arange(num_tokens, device=device) <= starts.unsqueeze(-1)).unsqueeze(1)
-        found = [chain]
-        for step in range(1, batch.gamma):
-            inputs = layer.inputs(target.embed(batch.labels[..., step - 1]), chain)
-            normed = layer.input_layernorm(inputs)
-            positions = starts + step
-            keys = torch.cat([keys, attention.keys(normed, positions, self._rope)], dim=2)
-            values = torch.cat([values, attention.values(normed)], dim=2)
-            own = torch.eye(starts.shape[1], dtype=torch.bool, device=device)
-            visible = torch.cat([visible, own.expand(size, 1, -1, -1)], dim=-1)
-            query = attention.queries(normed, positions, self._rope)
-            chain = layer.outputs(inputs, attention.attend(query, keys, values, visible))
-            found.append(chain)
-        return DraftScores(target.draft_logits(torch.stack(found, dim=2)), None)
+        entries = true_entries(layer, batch.features, batch, target, rope)
+        chains = fed_back_chains(layer, entries, batch, target, rope)
+        return DraftScores(target.draft_logits(chains), None)
 
     def checkpoint_config(self) -> dict[str, Any]:
         """Fields as speculators writes them."""
