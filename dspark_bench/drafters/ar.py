@@ -20,8 +20,9 @@ from dspark_bench.models.checkpoint import check_all_read
 from dspark_bench.models.confidence_head import load_confidence
 from dspark_bench.models.draft_config import EAGLE3, eagle_prefix
 from dspark_bench.models.kv_cache import KVCache
-from dspark_bench.models.layers import DecoderLayer, RmsNorm, load_norm, take
+from dspark_bench.models.layers import DecoderLayer, RmsNorm, load_norm
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.named_tensors import take
 from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.target import LoadedTarget
 from dspark_bench.training.eagle_model import EagleModel, EagleRecipe

@@ -20,8 +20,9 @@ from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.checkpoint import check_all_read
 from dspark_bench.models.draft_config import EAGLE
 from dspark_bench.models.kv_cache import KVCache
-from dspark_bench.models.layers import DecoderLayer, take
+from dspark_bench.models.layers import DecoderLayer
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.named_tensors import take
 from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.target import LoadedTarget
 from dspark_bench.training.feature_model import FeatureModel, FeatureRecipe

@@ -19,9 +19,10 @@ from dspark_bench.models.checkpoint import StoredTensors, naming, read_tensors, 
 from dspark_bench.models.draft_config import MTP
 from dspark_bench.models.draft_formats.reading import read_mtp_config
 from dspark_bench.models.kv_cache import KVCache
-from dspark_bench.models.layers import DecoderLayer, RmsNorm, Tensors, take
+from dspark_bench.models.layers import DecoderLayer, RmsNorm
 from dspark_bench.models.linear import Linear
 from dspark_bench.models.mtp_config import MtpConfig, check_mtp_fits, mtp_features
+from dspark_bench.models.named_tensors import Tensors, take
 from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.target import LoadedTarget
 from dspark_bench.models.vocabulary import Vocabulary

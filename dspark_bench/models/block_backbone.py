@@ -29,13 +29,9 @@ from dspark_bench.models.draft_config import (
 from dspark_bench.models.draft_formats.reading import read_draft_config
 from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.kv_cache import KVCache
-from dspark_bench.models.layers import (
-    RmsNorm,
-    Tensors,
-    load_norm,
-    take,
-)
+from dspark_bench.models.layers import RmsNorm, load_norm
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.named_tensors import Tensors, take
 from dspark_bench.models.rotary import Rotary, pair_neighbours, rotate
 from dspark_bench.models.stack import DecoderStack
 from dspark_bench.models.target import LoadedTarget

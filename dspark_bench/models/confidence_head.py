@@ -9,8 +9,8 @@ from torch import Tensor
 
 from dspark_bench.models.draft_config import DraftConfig
 from dspark_bench.models.kernels.interface import Kernels
-from dspark_bench.models.layers import Tensors, take
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.named_tensors import Tensors, take
 
 
 class ConfidenceHead:

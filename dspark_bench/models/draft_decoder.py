@@ -36,8 +36,9 @@ from dspark_bench.models.expected_tensors import (
 )
 from dspark_bench.models.families import FAMILIES
 from dspark_bench.models.kv_cache import KVCache
-from dspark_bench.models.layers import Tensors, lacking, load_norm, take
+from dspark_bench.models.layers import load_norm
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.named_tensors import Tensors, lacking, take
 from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.stack import DecoderStack
 from dspark_bench.models.target import LoadedTarget

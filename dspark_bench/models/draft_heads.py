@@ -10,8 +10,8 @@ from torch import Tensor
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.head_config import TOKEN_MAP, HeadConfig
 from dspark_bench.models.kernels.interface import Kernels
-from dspark_bench.models.layers import Tensors, lacking, take
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.named_tensors import Tensors, lacking, take
 from dspark_bench.models.target import LoadedTarget
 from dspark_bench.models.vocabulary import Vocabulary
 

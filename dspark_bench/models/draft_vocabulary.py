@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.draft_config import DraftConfig
-from dspark_bench.models.layers import Tensors, lacking
+from dspark_bench.models.named_tensors import Tensors, lacking
 
 OFFSETS: Final = "d2t"
 DRAFTABLE: Final = "t2d"

@@ -1,7 +1,8 @@
 """Which tensors a checkpoint must hold, by its configuration, and whether its files say so.
 
 Only the files' headers are read, which takes no time: what a model would stop at when it is built
-is then known before anything runs. Shapes are those that the models ask for with `layers.take`.
+is then known before anything runs. Shapes are those that the models ask for by
+`named_tensors.take`.
 """
 
 from collections.abc import Container, Mapping
@@ -15,7 +16,7 @@ from dspark_bench.models.checkpoint import Header, naming, read_headers, refuse_
 from dspark_bench.models.config import ModelConfig
 from dspark_bench.models.draft_config import EAGLE, EAGLE3, DraftConfig, eagle_prefix
 from dspark_bench.models.draft_vocabulary import DRAFTABLE, OFFSETS
-from dspark_bench.models.layers import check_tensor, lacking
+from dspark_bench.models.named_tensors import check_tensor, lacking
 
 Shapes = Mapping[str, tuple[int, ...]]
 EMBEDDING: Final = "model.embed_tokens.weight"

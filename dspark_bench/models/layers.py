@@ -1,6 +1,5 @@
 """The decoder layer that target and drafters share, with fused projections."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.attention import AttentionPlan, attend
 from dspark_bench.models.config import ModelConfig
 from dspark_bench.models.kernels.interface import (
@@ -20,41 +18,8 @@ from dspark_bench.models.kernels.interface import (
 )
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.named_tensors import Tensors, take
 from dspark_bench.models.rotary import pair_neighbours, rotate
-
-Tensors = Mapping[str, Tensor]
-_WANTED = {
-    "lm_head.weight": (
-        ", and its config.json does not say tie_word_embeddings=true; valid: the tensor in its "
-        "files, or a tied head"
-    )
-}
-"""Why a tensor must be there, where a configuration could say otherwise."""
-
-
-def take(tensors: Tensors, name: str, *shape: int) -> Tensor:
-    """The named tensor. Raises CheckpointError if it is absent or has another shape."""
-    if name not in tensors:
-        raise lacking(name)
-    tensor = tensors[name]
-    check_tensor(name, tuple(tensor.shape), tensor.dtype, shape)
-    return tensor
-
-
-def lacking(name: str) -> CheckpointError:
-    """The error for a tensor that is not there."""
-    return CheckpointError(f"checkpoint lacks the tensor {name!r}{_WANTED.get(name, '')}")
-
-
-def check_tensor(
-    name: str, found: tuple[int, ...], dtype: torch.dtype, expected: tuple[int, ...]
-) -> None:
-    """Raise CheckpointError for a tensor of another shape, or of whole numbers."""
-    if found != expected:
-        raise CheckpointError(f"tensor {name!r} has shape {found}; expected {expected}")
-    if not dtype.is_floating_point:
-        kind = str(dtype).removeprefix("torch.")
-        raise CheckpointError(f"tensor {name!r} has dtype {kind}; expected floating point numbers")
 
 
 class RmsNorm:

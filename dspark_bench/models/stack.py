@@ -9,7 +9,8 @@ from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.config import ModelConfig
 from dspark_bench.models.kernels.interface import Kernels, StackWeights
 from dspark_bench.models.kv_cache import KVCache
-from dspark_bench.models.layers import CompiledLayer, DecoderLayer, Tensors, table_of
+from dspark_bench.models.layers import CompiledLayer, DecoderLayer, table_of
+from dspark_bench.models.named_tensors import Tensors
 
 
 @dataclass(frozen=True, slots=True)

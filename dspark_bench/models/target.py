@@ -24,8 +24,9 @@ from dspark_bench.models.config import ModelConfig, TargetShape, read_model_conf
 from dspark_bench.models.kernels.choice import KernelChoice, Wanted, choose_kernels
 from dspark_bench.models.kernels.interface import Kernels
 from dspark_bench.models.kv_cache import KVCache, check_length
-from dspark_bench.models.layers import Tensors, load_norm, take
+from dspark_bench.models.layers import load_norm
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.named_tensors import Tensors, take
 from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.stack import DecoderStack
 

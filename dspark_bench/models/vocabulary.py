@@ -12,8 +12,8 @@ from torch import Tensor
 
 from dspark_bench.models.draft_config import DraftConfig
 from dspark_bench.models.draft_vocabulary import read_token_ids
-from dspark_bench.models.layers import Tensors, take
 from dspark_bench.models.linear import Linear
+from dspark_bench.models.named_tensors import Tensors, take
 from dspark_bench.models.target import LoadedTarget
 
 EMBEDDING, HEAD = "embed_tokens.weight", "lm_head.weight"
