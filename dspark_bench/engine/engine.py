@@ -24,7 +24,8 @@ from dspark_bench.core.types import (
 from dspark_bench.engine.acceptance import NOTHING_EMITTED
 from dspark_bench.engine.batch import VerifyBatch, build_verify_batch
 from dspark_bench.engine.batcher import Batcher
-from dspark_bench.engine.commit import CycleFacts, commit_cycle
+from dspark_bench.engine.commit import commit_cycle
+from dspark_bench.engine.cycle_records import CycleFacts, cycle_records, note_drafts
 from dspark_bench.engine.drafting import Drafting
 from dspark_bench.engine.givens import Givens, cycle_givens
 from dspark_bench.engine.kept_paths import keep_paths
@@ -196,7 +197,7 @@ class Engine:
             keep_paths(commit, self._cache)
         timer.accept()
         rounded = None if self._target.is_batch_invariant else self._cache.keys.dtype
-        notes = commit.note(proposal, decision.findings(), rounded)
+        notes = note_drafts(commit, proposal, decision.findings(), rounded)
         timer.exclude()
 
         for state, length in zip(states, commit.context_lens, strict=True):
@@ -217,7 +218,7 @@ class Engine:
             num_waiting=batcher.num_waiting,
             cpu_busy=self._utilisation.share(now_s),
         )
-        records = commit.records(facts, notes, timer)
+        records = cycle_records(commit, facts, notes, timer)
         self._unseen = records
         result.cycles.extend(records)
 
