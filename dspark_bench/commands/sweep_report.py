@@ -37,64 +37,90 @@ def report_sweep(
     by_id = {row["point_id"]: row for row in table_rows(folder, plan, environment)}
     wanted = list(dict.fromkeys(point_id for point_id, _ in plan.points))
     mine = [by_id[point_id] for point_id in wanted if point_id in by_id]
-    console.print(result_table(mine, plan.swept_keys, console.width))
-    gaps = gap_table(mine, plan.swept_keys, console.width)
-    if gaps is not None:
-        console.print(gaps)
     store = PointStore(folder)
-    by_domain = domain_table(_domains(store, mine, plan.swept_keys))
-    if by_domain is not None:
-        console.print(by_domain, soft_wrap=isinstance(by_domain, str))
-    for row in mine:
-        stored = store.load(row["point_id"])
-        found = {} if stored is None else stored.content.get("lossless", {})
-        label = row_label(row, plan.swept_keys)
-        for line in (*divergence_lines(label, found), *serving_lines(label, row)):
-            console.print(line, soft_wrap=True)
-
-    def label_of(row: Row) -> str:
-        return row_label(row, plan.swept_keys)
-
-    lines = (*precision_lines(mine), *foreign_lines(mine, label_of), *noise_lines(mine, label_of))
-    for line in (*lines, *loop_lines(mine, label_of)):
-        console.print(line, soft_wrap=True)
-    num_noisy = sum(row.get("is_noisy") is True for row in mine)
-    if num_noisy:
-        console.print(
-            f"{num_noisy} of {len(mine)} points were timed on a noisy machine; metrics.json says "
-            "what was seen"
-        )
+    _print_tables(mine, store, plan.swept_keys, console)
+    _print_lines(mine, store, plan.swept_keys, console)
+    for line in _noisy_lines(mine):
+        console.print(line)
     for line in time_lines(mine):
         console.print(line, soft_wrap=True)
-    if num_kept:
-        console.print(f"{num_kept} of {len(wanted)} points were there already")
-    stale = [row for row in mine if row["status"] == STALE]
-    if stale:
-        console.print(
-            f"{len(stale)} points come from other code or another machine (stale); "
-            "--fresh measures them again"
-        )
-    if any(row["status"] == TIMING_INVALID for row in mine):
-        console.print("timing_invalid: another timed run shared this machine")
-    if any(row.get("lossless_evidence") == "simulated" for row in mine):
-        console.print(
-            "forced: acceptance is simulated, by a stated profile; both arms emit recorded outputs"
-        )
-    if any(row.get("lossless_evidence") == "lossy" for row in mine):
-        console.print(
-            "lossy: the rule that judges drafts does not keep the target's law; S of such a point "
-            "compares different texts"
-        )
-    if any(row.get("acceptance") == "replay" for row in mine):
-        console.print("replay: drafts were judged along recorded outputs; both arms emit those")
+    for line in _remarks(mine, num_kept, len(wanted)):
+        console.print(line)
     console.print(f"results: {folder}", soft_wrap=True)
-    store = PointStore(folder)
     failed = [
         point for row in mine if row["status"] == FAILED if (point := store.load(row["point_id"]))
     ]
     missing = {point_id: unstored[point_id] for point_id in wanted if point_id not in by_id}
     _raise_for(failed, missing, plan, folder)
     return mine
+
+
+def _print_tables(
+    rows: Sequence[Row], store: PointStore, swept_keys: Sequence[str], console: Console
+) -> None:
+    console.print(result_table(rows, swept_keys, console.width))
+    gaps = gap_table(rows, swept_keys, console.width)
+    if gaps is not None:
+        console.print(gaps)
+    by_domain = domain_table(_domains(store, rows, swept_keys))
+    if by_domain is not None:
+        console.print(by_domain, soft_wrap=isinstance(by_domain, str))
+
+
+def _print_lines(
+    rows: Sequence[Row], store: PointStore, swept_keys: Sequence[str], console: Console
+) -> None:
+    """What is said of single points."""
+
+    def label_of(row: Row) -> str:
+        return row_label(row, swept_keys)
+
+    for row in rows:
+        stored = store.load(row["point_id"])
+        found = {} if stored is None else stored.content.get("lossless", {})
+        label = label_of(row)
+        for line in (*divergence_lines(label, found), *serving_lines(label, row)):
+            console.print(line, soft_wrap=True)
+    lines = (*precision_lines(rows), *foreign_lines(rows, label_of), *noise_lines(rows, label_of))
+    for line in (*lines, *loop_lines(rows, label_of)):
+        console.print(line, soft_wrap=True)
+
+
+def _noisy_lines(rows: Sequence[Row]) -> list[str]:
+    num_noisy = sum(row.get("is_noisy") is True for row in rows)
+    if not num_noisy:
+        return []
+    return [
+        f"{num_noisy} of {len(rows)} points were timed on a noisy machine; metrics.json says "
+        "what was seen"
+    ]
+
+
+def _remarks(rows: Sequence[Row], num_kept: int, num_wanted: int) -> list[str]:
+    """What holds for some of the points, and what a status or a rule means."""
+    lines = []
+    if num_kept:
+        lines.append(f"{num_kept} of {num_wanted} points were there already")
+    num_stale = sum(row["status"] == STALE for row in rows)
+    if num_stale:
+        lines.append(
+            f"{num_stale} points come from other code or another machine (stale); "
+            "--fresh measures them again"
+        )
+    if any(row["status"] == TIMING_INVALID for row in rows):
+        lines.append("timing_invalid: another timed run shared this machine")
+    if any(row.get("lossless_evidence") == "simulated" for row in rows):
+        lines.append(
+            "forced: acceptance is simulated, by a stated profile; both arms emit recorded outputs"
+        )
+    if any(row.get("lossless_evidence") == "lossy" for row in rows):
+        lines.append(
+            "lossy: the rule that judges drafts does not keep the target's law; S of such a point "
+            "compares different texts"
+        )
+    if any(row.get("acceptance") == "replay" for row in rows):
+        lines.append("replay: drafts were judged along recorded outputs; both arms emit those")
+    return lines
 
 
 def _domains(
