@@ -91,12 +91,14 @@ class Engine:
         self._sampling = sampling
         self._gamma = gamma if drafter is not None else 0
         self._most_drafted = self._gamma
+        reads_drafts = scheduler.spec.needs_confidence
         if drafter is not None and drafter.spec.num_nodes is not None:
             check_knows_trees(scheduler, acceptance, drafter.spec)
             self._most_drafted = max(gamma, drafter.spec.num_nodes)
+            reads_drafts = scheduler.spec.reads_survival
         self._draws_nodes = drafter is not None and drafter.spec.draws_nodes
         self._num_draws = self._most_drafted if self._draws_nodes else self._gamma
-        self._wants_confidence = scheduler.spec.needs_confidence or config.notes_confidence
+        self._wants_confidence = reads_drafts or config.notes_confidence
         self._config = config
         self._clock = clock
         period = 0 if drafter is None else scheduler.spec.exploration_period
