@@ -1,4 +1,4 @@
-"""How many nodes of its trees a batch verifies, from history alone: `goodput` where drafts are trees.
+"""How many nodes of its trees a batch verifies, from history alone: `goodput` on trees.
 
 Nodes come by falling survival, so that the first n are a tree and node i means the same from cycle
 to cycle: the i-th likeliest. How often each stood is known from cycles in which it was verified,

@@ -102,7 +102,7 @@ def test_match_judges_chains(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
         (("tree.depth=2",), "tree=best_first has no key 'depth'; valid: nodes"),
         (
             ("scheduler=batch_size", "scheduler.table=[[1,2]]"),
-            "scheduler=batch_size schedules chains only; valid with tree=best_first: fixed, goodput",
+            "scheduler=batch_size schedules chains only; valid with tree=best_first: fixed, good",
         ),
         (
             ("tree=sampled", "scheduler=goodput"),
