@@ -1,8 +1,8 @@
 """SGLang: flags for one draft length a server, which is chosen when it starts.
 
-A server whose drafter runs once a token (Eagle3, EAGLE, MTP, a draft model) takes steps, a top-k of 1
-(a chain) and steps + 1 tokens, all three or none; a DSpark block counts the drafts, a DFlash block
-the anchor too.
+A server whose drafter runs once a token (Eagle3, EAGLE, MTP, a draft model) takes steps, a top-k of
+1 (a chain) and steps + 1 tokens, all three or none; a DSpark block counts the drafts, a DFlash
+block the anchor too.
 """
 
 from dspark_bench.export.drafter import checkpoint_of, kind_of
