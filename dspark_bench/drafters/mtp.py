@@ -3,6 +3,7 @@
 It is what some targets are released with, trained beside them. The module reads the target's last
 state and the embedding of the token behind it; for each further draft its own last output stands in
 for the state. Strong memory of its own prefix, and a cost that grows with every slot, as `ar` has.
+Files with several modules have one for each slot (`module_chain`), which draft chains alone.
 """
 
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dspark_bench.core.errors import UsageError
 from dspark_bench.core.types import (
     LARGEST_PROBABILITY,
     ContextUpdate,
@@ -20,6 +22,7 @@ from dspark_bench.core.types import (
     Proposal,
 )
 from dspark_bench.drafters.fed_back import FedBack, FedBackBranches
+from dspark_bench.drafters.module_chain import ModuleChain
 from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.checkpoint import StoredTensors, naming, read_tensors, refuse_unread
 from dspark_bench.models.draft_config import MTP
@@ -27,7 +30,7 @@ from dspark_bench.models.draft_formats.reading import read_mtp_config
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import DecoderLayer, RmsNorm, Tensors, take
 from dspark_bench.models.linear import Linear
-from dspark_bench.models.mtp_config import MtpConfig, check_mtp_fits, mtp_features
+from dspark_bench.models.mtp_config import MtpConfig, MtpNames, check_mtp_fits, mtp_features
 from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.target import LoadedTarget
 from dspark_bench.models.vocabulary import Vocabulary
@@ -36,7 +39,7 @@ from dspark_bench.training.target_features import FrozenTarget
 
 
 class MtpDrafter:
-    """Reads one module, of any maker whose layer is a plain decoder layer."""
+    """Reads the modules of any maker whose layer is a plain decoder layer."""
 
     READS: Final = MTP
     """The kind of checkpoint."""
@@ -45,29 +48,23 @@ class MtpDrafter:
         directory = Path(path)
         config = read_mtp_config(directory)
         check_mtp_fits(config, target.config, directory)
-        prefix = config.style.names.prefix if config.is_inside else ""
-        tensors = read_tensors(directory, target.dtype, target.device, prefix)
-        if config.style.has_centred_norms:
-            tensors = _recentred(tensors)
-        with naming(directory):
-            self._module = MtpModule(config, tensors, target)
-        refuse_unread(tensors.unread, directory)
-        self._loop = FedBack(
-            self._module,
-            config.model,
-            self._module.vocabulary,
-            None,
-            target.dtype,
-            target.device,
-            self._module.is_compiled,
-        )
+        modules = [_read_module(config, names, directory, target) for names in config.modules]
+        is_compiled = modules[0].is_compiled
+        placed = (target.dtype, target.device, is_compiled)
+        self._loop: FedBack | ModuleChain
+        if config.later:
+            vocabularies = [module.vocabulary for module in modules]
+            self._loop = ModuleChain(modules, vocabularies, config.model, *placed)
+        else:
+            vocabulary = modules[0].vocabulary
+            self._loop = FedBack(modules[0], config.model, vocabulary, None, *placed)
         self.spec = DrafterSpec(
             "mtp",
             config.max_gamma,
             mtp_features(config, target.config),
             has_confidence=True,
             notes=config.notes,
-            can_branch=True,
+            can_branch=isinstance(self._loop, FedBack),
             confidence_kind=LARGEST_PROBABILITY,
         )
 
@@ -85,14 +82,18 @@ class MtpDrafter:
 
     def branch(self, batch: DraftBatch) -> FedBackBranches:
         """The module runs once for each depth, over all prefixes of that depth."""
+        if isinstance(self._loop, ModuleChain):
+            raise UsageError("drafter=mtp of several modules drafts chains only; valid: tree=none")
         return self._loop.branch(batch)
 
 
 class MtpModule:
     """See `drafters.fed_back.FedBackLayer`: the module, as its maker means it."""
 
-    def __init__(self, config: MtpConfig, tensors: Tensors, target: LoadedTarget) -> None:
-        model, names = config.model, config.style.names
+    def __init__(
+        self, config: MtpConfig, names: MtpNames, tensors: Tensors, target: LoadedTarget
+    ) -> None:
+        model = config.model
         hidden, vocab = model.hidden_size, model.vocab_size
         kernels = target.kernels_for(model)
         norm = [
@@ -133,6 +134,20 @@ class MtpModule:
     def read_out(self, states: Tensor) -> Tensor:
         """What the head reads: always behind the final norm, once."""
         return states if self._style.feeds_normed else self._final_norm(states)
+
+
+def _read_module(
+    config: MtpConfig, names: MtpNames, directory: Path, target: LoadedTarget
+) -> MtpModule:
+    """One module of the files. Raises CheckpointError, also for a tensor of it that is not read."""
+    prefix = names.prefix if config.is_inside else ""
+    tensors = read_tensors(directory, target.dtype, target.device, prefix)
+    if config.style.has_centred_norms:
+        tensors = _recentred(tensors)
+    with naming(directory):
+        module = MtpModule(config, names, tensors, target)
+    refuse_unread(tensors.unread, directory)
+    return module
 
 
 def _recentred(tensors: StoredTensors) -> StoredTensors:
