@@ -30,12 +30,15 @@ def _described_module(config: MtpConfig) -> dict[str, str]:
     order = "state, then embedding" if style.hidden_first else "embedding, then state"
     fed = "behind" if style.feeds_normed else "before"
     state = "behind" if style.reads_normed else "before"
+    number, whose = "one layer", "its own"
+    if config.later:
+        number, whose = f"{len(config.modules)} layers, one for each slot,", "the one before's"
     return {
         "gamma": _gamma(config.max_gamma),
         "reads": f"the target's last state, {state} its final norm",
         "drafts": f"all {config.model.vocab_size} tokens",
-        "module": f"one layer of width {config.model.hidden_size}, reads {order}",
-        "reads next": f"its own output {fed} the final norm",
+        "module": f"{number} of width {config.model.hidden_size}, reads {order}",
+        "reads next": f"{whose} output {fed} the final norm",
         "confidence": "none",
     }
 

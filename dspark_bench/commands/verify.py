@@ -38,6 +38,7 @@ from dspark_bench.measure.law_checks import (
     serve_texts,
 )
 from dspark_bench.measure.predictions import engine_config
+from dspark_bench.measure.rule_pairs import PairResult, check_pair, pairs_for
 from dspark_bench.measure.verdicts import verdict_path, write_verdict
 from dspark_bench.schedulers.fixed import FixedScheduler
 
@@ -71,7 +72,11 @@ def run_verify(request: SweepRequest, console: Console) -> None:
             soft_wrap=True,
         )
     write_verdict(verdict_path(point, identity, read_environment()), results)
+    pairs = pair_checks(point, objects)
+    if pairs:
+        console.print(_pair_table(point, objects, pairs))
     failed = [result.name for result in results if not result.is_passed]
+    failed += [pair.name for pair in pairs if not pair.is_lossy and not pair.is_passed]
     if failed:
         raise RegressionError(f"not exact: {', '.join(failed)}")
 
@@ -115,6 +120,14 @@ def sampled_checks(
     return results, contract
 
 
+def pair_checks(point: PointConfig, objects: PointObjects) -> list[PairResult]:
+    """Every rule on every shape of drafts that the drafter at hand can make; none without one."""
+    if objects.drafter is None:
+        return []
+    can_branch = objects.drafter.spec.can_branch
+    return [check_pair(pair, point, objects) for pair in pairs_for(point.gamma, can_branch)]
+
+
 def _serve_greedy(
     point: PointConfig, objects: PointObjects, concurrency: int, is_speculative: bool
 ) -> RunResult:
@@ -130,6 +143,17 @@ def _serve_greedy(
         objects.clock,
     )
     return engine.run(requests, ClosedLoad(concurrency), point.seed)
+
+
+def _pair_table(point: PointConfig, objects: PointObjects, pairs: Sequence[PairResult]) -> Table:
+    assert objects.drafter is not None
+    title = f"rules of acceptance with drafter={point.drafter.name}, everything verified"
+    if not objects.drafter.spec.can_branch:
+        title += " (it drafts chains only)"
+    table = Table("drafts", "rule", "verdict", "three tokens", "this drafter", title=title)
+    for pair in pairs:
+        table.add_row(pair.shape, pair.rule, pair.verdict, pair.law.detail, pair.own.detail)
+    return table
 
 
 def _table(

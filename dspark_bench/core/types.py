@@ -244,7 +244,8 @@ class SchedulerSpec:
     often in the first ones), it drafts and verifies gamma tokens for every request, whatever the
     scheduler would choose, and marks them `full_width`; 0: never;
     needs_hindsight: it is told the accepted lengths before it chooses (an upper bound, never
-    lossless); knows_trees: its lengths may be numbers of nodes.
+    lossless); knows_trees: its lengths may be numbers of nodes; cuts_trees: of a tree it
+    verifies the first nodes, in order of survival, though of chains it reads no confidences.
     """
 
     name: str
@@ -254,6 +255,12 @@ class SchedulerSpec:
     exploration_period: int = 0
     needs_hindsight: bool = False
     knows_trees: bool = False
+    cuts_trees: bool = False
+
+    @property
+    def reads_survival(self) -> bool:
+        """Whether trees must say what their nodes are worth."""
+        return self.needs_confidence or self.cuts_trees
 
 
 @dataclass(frozen=True, slots=True)

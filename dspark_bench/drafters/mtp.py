@@ -3,6 +3,7 @@
 It is what some targets are released with, trained beside them. The module reads the target's last
 state and the embedding of the token behind it; for each further draft its own last output stands in
 for the state. Strong memory of its own prefix, and a cost that grows with every slot, as `ar` has.
+Files with several modules have one for each slot (`module_chain`), which draft chains alone.
 """
 
 from pathlib import Path
@@ -12,8 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dspark_bench.core.types import LARGEST_PROBABILITY, DrafterSpec
-from dspark_bench.drafters.fed_back import FedBack
+from dspark_bench.core.errors import UsageError
+from dspark_bench.core.types import (
+    LARGEST_PROBABILITY,
+    ContextUpdate,
+    DraftBatch,
+    DrafterSpec,
+    Proposal,
+)
+from dspark_bench.drafters.fed_back import FedBack, FedBackBranches
+from dspark_bench.drafters.module_chain import ModuleChain
 from dspark_bench.models.attention import AttentionPlan
 from dspark_bench.models.checkpoint import StoredTensors, naming, read_tensors, refuse_unread
 from dspark_bench.models.draft_config import MTP
@@ -21,7 +30,7 @@ from dspark_bench.models.draft_formats.reading import read_mtp_config
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.layers import DecoderLayer, RmsNorm
 from dspark_bench.models.linear import Linear
-from dspark_bench.models.mtp_config import MtpConfig, check_mtp_fits, mtp_features
+from dspark_bench.models.mtp_config import MtpConfig, MtpNames, check_mtp_fits, mtp_features
 from dspark_bench.models.named_tensors import Tensors, take
 from dspark_bench.models.rotary import Rotary
 from dspark_bench.models.target import LoadedTarget
@@ -30,8 +39,8 @@ from dspark_bench.training.mtp_model import MtpModel, MtpRecipe
 from dspark_bench.training.target_features import FrozenTarget
 
 
-class MtpDrafter(FedBack):
-    """Reads one module, of any maker whose layer is a plain decoder layer."""
+class MtpDrafter:
+    """Reads the modules of any maker whose layer is a plain decoder layer."""
 
     READS: Final = MTP
     """The kind of checkpoint."""
@@ -40,32 +49,51 @@ class MtpDrafter(FedBack):
         directory = Path(path)
         config = read_mtp_config(directory)
         check_mtp_fits(config, target.config, directory)
-        prefix = config.style.names.prefix if config.is_inside else ""
-        tensors = read_tensors(directory, target.dtype, target.device, prefix)
-        if config.style.has_centred_norms:
-            tensors = _recentred(tensors)
-        with naming(directory):
-            module = MtpModule(config, tensors, target)
-        refuse_unread(tensors.unread, directory)
-        spec = DrafterSpec(
+        modules = [_read_module(config, names, directory, target) for names in config.modules]
+        self.spec = DrafterSpec(
             "mtp",
             config.max_gamma,
             mtp_features(config, target.config),
             has_confidence=True,
             notes=config.notes,
-            can_branch=True,
+            can_branch=not config.later,
             confidence_kind=LARGEST_PROBABILITY,
         )
-        super().__init__(
-            spec, module, config.model, module.vocabulary, None, target, module.is_compiled
-        )
+        first, vocabularies = modules[0], [module.vocabulary for module in modules]
+        self._loop: FedBack | ModuleChain
+        if config.later:
+            placed = (target.dtype, target.device, first.is_compiled)
+            self._loop = ModuleChain(modules, vocabularies, config.model, *placed)
+        else:
+            kind = (None, target, first.is_compiled)
+            self._loop = FedBack(self.spec, first, config.model, vocabularies[0], *kind)
+
+    def allocate(self, num_rows: int, max_len: int) -> None:
+        """Reserve the context cache and the last state of each row."""
+        self._loop.allocate(num_rows, max_len)
+
+    def extend(self, update: ContextUpdate) -> None:
+        """Run the module over committed tokens with the target's states."""
+        self._loop.extend(update)
+
+    def propose(self, batch: DraftBatch) -> Proposal:
+        """Draw slot after slot, feeding the module's output back."""
+        return self._loop.propose(batch)
+
+    def branch(self, batch: DraftBatch) -> FedBackBranches:
+        """The module runs once for each depth, over all prefixes of that depth."""
+        if isinstance(self._loop, ModuleChain):
+            raise UsageError("drafter=mtp of several modules drafts chains only; valid: tree=none")
+        return self._loop.branch(batch)
 
 
 class MtpModule:
     """See `drafters.fed_back.FedBackLayer`: the module, as its maker means it."""
 
-    def __init__(self, config: MtpConfig, tensors: Tensors, target: LoadedTarget) -> None:
-        model, names = config.model, config.style.names
+    def __init__(
+        self, config: MtpConfig, names: MtpNames, tensors: Tensors, target: LoadedTarget
+    ) -> None:
+        model = config.model
         hidden, vocab = model.hidden_size, model.vocab_size
         kernels = target.kernels_for(model)
         norm = [
@@ -106,6 +134,20 @@ class MtpModule:
     def read_out(self, states: Tensor) -> Tensor:
         """What the head reads: always behind the final norm, once."""
         return states if self._style.feeds_normed else self._final_norm(states)
+
+
+def _read_module(
+    config: MtpConfig, names: MtpNames, directory: Path, target: LoadedTarget
+) -> MtpModule:
+    """One module of the files. Raises CheckpointError, also for a tensor of it that is not read."""
+    prefix = names.prefix if config.is_inside else ""
+    tensors = read_tensors(directory, target.dtype, target.device, prefix)
+    if config.style.has_centred_norms:
+        tensors = _recentred(tensors)
+    with naming(directory):
+        module = MtpModule(config, names, tensors, target)
+    refuse_unread(tensors.unread, directory)
+    return module
 
 
 def _recentred(tensors: StoredTensors) -> StoredTensors:

@@ -9,7 +9,8 @@ one with the largest sum of probabilities, its expected accepted length, is draf
 stands behind the same match.
 
 No weights, no draws: a draft follows from committed tokens alone, so each of its tokens has draft
-probability 1. Which requests have ended by then decides about drafts, so the batch does: greedy
+probability 1. Its confidences are how often drafts of such matches and shares stood so far
+(`share_history`). Which requests have ended by then decides about drafts, so the batch does: greedy
 output is the same whatever is drafted, sampled output has the same law. With `max_cached_tokens=0`
 a request drafts from its own tokens alone.
 """
@@ -19,10 +20,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import torch
+from torch import Tensor
 
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.core.types import HISTORY, ContextUpdate, DraftBatch, DrafterSpec, Proposal
 from dspark_bench.drafters.earlier_outputs import EarlierOutputs
+from dspark_bench.drafters.share_history import Drafted, ShareHistory
 from dspark_bench.drafters.suffix_branches import Start, SuffixBranches
 from dspark_bench.drafters.suffix_trie import Leaf, Node, SuffixTrie, Text, behind, likeliest
 from dspark_bench.models.target import Target
@@ -51,16 +54,13 @@ class _Running:
 class _Candidate:
     """A draft, the sum of its probabilities, and the match behind which it stands."""
 
-    tokens: list[int]
+    draft: Drafted
     score: float
     start: Start | None
 
 
 class SuffixDrafter:
     """Keeps the tokens of each request, and outputs of those that have ended."""
-
-    HAS_CONFIDENCE: Final = False
-    """Of its chains. Its trees say what their nodes are worth, as all do."""
 
     def __init__(
         self,
@@ -78,8 +78,16 @@ class SuffixDrafter:
         self._vocab_size = target.config.vocab_size
         self._running: dict[int, _Running] = {}
         self._earlier = EarlierOutputs(self._depth, self._room)
+        self._open: dict[int, Drafted] = {}
+        self._history = ShareHistory()
         self.spec = DrafterSpec(
-            "suffix", None, (), has_confidence=False, falls_short=True, can_branch=True
+            "suffix",
+            None,
+            (),
+            has_confidence=True,
+            falls_short=True,
+            can_branch=True,
+            confidence_kind=HISTORY,
         )
 
     @staticmethod
@@ -103,8 +111,9 @@ class SuffixDrafter:
 
     def allocate(self, num_rows: int, max_len: int) -> None:
         """Forget every request, and all earlier outputs."""
-        self._running = {}
+        self._running, self._open = {}, {}
         self._earlier = EarlierOutputs(self._depth, self._room)
+        self._history = ShareHistory()
 
     def extend(self, update: ContextUpdate) -> None:
         """Index the new tokens, anchors among them: at most `max_tree_depth` steps for each.
@@ -119,6 +128,9 @@ class SuffixDrafter:
                 self._running[row] = _Running(SuffixTrie(self._depth))
                 self._append(row, tokens[at : at + 1])
             self._append(row, following[at : at + count])
+            drafted = self._open.pop(row, None)
+            if drafted is not None and start > 0:
+                self._history.learn(drafted, following[at : at + count])
             at += count
 
     def known(self, row: int) -> tuple[int, ...]:
@@ -128,13 +140,21 @@ class SuffixDrafter:
     def propose(self, batch: DraftBatch) -> Proposal:
         """The best candidate for each request, of at most as many tokens as are asked for."""
         found = [
-            self._best(row, most).tokens
+            self._best(row, most).draft
             for row, most in zip(batch.rows, batch.draft_lens, strict=True)
         ]
-        padded = [draft + [_NOTHING] * (batch.num_slots - len(draft)) for draft in found]
+        self._open.update(zip(batch.rows, found, strict=True))
+        width, lens = batch.num_slots, tuple(len(draft.tokens) for draft in found)
+        padded = [[*draft.tokens, *[_NOTHING] * (width - len(draft.tokens))] for draft in found]
         own = torch.tensor(padded, device=batch.anchors.device)
         tokens = own if batch.forced is None else batch.forced
-        return Proposal(tokens, None, None, tuple(map(len, found)), certain=own)
+        confidence = self._judge(found, batch) if batch.wants_confidence else None
+        return Proposal(tokens, None, confidence, lens, certain=own)
+
+    def _judge(self, found: Sequence[Drafted], batch: DraftBatch) -> Tensor:
+        """[B, K]: how often slots behind such matches, of such shares, stood."""
+        table = [self._history.confidence(draft, batch.num_slots) for draft in found]
+        return torch.tensor(table, device=batch.anchors.device)
 
     def branch(self, batch: DraftBatch) -> SuffixBranches:
         """What followed the match of each request's best candidate."""
@@ -165,10 +185,10 @@ class SuffixDrafter:
         if running.num_prompt is None:
             running.num_prompt = len(running.text.tokens) - 1
             self._earlier.forget(running.prompt)
-        best = _Candidate([], 0.0, None)
+        best = _Candidate(Drafted((), 0, ()), 0.0, None)
         for length, piece in reversed(self._matches(running.text)):
             room = min(most, int(self._factor * length), self._depth - length)
-            candidate = self._follow(piece, room)
+            candidate = self._follow(piece, length, room)
             if candidate.score > best.score:
                 best = candidate
         return best
@@ -185,9 +205,12 @@ class SuffixDrafter:
             found += [(length, own[length - 1])] if length <= len(own) else []
         return found
 
-    def _follow(self, piece: Node | Leaf, room: int) -> _Candidate:
-        """The likeliest token, and the likeliest behind that, while the product stays up."""
+    def _follow(self, piece: Node | Leaf, length: int, room: int) -> _Candidate:
+        """The likeliest token behind a match of this length, and the likeliest behind that, while
+        the product stays up.
+        """
         tokens: list[int] = []
+        shares: list[float] = []
         score, product = 0.0, 1.0
         last: Node | Leaf | None = piece
         while last is not None and len(tokens) < room:
@@ -197,7 +220,8 @@ class SuffixDrafter:
             product *= found[1]
             score += product
             tokens.append(found[0])
+            shares.append(found[1])
             if found[0] in self._ends:
                 break
             last = behind(last, found[0])
-        return _Candidate(tokens, score, Start(piece, room))
+        return _Candidate(Drafted(tuple(tokens), length, tuple(shares)), score, Start(piece, room))

@@ -80,8 +80,10 @@ class Engine:
         clock: Clock,
     ) -> None:
         spec = None if drafter is None else drafter.spec
+        reads_drafts = scheduler.spec.needs_confidence
         if spec is not None and spec.num_nodes is not None:
             check_knows_trees(scheduler, acceptance, spec)
+            reads_drafts = scheduler.spec.reads_survival
         self._target = target
         self._acceptance = acceptance
         self._sampling = sampling
@@ -95,7 +97,7 @@ class Engine:
             self._widths.num_draws,
             target.device,
             says_its_own=sampling.is_greedy and not acceptance.is_simulated,
-            wants_confidence=scheduler.spec.needs_confidence or config.notes_confidence,
+            wants_confidence=reads_drafts or config.notes_confidence,
         )
         self._utilisation = CpuUtilisation()
         self._unseen: list[CycleRecord] = []

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Acceptance, Load, Scheduler
 from dspark_bench.core.types import DraftBatch, DrafterSpec, Proposal
 from dspark_bench.engine.rules import judges_trees, needs_drawn_trees
+
+SCHEDULERS_OF_TREES: Final = "fixed, goodput, hardware_aware, hardware_aware_async, threshold"
 
 
 def check_lengths(
@@ -64,8 +67,7 @@ def check_knows_trees(scheduler: Scheduler, acceptance: Acceptance, drafter: Dra
     """Raise UsageError for a scheduler or a rule that does not know the trees of this drafter."""
     if not scheduler.spec.knows_trees:
         raise UsageError(
-            f"{scheduler.spec.name} schedules chains only; valid with a tree: fixed, "
-            "hardware_aware, threshold"
+            f"{scheduler.spec.name} schedules chains only; valid with a tree: {SCHEDULERS_OF_TREES}"
         )
     if not judges_trees(acceptance):
         name = type(acceptance).__name__

@@ -1,12 +1,16 @@
 """What a server has to know of a drafter: what kind it is, and where its checkpoint lies."""
 
 from pathlib import Path
+from typing import Any
 
 import dspark_bench
 from dspark_bench.reading.points import Point
 
 _OURS = "dspark_bench.drafters."
-_KINDS = ("semi_ar", "parallel", "ar")
+_KINDS = (
+    *("semi_ar", "parallel", "ar", "eagle", "medusa", "hydra", "mtp", "jetspec"),
+    *("draft_model", "layer_skip", "ngram", "suffix"),
+)
 _CHAINS = ("", "none", "chain")
 FIXED = "fixed"
 
@@ -30,12 +34,19 @@ def has_tree(point: Point) -> bool:
 
 
 def kind_of(point: Point) -> str | None:
-    """`semi_ar` (DSpark), `parallel` (DFlash) or `ar` (Eagle3); None for any other."""
+    """Such as `semi_ar` (DSpark), `parallel` (DFlash) or `ar` (Eagle3): the module of our class;
+    None for any other.
+    """
     target = point.keys.get("drafter._target_")
     name = point.text("drafter")
     if isinstance(target, str):
         name = target.removeprefix(_OURS).partition(".")[0] if target.startswith(_OURS) else ""
     return name if name in _KINDS else None
+
+
+def setting(point: Point, key: str) -> Any:
+    """A key of the drafter's configuration; None where the point does not state it."""
+    return point.keys.get(f"drafter.{key}")
 
 
 def checkpoint_of(point: Point) -> str:

@@ -9,6 +9,7 @@ from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Acceptance, Scheduler, TreePolicy
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.match_acceptance import MatchAcceptance
+from dspark_bench.engine.plugin_checks import SCHEDULERS_OF_TREES
 from dspark_bench.engine.rules import judges_trees, needs_drawn_trees
 
 _RULES_OF_CHAINS: Final = "exact, match, block, typical, replay, forced"
@@ -74,9 +75,9 @@ def check_tree(point: PointConfig, scheduler: Scheduler) -> None:
     if not scheduler.spec.knows_trees:
         raise UsageError(
             f"scheduler={point.scheduler.name} schedules chains only; valid with "
-            f"tree={point.tree.name}: fixed, hardware_aware, threshold"
+            f"tree={point.tree.name}: {SCHEDULERS_OF_TREES}"
         )
-    if scheduler.spec.needs_confidence and policy is not None and not policy.spec.has_survival:
+    if scheduler.spec.reads_survival and policy is not None and not policy.spec.has_survival:
         raise UsageError(
             f"scheduler={point.scheduler.name} cuts trees by what their nodes are worth, which "
             f"tree={point.tree.name} does not say; valid with it: fixed"

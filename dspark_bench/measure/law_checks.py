@@ -230,9 +230,14 @@ def serve_texts(
     scheduler: Scheduler,
     requests: Sequence[Request],
     sampling: SamplingParams | None = None,
+    spare: int = 0,
 ) -> Sequences:
-    """What speculation emits for `requests`, a few at a time, with noise that no turn used."""
+    """What speculation emits for `requests`, a few at a time, with noise that no turn used.
+
+    spare: cache positions more than the point's own drafts need.
+    """
     room = engine_config(point, requests, _BATCH)
+    room = replace(room, max_len=room.max_len + spare)
     engine = Engine(
         objects.target,
         objects.speculator,

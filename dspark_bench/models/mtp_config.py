@@ -3,11 +3,12 @@
 Entry i reads the state of position i and the embedding of token i + 1, both normed, side by side in
 an order that is the maker's; a product narrows them to one state, and a decoder layer and a final
 norm follow. The module drafts token i + 2. Run again, it reads its own last output, which some
-makers norm first and others do not: misread, it still drafts, with next to nothing accepted.
+makers norm first and others do not: misread, it still drafts, with next to nothing accepted. With
+several modules, each reads what the one before it made of the same position.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dspark_bench.core.errors import CheckpointError
@@ -56,16 +57,24 @@ class MtpStyle:
 
 @dataclass(frozen=True, slots=True)
 class MtpConfig:
-    """One module that is run once per drafted token.
+    """One module that is run once per drafted token, or several, each for one depth.
 
     model: shape of its layer; max_gamma: what it was trained to draft, None where its files do not
-    say; is_inside: whether the files are its target's, whose other tensors are not the module's.
+    say; is_inside: whether the files are its target's, whose other tensors are not the module's;
+    later: prefixes of the modules behind the first, which `style` names.
     """
 
     model: ModelConfig
     style: MtpStyle
     max_gamma: int | None
     is_inside: bool
+    later: tuple[str, ...] = ()
+
+    @property
+    def modules(self) -> tuple[MtpNames, ...]:
+        """Names of each module's tensors, by depth."""
+        first = self.style.names
+        return (first, *(replace(first, prefix=prefix) for prefix in self.later))
 
     @property
     def layout(self) -> Layout:
@@ -96,12 +105,19 @@ class MtpConfig:
         """Those of the tensors that are the module's."""
         if not self.is_inside:
             return set(names)
-        return {name for name in names if name.startswith(self.style.names.prefix)}
+        prefixes = tuple(module.prefix for module in self.modules)
+        return {name for name in names if name.startswith(prefixes)}
 
 
 def mtp_tensors(config: MtpConfig) -> Expected:
-    """What the files must hold of the module, and what they may."""
-    names, model = config.style.names, config.model
+    """What the files must hold of the modules, and what they may."""
+    found = [_module_tensors(names, config.model) for names in config.modules]
+    required = {name: shape for one in found for name, shape in one.required.items()}
+    optional = {name: shape for one in found for name, shape in one.optional.items()}
+    return Expected(required, optional)
+
+
+def _module_tensors(names: MtpNames, model: ModelConfig) -> Expected:
     hidden, vocab = model.hidden_size, model.vocab_size
     norms = (names.token_norm, names.hidden_norm, names.final_norm)
     shapes: dict[str, tuple[int, ...]] = {names.of(norm): (hidden,) for norm in norms}

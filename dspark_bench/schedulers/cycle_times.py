@@ -6,9 +6,11 @@ import numpy as np
 
 from dspark_bench.core.protocols import StepCost
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import PlanContext
+from dspark_bench.core.types import CycleRecord, PlanContext
 
 MOST_KNOWN = 4096
+TIME_MEMORY = 0.98
+"""Share of a smoothed time that a new cycle leaves."""
 
 
 class VerifyTimes:
@@ -76,6 +78,17 @@ def unevenness_s(cost: StepCost, num_requests: int, excess: Floats) -> Floats:
     By however little, or much: the rows of long drafts lie together, so that they pad nobody.
     """
     return np.where(excess > 0, cost.uneven_s(num_requests), 0.0)
+
+
+def smoothed_draft_s(known_s: float | None, records: Sequence[CycleRecord]) -> float | None:
+    """What drafting takes, learnt from the last cycle: of trees, which no profile knows.
+
+    known_s: what was known before it, None: nothing. Cycles that read prompts say nothing.
+    """
+    if not records or records[0].has_prefill:
+        return known_s
+    took_s = records[0].t_draft_s
+    return took_s if known_s is None else TIME_MEMORY * known_s + (1 - TIME_MEMORY) * took_s
 
 
 class _Kept:

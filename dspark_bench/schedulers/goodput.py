@@ -2,6 +2,7 @@
 
 With alpha the share of decided drafts that were accepted lately, the length k is the one with the
 highest sum over requests of (1 - alpha^(k+1))/(1 - alpha) per second. No confidences: any drafter.
+Of trees, one number of nodes (`node_history`).
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from dspark_bench.core.protocols import StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
 from dspark_bench.schedulers.draft_choice import check_period, equal_lens
+from dspark_bench.schedulers.node_history import NodeHistory
 
 MEMORY = 0.98
 _FIRST_ALPHA = 0.7
@@ -26,12 +28,17 @@ class GoodputScheduler:
     def __init__(self, cost: StepCost, exploration_period: int = 64) -> None:
         """exploration_period: see conf/scheduler/goodput.yaml. Raises UsageError if negative."""
         check_period(exploration_period)
-        self.spec = SchedulerSpec("goodput", exploration_period=exploration_period)
+        self.spec = SchedulerSpec(
+            "goodput", exploration_period=exploration_period, knows_trees=True, cuts_trees=True
+        )
         self._cost = cost
+        self._trees = NodeHistory(cost, _FIRST_ALPHA)
         self._accepted, self._decided = _FIRST_ALPHA, 1.0
 
     def plan_draft(self, context: PlanContext) -> list[int]:
-        """The best length for the batch."""
+        """The best length for the batch. Trees: all or none."""
+        if context.num_nodes is not None:
+            return self._trees.plan_draft(context)
         size = len(context.request_ids)
         others = context.num_requests - size
         lengths = np.arange(context.gamma + 1)
@@ -48,12 +55,17 @@ class GoodputScheduler:
     def plan_verify(
         self, context: PlanContext, draft_lens: Sequence[int], confidence: Floats | None
     ) -> list[int]:
-        """The whole draft of every request."""
+        """The whole draft of every request; of trees, the best number of nodes."""
+        if context.survival is not None:
+            return self._trees.plan_verify(draft_lens)
         return list(draft_lens)
 
     def observe(self, records: Sequence[CycleRecord]) -> None:
         """Acceptances and refusals of one cycle."""
         self._cost.observe(records)
+        if any(record.survival for record in records):
+            self._trees.observe(records)
+            return
         accepted = sum(record.num_accepted for record in records)
         decided = accepted + sum(record.is_rejected for record in records)
         if decided:

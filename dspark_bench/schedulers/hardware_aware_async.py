@@ -32,7 +32,7 @@ class HardwareAwareAsyncScheduler(HardwareAwareScheduler):
     ) -> None:
         """As `hardware_aware`."""
         super().__init__(cost, calibrator, exploration_period, min_gain, reserve)
-        self.spec = replace(self.spec, name="hardware_aware_async", knows_trees=False)
+        self.spec = replace(self.spec, name="hardware_aware_async")
         self._shares: deque[float] = deque(maxlen=LAG)
 
     def plan_verify(
@@ -42,15 +42,18 @@ class HardwareAwareAsyncScheduler(HardwareAwareScheduler):
         that was decided before drafting.
 
         The capacity is kept per drafted token, because batches and drafts change in size; until two
-        cycles have been seen, everything is verified.
+        cycles have been seen, everything is verified. Of trees the same holds for nodes.
         """
-        assert confidence is not None
-        if self._verifies_all(draft_lens):
-            return list(draft_lens)
-        values = survival(confidence, self._calibrator)
+        if context.survival is not None:
+            values, step_s = self._trees.prospects(context, draft_lens)
+        else:
+            assert confidence is not None
+            if self._verifies_all(draft_lens):
+                return list(draft_lens)
+            values = survival(confidence, self._calibrator)
+            step_s = self._verify_times.of(context, draft_lens)
         total = sum(draft_lens)
         share = self._shares[0] if len(self._shares) == LAG else 1.0
-        step_s = self._verify_times.of(context, draft_lens)
         count = best_count(rank(values, draft_lens), context.num_requests, step_s)
         self._shares.append(count / total)
         return top(values, draft_lens, round(share * total))

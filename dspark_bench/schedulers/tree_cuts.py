@@ -1,4 +1,4 @@
-"""Cutting trees to their first nodes: `hardware_aware` where drafts are trees.
+"""Cutting trees to their first nodes: `hardware_aware` and its kin where drafts are trees.
 
 Nodes come by falling survival: the drafter's probability of the node behind its prefix, multiplied
 from the anchor on. Their sum over a tree's nodes is the accepted depth that it foresees. Algorithm
@@ -19,7 +19,7 @@ from dspark_bench.core.protocols import StepCost
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import CycleRecord, PlanContext
 from dspark_bench.schedulers.admission import causal_greedy
-from dspark_bench.schedulers.cycle_times import unevenness_s
+from dspark_bench.schedulers.cycle_times import smoothed_draft_s, unevenness_s
 
 MEMORY = 0.98
 """Share of what is known that a new cycle leaves."""
@@ -65,13 +65,19 @@ class TreeCuts:
 
     def plan_verify(self, context: PlanContext, num_nodes: Sequence[int]) -> list[int]:
         """Nodes of each tree: admitted by falling survival while throughput rises."""
+        expected, step_s = self.prospects(context, num_nodes)
+        return causal_greedy(expected, num_nodes, context.num_requests, step_s)
+
+    def prospects(self, context: PlanContext, num_nodes: Sequence[int]) -> tuple[Floats, Floats]:
+        """Probability that each node stands [B, N], and seconds of the cycle with the first 0..n
+        nodes of the batch admitted [n + 1].
+        """
         assert context.survival is not None
         expected = np.minimum(self.factor * context.survival, 1.0)
         total, longest = sum(num_nodes), max(num_nodes)
         admitted, size = np.arange(total + 1), context.num_requests
         step_s = self._cost.convex_step_s(size, size + admitted) + (self._draft_s or 0.0)
-        step_s = step_s + unevenness_s(self._cost, size, longest - admitted / size)
-        return causal_greedy(expected, num_nodes, size, step_s)
+        return expected, step_s + unevenness_s(self._cost, size, longest - admitted / size)
 
     def observe(self, records: Sequence[CycleRecord]) -> None:
         """Learn from a finished cycle: what its trees foresaw, what stood, what drafting took.
@@ -86,10 +92,7 @@ class TreeCuts:
             verified = record.survival[: record.verify_len]
             self._foreseen = MEMORY * self._foreseen + sum(verified)
             self._note_worth(record.survival)
-        if not trees[0].has_prefill:
-            took_s = trees[0].t_draft_s
-            known_s = took_s if self._draft_s is None else self._draft_s
-            self._draft_s = MEMORY * known_s + (1 - MEMORY) * took_s
+        self._draft_s = smoothed_draft_s(self._draft_s, trees)
 
     def _note_worth(self, survival: Sequence[float]) -> None:
         """Add a tree to the mean worth of a first, second, ... node."""

@@ -3,7 +3,7 @@
 import pytest
 
 from dspark_bench.commands import verify
-from dspark_bench.measure import law_checks
+from dspark_bench.measure import law_checks, rule_pairs
 
 
 @pytest.fixture
@@ -12,3 +12,5 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "DISTRIBUTION_REQUESTS", 4_000)
     monkeypatch.setattr(verify, "EMITTED_TOKENS", 1_024)
     monkeypatch.setattr(law_checks, "SHORT_DISTRIBUTION_REQUESTS", 2_000)
+    monkeypatch.setattr(rule_pairs, "PAIR_REQUESTS", 400)
+    monkeypatch.setattr(rule_pairs, "PAIR_TOKENS", 32)

@@ -41,7 +41,6 @@ def test_greedy_output_is_exact(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
         (("drafter.max_tree_depth=1",), "drafter.max_tree_depth is 1; valid: 2 to 256"),
         (("drafter.min_token_prob=x",), "drafter.min_token_prob is 'x'; valid: a number"),
         (("drafter.path=somewhere",), "drafter=suffix has no key 'path'"),
-        (("scheduler=threshold",), "drafter=suffix has no confidence head"),
     ],
 )
 def test_what_cannot_work_is_one_line(
@@ -53,3 +52,12 @@ def test_what_cannot_work_is_one_line(
 ) -> None:
     assert typed(tiny_zoo, tmp_path, "run", *more, "--dry-run") == 2
     assert said in capsys.readouterr().err
+
+
+def test_schedulers_that_read_confidences_read_its_history(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    few = ("measure.agreement_requests=0", "max_new_tokens=12", "gamma=3")
+    assert typed(tiny_zoo, tmp_path, "run", "scheduler=threshold", *few) == 0
+    (row,) = read_summary(tmp_path / "results" / "tiny")
+    assert (row["status"], row["confidence_kind"]) == ("finished", "history")

@@ -74,7 +74,9 @@ def test_greedy_output_is_exact(tiny_zoo: TinyZoo, tmp_path: Path, tree: str) ->
     assert (row["lossless"], row["lossless_evidence"], row["tree"]) == ("true", "exact", tree)
 
 
-@pytest.mark.parametrize("scheduler", ["threshold", "hardware_aware"])
+@pytest.mark.parametrize(
+    "scheduler", ["threshold", "hardware_aware", "hardware_aware_async", "goodput"]
+)
 def test_trees_are_cut_and_output_stays(tiny_zoo: TinyZoo, tmp_path: Path, scheduler: str) -> None:
     more = ("temperature=0", "load.concurrency=2", "tree=best_first", f"scheduler={scheduler}")
     assert typed(tiny_zoo, tmp_path, "run", *more, "cost=flat") == 0
@@ -98,7 +100,14 @@ def test_match_judges_chains(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
         (("tree.nodes=0",), "tree.nodes is 0; valid: 1 to 1024"),
         (("tree.nodes=two",), "tree.nodes is 'two'; valid: a whole number"),
         (("tree.depth=2",), "tree=best_first has no key 'depth'; valid: nodes"),
-        (("scheduler=goodput",), "scheduler=goodput schedules chains only; valid with tree="),
+        (
+            ("scheduler=batch_size", "scheduler.table=[[1,2]]"),
+            "scheduler=batch_size schedules chains only; valid with tree=best_first: fixed, good",
+        ),
+        (
+            ("tree=sampled", "scheduler=goodput"),
+            "scheduler=goodput cuts trees by what their nodes are worth, which tree=sampled does",
+        ),
         (
             ("acceptance=block",),
             "acceptance=block judges chains only; valid with tree=best_first: exact, match, replay",

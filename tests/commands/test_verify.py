@@ -115,6 +115,10 @@ def test_a_passed_verdict_makes_sampled_output_lossless(
     checks = ("distribution", "non_anticipation", "greedy at batch 1", "emitted law", "tilt")
     for check in (*checks, "contract: forced"):
         assert check in shown
+    table = shown[shown.index("rules of acceptance with drafter=") :]
+    for word in ("best_first", "beam", "jetspec", "static", "optimal", "sampled", "multiround"):
+        assert word in table
+    assert table.count("lossy") == 8 and "FAIL" not in table
     assert cli.execute(["sweep", *overrides]) == 0
     row = read_summary(tmp_path / "results" / "tiny")[0]
     assert (row["lossless"], row["lossless_evidence"]) == ("true", "verified")

@@ -274,7 +274,8 @@ def shape(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("mimo", {"num_nextn_predict_layers": 3}, "num_nextn_predict_layers is 3; valid: 1"),
+        ("mimo", {"num_nextn_predict_layers": 3}, "lacks the tensor 'model.mtp_layers.1.token"),
+        ("qwen", {"num_nextn_predict_layers": 3}, "num_nextn_predict_layers is 3; valid: 1"),
         ("mimo", {"attention_bias": False}, "attention_bias is False; valid: True"),
         ("mimo", {"vocab_size": 65}, "vocab_size 65, its target 64"),
         ("deepseek", {"n_routed_experts": 256}, "n_routed_experts is 256; valid: 0"),

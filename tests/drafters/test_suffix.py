@@ -140,7 +140,7 @@ def test_it_is_the_best_candidate_of_the_definition(
         tell(told, 0, 0, text)
         found = told._best(0, 6)
         assert found.score == pytest.approx(by_definition(text, 6, depth, factor, least)), text
-        assert len(found.tokens) <= 6
+        assert len(found.draft.tokens) <= 6
 
 
 def test_told_in_pieces_is_told_at_once() -> None:

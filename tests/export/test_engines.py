@@ -139,3 +139,100 @@ def test_a_drafter_is_known_by_its_class_and_not_by_what_it_is_called() -> None:
     ):
         made = answer(point("a", 1.5, drafter=name), keys=known).winner.point
         assert kind_of(made) == expected
+
+
+def _with_keys(drafter: str, **keys: Any) -> Schedule:
+    """Drafts of 4 for up to 4 requests, above temperature 0."""
+    own = {f"drafter.{name}": value for name, value in keys.items() if name != "acceptance"}
+    own |= {"acceptance": keys["acceptance"]} if "acceptance" in keys else {}
+    rows = [
+        point(f"c{load}", 1.5, gamma=4, concurrency=load, drafter=drafter, temperature=1.0)
+        for load in (1, 4)
+    ]
+    return schedule_of(axis(*(answer(row, keys=own) for row in rows)))
+
+
+def test_suffix_decoding_keeps_its_keys_in_vllm() -> None:
+    keys = {"max_tree_depth": 16, "max_spec_factor": 2.0, "min_token_prob": 0.2}
+    expected = {
+        "method": "suffix",
+        "num_speculative_tokens": 4,
+        "num_speculative_tokens_per_batch_size": [[1, 4, 4]],
+        "suffix_decoding_max_tree_depth": 16,
+        "suffix_decoding_max_spec_factor": 2.0,
+        "suffix_decoding_min_token_prob": 0.2,
+    }
+    found = vllm.settings(_with_keys("suffix", **keys, max_cached_tokens=65_536))
+    assert found.value == expected and any("arctic-inference" in note for note in found.notes)
+    alone = vllm.settings(_with_keys("suffix", **keys, max_cached_tokens=0))
+    assert alone.value == expected | {"suffix_decoding_max_cached_requests": 0}
+    for engine in (sglang, trtllm, llamacpp):
+        reason = str(engine.settings(_with_keys("suffix")).reason)
+        assert reason.startswith("drafter=suffix is no method of") and ": it" in reason
+
+
+def test_look_up_says_what_lengths_are_looked_up() -> None:
+    schedule = _with_keys("ngram", n_min=2, n_max=5)
+    value = vllm.settings(schedule).value
+    assert (value["method"], value["prompt_lookup_min"], value["prompt_lookup_max"]) == (
+        *("ngram", 2, 5),
+    )
+    assert "model" not in value and "draft_sample_method" not in value
+    config = trtllm.settings(schedule).value["speculative_config"]
+    assert (config["decoding_type"], config["max_matching_ngram_size"]) == ("NGram", 5)
+    assert "speculative_model" not in config
+    assert llamacpp.settings(schedule).value == (
+        "--spec-type ngram-simple --spec-ngram-simple-size-n 5 --spec-ngram-simple-size-m 4 "
+        "--parallel 4"
+    )
+    assert "no look-up of the last match" in str(sglang.settings(schedule).reason)
+
+
+def test_a_draft_model_is_a_method_of_all_four() -> None:
+    schedule = _with_keys("draft_model", path=DRAFTER)
+    value = vllm.settings(schedule).value
+    assert (value["method"], value["model"]) == ("draft_model", DRAFTER)
+    assert value["draft_sample_method"] == "probabilistic"
+    config = trtllm.settings(schedule).value["speculative_config"]
+    assert (config["decoding_type"], config["speculative_model"]) == ("Draft_Target", DRAFTER)
+    assert shlex.split(sglang.settings(schedule).value)[1:10] == [
+        *("STANDALONE", "--speculative-draft-model-path", DRAFTER),
+        *("--speculative-num-steps", "4", "--speculative-eagle-topk", "1"),
+        *("--speculative-num-draft-tokens", "5"),
+    ]
+    assert "--spec-type draft-simple --spec-draft-model 'a drafter.gguf'" in str(
+        llamacpp.settings(schedule).value
+    )
+
+
+def test_a_module_of_the_targets_own_is_not_named() -> None:
+    schedule = _with_keys("mtp", path=DRAFTER)
+    assert "model" not in vllm.settings(schedule).value
+    assert "speculative_model" not in trtllm.settings(schedule).value["speculative_config"]
+    for engine, method in ((sglang, "NEXTN"), (llamacpp, "draft-mtp")):
+        found = engine.settings(schedule)
+        assert method in found.value and "drafter" not in found.value
+        assert any("own checkpoint" in n or "its module" in n for n in found.notes)
+
+
+@pytest.mark.parametrize("engine", ALL)
+@pytest.mark.parametrize(
+    ("drafter", "why"),
+    [
+        ("hydra", "no engine reads Hydra's heads"),
+        ("layer_skip", "no engine drafts with the target's own first layers"),
+        ("jetspec", "which its configuration cannot say"),
+    ],
+)
+def test_what_no_engine_has_says_why(engine: Any, drafter: str, why: str) -> None:
+    found = engine.settings(_with_keys(drafter))
+    assert found.value is None and str(found.reason).endswith(why)
+
+
+def test_block_verification_is_vllms() -> None:
+    schedule = _with_keys("semi_ar", path=DRAFTER, acceptance="block")
+    assert vllm.settings(schedule).value["rejection_sample_method"] == "block"
+    plain = vllm.settings(_with_keys("semi_ar", path=DRAFTER, acceptance="exact"))
+    assert "rejection_sample_method" not in plain.value
+    for engine in (sglang, trtllm, llamacpp):
+        assert "does not verify blocks" in str(engine.settings(schedule).reason)

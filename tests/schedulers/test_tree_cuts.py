@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from dspark_bench.core.types import CycleRecord, PlanContext
+from dspark_bench.schedulers.goodput import GoodputScheduler
 from dspark_bench.schedulers.hardware_aware import HardwareAwareScheduler
 from dspark_bench.schedulers.hardware_aware_async import HardwareAwareAsyncScheduler
+from dspark_bench.schedulers.node_history import NodeHistory
 from dspark_bench.schedulers.threshold import ThresholdScheduler
 from dspark_bench.schedulers.tree_cuts import FIRST_CYCLES, MEMORY, TreeCuts
 from tests.cycles import cycle_record
@@ -109,11 +111,76 @@ def test_hardware_aware_hands_trees_over_and_reads_no_calibration() -> None:
     assert scheduler.plan_verify(context(TREE), [4], None) == [2]
     scheduler.observe([record(TREE, 2, 1)])
     assert bent.seen == []
-    asynchronous = HardwareAwareAsyncScheduler(Linear(2.0, 0.5), AsItIs())
-    assert not asynchronous.spec.knows_trees
 
 
 @pytest.mark.parametrize(("threshold", "found"), [(0.5, [2, 1]), (0.95, [0, 0]), (0.0, [4, 2])])
 def test_threshold_compares_survival(threshold: float, found: list[int]) -> None:
     scheduler = ThresholdScheduler(Halves(), threshold)
     assert scheduler.plan_verify(context(TREE, [0.6, 0.4, 0.0, 0.0]), [4, 2], None) == found
+
+
+def test_the_capacity_is_two_cycles_old_and_the_ranking_is_fresh() -> None:
+    """Two of four nodes paid two cycles ago, so half of what is there now is verified.
+
+    By the fresh trees alone it would be two, three and none of the nodes.
+    """
+    scheduler = HardwareAwareAsyncScheduler(Linear(2.0, 0.5), AsItIs())
+    assert scheduler.spec.knows_trees
+    assert scheduler.plan_draft(replace(context(TREE), survival=None)) == [3]
+    # 1/2.5, 1.9/3 = .633, 2.7/3.5 = .771, 3.3/4 = .825, 3.4/4.5: three of four pay.
+    better = [0.9, 0.8, 0.6, 0.1]
+    assert scheduler.plan_verify(context(TREE), [4], None) == [4]
+    assert scheduler.plan_verify(context(better), [4], None) == [4]
+    assert scheduler.plan_verify(context([0.0] * 4), [4], None) == [2]
+    assert scheduler.plan_verify(context([0.9, 0.8, 0.7, 0.1], TREE), [4, 4], None) == [3, 3]
+    assert scheduler.plan_verify(context(TREE), [4], None) == [0]
+
+
+def test_goodput_verifies_the_nodes_that_stood_often_enough() -> None:
+    """Nodes stood always, in 3 of 4 cycles, in 1 of 4, never: 1, .75, .25, 0.
+
+    Steps of 2 + N / 2: 1/2.5 = .4, 2/3 = .667, 2.75/3.5 = .786, 3/4 = .75: two nodes, everywhere.
+    """
+    scheduler = GoodputScheduler(Linear(2.0, 0.5))
+    assert scheduler.spec.knows_trees and scheduler.spec.reads_survival
+    assert not scheduler.spec.is_selective and not scheduler.spec.needs_confidence
+    plain = replace(context(TREE, TREE), survival=None)
+    for _ in range(200):
+        for path in ((0, 1), (0, 1), (0, 1), (0, 2)):
+            seen = cycle_record(
+                num_drafted=4, verify_len=4, num_accepted=2, survival=tuple(TREE), path=path
+            )
+            scheduler.observe([seen])
+    assert scheduler.plan_draft(plain) == [3, 3]
+    assert scheduler.plan_verify(context(TREE, [0.0] * 4), [4, 4], None) == [2, 2]
+    assert scheduler.plan_verify(context(TREE, TREE), [4, 1], None) == [2, 1]
+
+
+def test_goodput_learns_of_verified_nodes_alone() -> None:
+    """The second node was verified in half of the cycles, and stood whenever it was."""
+    history = NodeHistory(Linear(2.0, 0.5), 0.7)
+    plain = replace(context(TREE), survival=None)
+    assert history.plan_draft(plain) == [3]
+    for _ in range(300):
+        for verified, path in ((1, (0,)), (2, (0, 1))):
+            seen = record(TREE, verified, len(path))
+            history.observe([replace(seen, path=path)])
+    # 1/2.5, 2/3, 3/3.5 = .857 and, untouched since the first guess, .34 and .24: 3.34/4, 3.58/4.5.
+    assert history.plan_draft(plain) == [3]
+    assert history.plan_verify([4]) == [2]
+
+
+def test_goodput_counts_what_drafting_takes() -> None:
+    """No node stood lately: 1/2.5 beats any tree. So it does where a draft takes 8 s."""
+    history = NodeHistory(Linear(2.0, 0.5), 0.7)
+    plain = replace(context(TREE), survival=None)
+    for _ in range(300):
+        history.observe([record(TREE, 4, 0)])
+    assert history.plan_draft(plain) == [0]
+    assert history.plan_verify([4]) == [0]
+    always = NodeHistory(Linear(2.0, 0.5), 0.7)
+    for _ in range(300):
+        seen = replace(record(TREE, 4, 1, t_draft_s=8.0), path=(0,))
+        always.observe([seen])
+    # 1/2.5 = .4 against 2/11: one node that always stands is not worth the drafting.
+    assert always.plan_draft(plain) == [0]

@@ -2,7 +2,7 @@
 
 The first three lie in their targets' own files. What is computed here is a module whose layer is a
 plain decoder layer; latent attention, gated attention, experts and partial rotation are refused by
-the key that names them, and so is more than one module.
+the key that names them. DeepSeek's and MiMo's files may hold several modules, one for each depth.
 """
 
 from collections.abc import Callable, Mapping
@@ -58,10 +58,15 @@ _OF_THE_TARGET: Final = frozenset(
 """Keys of a target's other layers."""
 
 
+def deepseek_prefix(depth: int, module: int) -> str:
+    """Of a module's tensors: modules are numbered on from the target's layers."""
+    return f"model.layers.{depth + module}."
+
+
 def deepseek(depth: int) -> MtpStyle:
-    """The module behind a target of `depth` layers."""
+    """The first module behind a target of `depth` layers."""
     names = MtpNames(
-        *(f"model.layers.{depth}.", "enorm", "hnorm", "eh_proj", "shared_head.norm"),
+        *(deepseek_prefix(depth, 0), "enorm", "hnorm", "eh_proj", "shared_head.norm"),
         embed="embed_tokens",
         lm_head="shared_head.head",
     )
@@ -70,10 +75,13 @@ def deepseek(depth: int) -> MtpStyle:
 
 @dataclass(frozen=True, slots=True)
 class _Inside:
-    """A maker whose modules lie in the targets' files. style: by the target's number of layers."""
+    """A maker whose modules lie in the targets' files. style: by the target's number of layers;
+    prefix: of module i behind a target of so many layers, None: there is one module alone.
+    """
 
     family: Callable[[Mapping[str, Any]], Family]
     style: Callable[[int], MtpStyle]
+    prefix: Callable[[int, int], str] | None = None
 
 
 def _deepseek_family(data: Mapping[str, Any]) -> Family:
@@ -81,8 +89,12 @@ def _deepseek_family(data: Mapping[str, Any]) -> Family:
 
 
 _MAKERS: Final = {
-    **dict.fromkeys(("deepseek_v3", "glm4_moe"), _Inside(_deepseek_family, deepseek)),
-    "mimo": _Inside(lambda data: QWEN2, lambda depth: MIMO),
+    **dict.fromkeys(
+        ("deepseek_v3", "glm4_moe"), _Inside(_deepseek_family, deepseek, deepseek_prefix)
+    ),
+    "mimo": _Inside(
+        lambda data: QWEN2, lambda depth: MIMO, lambda depth, i: f"model.mtp_layers.{i}."
+    ),
     **dict.fromkeys(
         ("qwen3_next", "qwen3_5", "qwen3_5_text"), _Inside(lambda data: QWEN3, lambda depth: QWEN)
     ),
@@ -103,12 +115,16 @@ def parse(data: dict[str, Any], source: str) -> MtpConfig:
         return _speculators(data, source)
     maker = _MAKERS[str(data["model_type"])]
     read = ValueReader(data, source)
+    counts = [read.count(key) for key in DEPTHS if data.get(key) is not None]
     for key in DEPTHS:
-        if data.get(key) is not None:
+        if data.get(key) is not None and maker.prefix is None:
             check_bound(key, read.count(key), (1,), source)
-    family = maker.family(data)
+    family, num, depth = maker.family(data), max(counts), read.count("num_hidden_layers")
     model = _layer(data, source, family, family.keys)
-    return MtpConfig(model, maker.style(read.count("num_hidden_layers")), None, is_inside=True)
+    later: tuple[str, ...] = ()
+    if maker.prefix is not None:
+        later = tuple(maker.prefix(depth, module) for module in range(1, num))
+    return MtpConfig(model, maker.style(depth), num if later else None, True, later)
 
 
 def _speculators(data: dict[str, Any], source: str) -> MtpConfig:
