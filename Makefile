@@ -61,7 +61,7 @@ smollm2: $(STAMP) ## A real model: fetch SmolLM2, then its speedup on chat promp
 		measure.calibration_requests=12 name=smollm2
 
 test: $(STAMP) ## The fast tests: CPU, no downloads
-	$(BIN)/python -m pytest -n logical --dist loadfile
+	$(BIN)/python -m pytest -n logical --dist worksteal
 
 test-slow: $(STAMP) ## The tests marked slow
 	$(BIN)/python -m pytest -m slow

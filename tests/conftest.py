@@ -1,17 +1,34 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests.
 
+Nothing heavy is imported up here: with `-n`, the process that hands the tests out reads this file
+before the others start, and runs no test itself.
+"""
+
+import gc
 import tempfile
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
-from huggingface_hub import constants
 
-from dspark_bench.commands import sweep_plan
-from tests.compositions import keeping
-from tests.tiny_models import TinyZoo, write_tiny_zoo
+if TYPE_CHECKING:
+    from tests.tiny_models import TinyZoo
 
-torch.set_num_threads(1)  # tiny models gain nothing from more, and busy neighbours cost a lot
+gc.disable()  # while everything is imported and collected, of which nothing is garbage
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is garbage; what has been collected stays, and is not looked at again."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny models gain nothing from more, and busy neighbours cost a lot."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,6 +44,8 @@ def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 @pytest.fixture(scope="session", autouse=True)
 def no_hub() -> Iterator[None]:
     """Nobody's name is looked up on a real hub: tests of names bring their own (tests/hub.py)."""
+    from huggingface_hub import constants
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -34,14 +53,19 @@ def no_hub() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def tiny_zoo(tmp_path_factory: pytest.TempPathFactory) -> TinyZoo:
+def tiny_zoo(tmp_path_factory: pytest.TempPathFactory) -> "TinyZoo":
     """Tiny random checkpoints in the public layouts."""
+    from tests.tiny_models import write_tiny_zoo
+
     return write_tiny_zoo(tmp_path_factory.mktemp("tiny_zoo"))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def kept_compositions() -> Iterator[None]:
     """A third of a small sweep is Hydra reading the same files again."""
+    from dspark_bench.commands import sweep_plan
+    from tests.compositions import keeping
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep_plan, "compose_points", keeping())
         yield

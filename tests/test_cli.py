@@ -15,19 +15,13 @@ from dspark_bench import cli
 from dspark_bench.cli import execution
 from dspark_bench.commands import block_task as task_module
 from dspark_bench.commands import sweep_plan
+from dspark_bench.evidence.faults.sweeps import Setting
+from tests.evidence.faults.forked import start_fork
 from tests.plots.folders import assert_from_summary
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
 
 _REPO = Path(cli.__file__).resolve().parents[2]
-
-
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "dspark_bench", *arguments]
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(_REPO)}
 
 
 @pytest.mark.parametrize(
@@ -66,8 +60,9 @@ def test_a_checkpoint_of_another_kind_is_found_before_anything_runs(
 
 def test_importing_the_command_line_imports_nothing_heavy() -> None:
     code = "import sys, dspark_bench.cli; print({'torch', 'hydra', 'pandas'} & set(sys.modules))"
+    environment = {**os.environ, "PYTHONPATH": str(_REPO)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=_environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
 
@@ -149,14 +144,14 @@ def test_exit_codes_of_interrupts_bugs_and_failed_points(
     assert "please report it" in capsys.readouterr().err
 
 
-def test_a_sweep_as_typed_and_its_figures(tiny_zoo: TinyZoo, tmp_path: Path) -> None:
-    command = _command("sweep", *tiny_overrides(tiny_zoo, tmp_path, "gamma=2,4"))
-    done = subprocess.run(
-        command, cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert "speedup S over the paired baseline" in done.stdout
+def test_a_sweep_as_typed_and_its_figures(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a process of its own: tests/commands/test_hub_names.py."""
+    assert cli.execute(["sweep", *tiny_overrides(tiny_zoo, tmp_path, "gamma=2,4")]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert "speedup S over the paired baseline" in shown.out
     assert cli.execute(["plot", str(tmp_path / "results"), "--format", "svg"]) == 0
     figures = tmp_path / "results" / "figures"
     assert (figures / "s_curve.svg").stat().st_size > 0
@@ -180,19 +175,13 @@ def test_killed_in_the_middle_the_same_command_finishes_the_rest(
     overrides = tiny_overrides(
         tiny_zoo, tmp_path, "gamma=1,2,3,4", "measure.calibration_requests=1"
     )
-    command = _command("sweep", *overrides)
     folder = tmp_path / "results" / "tiny"
-    with subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env=_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as running:
-        deadline = time.monotonic() + 120
-        while not _finished(folder) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        running.send_signal(signal.SIGKILL)
+    running = start_fork(["sweep", *overrides], tmp_path / "output", Setting())
+    deadline = time.monotonic() + 120
+    while not _finished(folder) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(running.pid, signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
     kept = {path.parent.name: path.stat().st_mtime_ns for path in _finished(folder)}
     assert 1 <= len(kept) < 4
     assert cli.execute(["sweep", *overrides]) == 0

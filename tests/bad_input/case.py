@@ -27,10 +27,12 @@ SWEEP: Final = (
     "gamma=2",
     "num_requests=2",
     "max_new_tokens=8",
+    "measure.precision=null",
     "measure.repeats=1",
     "measure.warmup_requests=0",
     "measure.calibration_requests=2",
     "measure.agreement_requests=1",
+    "measure.law_tokens=0",
     "engine=cpu",
     "engine.threads=1",
 )

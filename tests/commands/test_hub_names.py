@@ -37,6 +37,7 @@ def test_a_sweep_by_name_is_found_again_offline_and_by_folder(
         )
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
+        assert "speedup S over the paired baseline" in done.stdout
         looks = [path for path in hub.asked if "/revision/" in path]
         assert looks == ["api/models/tiny/target/revision/v1", "api/models/tiny/semi/revision/main"]
     results = tmp_path / "results" / "tiny"

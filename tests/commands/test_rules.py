@@ -8,6 +8,8 @@ from dspark_bench.cli import execute
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
 
+pytestmark = pytest.mark.usefixtures("few_draws")
+
 
 def typed(zoo: TinyZoo, folder: Path, verb: str, *more: str) -> int:
     return execute([verb, *tiny_overrides(zoo, folder), *more])

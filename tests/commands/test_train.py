@@ -18,6 +18,16 @@ from dspark_bench.training_runs import train_drafters
 from dspark_bench.training_runs.responses import ResponsePlan, load_or_generate
 
 VOCAB = 320
+BRIEF = (
+    "measure.precision=null",
+    "measure.repeats=1",
+    "measure.warmup_requests=1",
+    "measure.calibration_requests=2",
+    "measure.agreement_requests=1",
+    "measure.law_tokens=0",
+    "engine.threads=1",
+)
+"""A trained drafter is to run; how it is measured is what other tests are about."""
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +89,7 @@ def test_heads_and_modules_are_trained_and_run(
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text("".join(f'{{"prompt": "It has {i} parts"}}\n' for i in range(12)))
     keys = ("workload=jsonl", f"workload.path={prompts}", "gamma=3", "max_new_tokens=8")
-    more = ("num_requests=4", "temperature=0", "measure.calibration_requests=0")
+    more = ("num_requests=4", "temperature=0", *BRIEF)
     where = (f"drafter.path={folder}", f"results_dir={tmp_path / 'results'}", "name=heads")
     assert cli.execute(["run", *named[:2], *where, *keys, *more]) == 0
     with (tmp_path / "results" / "heads" / "summary.csv").open(encoding="utf-8") as file:
@@ -115,8 +125,7 @@ def test_a_trained_drafter_can_be_swept(
             "name=trained",
             "num_requests=2",
             "max_new_tokens=8",
-            "measure.repeats=1",
-            "engine.threads=1",
+            *BRIEF,
         ]
     )
     assert swept == 0

@@ -153,11 +153,12 @@ def _definitions(path: Path) -> set[str]:
     return found | {node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
 
 
-@by_page
-def test_examples_in_python_are_valid(page: Page) -> None:
-    for block in page.blocks:
-        if block.language == "python":
-            exec(compile(block.text, page.name, "exec"), {"__name__": "example"})
+_SCRIPTS = [(page.name, b.text) for page in PAGES for b in page.blocks if b.language == "python"]
+
+
+@pytest.mark.parametrize(("page", "text"), _SCRIPTS, ids=[name for name, _ in _SCRIPTS])
+def test_examples_in_python_are_valid(page: str, text: str) -> None:
+    exec(compile(text, page, "exec"), {"__name__": "example"})
 
 
 def test_the_examples_of_plugins_run(
