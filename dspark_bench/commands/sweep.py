@@ -45,6 +45,7 @@ from dspark_bench.core.errors import (
     ResultsError,
     UsageError,
 )
+from dspark_bench.core.wording import number_of
 from dspark_bench.machine.environment import Environment, read_environment
 from dspark_bench.measure.block_plan import PlannedPoint
 from dspark_bench.measure.build import try_light_parts
@@ -269,9 +270,12 @@ def _plan_point(
 
 
 def _first_of(mistakes: Sequence[tuple[str, UsageError]], num_points: int) -> UsageError:
-    """The first mistake, named by what is swept, and how many other points have one."""
+    """The first mistake, named by what is swept, and how many other points have one. One that all
+    points share has nothing to do with what is swept.
+    """
     setting, error = mistakes[0]
-    if num_points == 1:
+    is_shared = len(mistakes) == num_points and len({str(own) for _, own in mistakes}) == 1
+    if is_shared:
         return error
     others = "" if len(mistakes) == 1 else f" ({len(mistakes)} of {num_points} points cannot run)"
     return type(error)(f"{setting}: {error}{others}")
@@ -326,8 +330,8 @@ def _report(
     stale = [row for row in mine if row["status"] == STALE]
     if stale:
         console.print(
-            f"{len(stale)} points come from other code or another machine (stale); "
-            "--fresh measures them again"
+            f"{number_of(len(stale), 'point')} of other code or another machine (stale); "
+            "--fresh measures again"
         )
     if any(row["status"] == TIMING_INVALID for row in mine):
         console.print("timing_invalid: another timed run shared this machine")
