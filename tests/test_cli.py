@@ -15,6 +15,7 @@ from dspark_bench import cli
 from dspark_bench.cli import execution
 from dspark_bench.commands import block_task as task_module
 from dspark_bench.commands import sweep as sweep_module
+from dspark_bench.models.draft_formats.conversion import SLUGS
 from tests.plots.folders import assert_from_summary
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
@@ -40,6 +41,15 @@ def _environment() -> dict[str, str]:
 def test_help_names_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.execute(["--help"]) == 0
     assert verb in capsys.readouterr().out
+
+
+def test_help_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.execute(["convert", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "ORG/NAME@REV" in shown  # square brackets would be taken for a style
+    assert all(slug in shown for slug in SLUGS)
+    assert cli.execute(["run", "--help"]) == 0
+    assert "[KEY=VALUE]..." in capsys.readouterr().out.replace("[[", "")
 
 
 def test_the_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
