@@ -16,6 +16,7 @@ from dspark_bench.cli import execution
 from dspark_bench.commands import block_task as task_module
 from dspark_bench.commands import sweep_plan
 from dspark_bench.evidence.faults.sweeps import Setting
+from dspark_bench.models.draft_formats.conversion import SLUGS
 from tests.evidence.faults.forked import start_fork
 from tests.plots.folders import assert_from_summary
 from tests.sweeps import read_summary, tiny_overrides
@@ -34,6 +35,15 @@ _REPO = Path(cli.__file__).resolve().parents[2]
 def test_help_names_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.execute(["--help"]) == 0
     assert verb in capsys.readouterr().out
+
+
+def test_help_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.execute(["convert", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "ORG/NAME@REV" in shown  # square brackets would be taken for a style
+    assert all(slug in shown for slug in SLUGS)
+    assert cli.execute(["run", "--help"]) == 0
+    assert "[KEY=VALUE]..." in capsys.readouterr().out.replace("[[", "")
 
 
 def test_the_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

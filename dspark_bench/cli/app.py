@@ -26,7 +26,7 @@ ConfigDir = Annotated[
 Words = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
+        metavar="KEY=VALUE",
         help="Only points with these values, such as drafter=semi_ar workload=math.",
         show_default=False,
     ),

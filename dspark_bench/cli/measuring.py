@@ -18,7 +18,7 @@ PASS_THROUGH: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
+        metavar="KEY=VALUE",
         help="Hydra overrides and flags, such as gamma=2,4,8 or --cfg job.",
         show_default=False,
     ),

@@ -9,7 +9,7 @@ from dspark_bench.cli.app import ConfigDir, app, wide_console
 
 PANEL: Final = "Models, options and this machine"
 _READING_WIDTH = 80
-_MODEL = "folder, or its ORG/NAME[@REV] on the hub"
+_MODEL = "folder, or its ORG/NAME or ORG/NAME@REV on the hub"
 
 
 @app.command(name="list", rich_help_panel=PANEL)
@@ -67,8 +67,8 @@ def convert(
     to: Annotated[
         str,
         typer.Option(
-            help="A drafter as deepspec, safeailab, speculators or zlab; or, of any model, pickled "
-            "weights as safetensors."
+            help="A drafter as deepspec, eagle, safeailab, speculators or zlab; or, of any model, "
+            "pickled weights as safetensors."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to be made.")],

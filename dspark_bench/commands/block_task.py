@@ -128,6 +128,7 @@ class BlockTask:
             said + outcome(result.summary),
             machine_warnings(result.machine.as_json()),
             result.doubts,
+            result.facts.get("wall_s"),
         )
         return FINISHED
 

@@ -10,6 +10,7 @@ from typing import Final
 from dspark_bench.core.errors import CheckpointError, UsageError
 from dspark_bench.core.wording import number_of
 from dspark_bench.models.draft_formats.conversion import SLUGS, convert
+from dspark_bench.models.draft_formats.reading import read_any_draft_config
 from dspark_bench.models.hub import find_model
 from dspark_bench.models.safetensors_convert import (
     has_only_pickles,
@@ -46,6 +47,13 @@ def run_convert(request: ConvertRequest, say: Callable[[str], None]) -> None:
     with _readable(source, request.out) as folder:
         config = convert(folder, request.to, request.out, target)
     say(f"{config.layout.name}, read as {config.format_name}, written to {request.out}")
+    written = read_any_draft_config(request.out)
+    if config.num_target_layers and written and written.num_target_layers is None:
+        say(
+            f"note: {written.format_name} has no place for its target's depth, "
+            f"{number_of(config.num_target_layers, 'layer')}: a target of another depth is not "
+            "refused by it"
+        )
 
 
 @contextmanager

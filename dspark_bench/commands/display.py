@@ -36,7 +36,7 @@ class SweepDisplay:
         self._standing: tuple[str, ...] = ()
         self._num_units = 0
         self._started_s = time.monotonic()
-        self._point_s = self._drawn_s = self._started_s
+        self._drawn_s = self._started_s
         self._said: set[str] = set()
         self._live: Live | None = None
         if console.is_terminal and num_points > 0:
@@ -53,7 +53,6 @@ class SweepDisplay:
         more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
         self._label, self._num_arms = f"{first}{more}", len(labels)
         self._turns, self._standing, self._num_units = (0, 0), (), 0
-        self._point_s = time.monotonic()
         self._draw(is_forced=True)
 
     def end(
@@ -62,15 +61,15 @@ class SweepDisplay:
         outcome: str,
         warnings: Sequence[str] = (),
         doubts: Sequence[str] = (),
+        took_s: float | None = None,
     ) -> None:
         """A point has ended. warnings: what made the machine too noisy, a line each; doubts: what
-        else makes the figures doubtful.
+        else makes the figures doubtful; took_s: its own part of its block's time, if known.
         """
         self._num_done += 1
         self._num_arms = max(0, self._num_arms - 1)
-        now_s = time.monotonic()
-        took_s, self._point_s = now_s - self._point_s, now_s
-        line = f"[{self._num_done}/{self._num_points}] {label}: {outcome} ({took_s:.0f} s)"
+        took = "" if took_s is None else f" ({took_s:.0f} s)"
+        line = f"[{self._num_done}/{self._num_points}] {label}: {outcome}{took}"
         self._console.print(Text(line))
         for warning in warnings:
             self._console.print(Text(f"  noisy machine: {warning}"))

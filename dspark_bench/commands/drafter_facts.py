@@ -6,6 +6,8 @@ from dspark_bench.models.drafter_files import AnyDraftConfig
 from dspark_bench.models.head_config import HeadConfig
 from dspark_bench.models.mtp_config import MtpConfig
 
+_STAND_IN = "no head: the drafter's largest probability stands in"
+
 
 def described(config: AnyDraftConfig) -> dict[str, str]:
     """What is drafted, by what, from which states of the target."""
@@ -39,7 +41,7 @@ def _described_module(config: MtpConfig) -> dict[str, str]:
         "drafts": f"all {config.model.vocab_size} tokens",
         "module": f"{number} of width {config.model.hidden_size}, reads {order}",
         "reads next": f"{whose} output {fed} the final norm",
-        "confidence": "none",
+        "confidence": _STAND_IN,
     }
 
 
@@ -60,7 +62,7 @@ def _described_heads(config: HeadConfig) -> dict[str, str]:
         "reads": "the target's last state, behind its final norm",
         "drafts": drafted,
         "heads": f"{config.num_heads} of {blocks}, width {config.hidden_size}{sight}",
-        "confidence": "none",
+        "confidence": _STAND_IN,
     }
     return facts if config.said is None else facts | {"note": config.said}
 
@@ -89,7 +91,7 @@ def _described_layers(config: DraftConfig) -> dict[str, str]:
         "reads": reads,
         "drafts": drafted,
         "layers": f"{model.num_hidden_layers} of width {model.hidden_size}{head}",
-        "confidence": "yes" if config.has_confidence else "none",
+        "confidence": "yes" if config.has_confidence else _STAND_IN,
     }
 
 

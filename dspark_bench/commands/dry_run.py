@@ -17,9 +17,11 @@ from dspark_bench.core.wording import number_of
 from dspark_bench.machine.environment import Environment, read_environment
 from dspark_bench.measure.block_plan import PlannedPoint, plan_blocks
 from dspark_bench.measure.identity import HashCache
+from dspark_bench.reading.files import part_of
 from dspark_bench.store.point_store import PointStore
 
 FINISHED, STALE, TO_MEASURE, ELSEWHERE = "finished", "finished (stale)", "to measure", "to copy"
+SPOILT = "timing_invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,12 @@ def dry_points(
     found: dict[str, DryPoint] = {}
     for point, setting in zip(planned, settings, strict=True):
         point_id = point.identity.point_id
-        state = TO_MEASURE if is_fresh else _state(store, point_id, environment)
-        if state == TO_MEASURE and any(
-            _state(other, point_id, environment) == FINISHED for other in others
+        found_as = TO_MEASURE if is_fresh else state(store, point_id, environment)
+        if found_as == TO_MEASURE and any(
+            state(other, point_id, environment) == FINISHED for other in others
         ):
-            state = ELSEWHERE
-        found.setdefault(point_id, DryPoint(point, setting or _named(point), state))
+            found_as = ELSEWHERE
+        found.setdefault(point_id, DryPoint(point, setting or _named(point), found_as))
     return list(found.values())
 
 
@@ -91,6 +93,8 @@ def summary_lines(
     states = [point.state for point in points]
     num_there = sum(state in (FINISHED, STALE) for state in states)
     line = f"{number_of(len(points), 'point')}: {num_there} finished, {num_wanted} to measure"
+    if SPOILT in states:
+        line += f", {states.count(SPOILT)} timing_invalid"
     if ELSEWHERE in states:
         line += f", {states.count(ELSEWHERE)} to copy from a folder beside"
     if TO_MEASURE in states and states.count(TO_MEASURE) != num_wanted:
@@ -99,6 +103,11 @@ def summary_lines(
     lines = [line]
     if STALE in states:
         lines.append("stale: measured with other code or on another machine; --fresh repeats it")
+    if SPOILT in states:
+        lines.append(
+            "timing_invalid: another timed run shared the machine; neither ranked nor drawn; "
+            "--fresh repeats it"
+        )
     if num_wanted == 0:
         return [*lines, "nothing to measure"]
     waits_s = 0.0 if guess is None else guess.arrivals_s
@@ -118,13 +127,17 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _state(store: PointStore, point_id: str, environment: Environment) -> str:
+def state(store: PointStore, point_id: str, environment: Environment) -> str:
+    """What a dry run calls a point of a folder, seen from this code and machine."""
     stored = store.load(point_id)
     if stored is None or not stored.is_finished:
         return TO_MEASURE
     here = (environment.code_hash, environment.machine_id)
     there = (stored.environment.get("code_hash"), stored.environment.get("machine_id"))
-    return FINISHED if here == there else STALE
+    if here != there:
+        return STALE
+    is_spoilt = part_of(stored.content, "facts").get("timing_invalid") is True
+    return SPOILT if is_spoilt else FINISHED
 
 
 def _named(point: PlannedPoint) -> str:

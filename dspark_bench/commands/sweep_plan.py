@@ -121,9 +121,12 @@ def _plan_point(
 
 
 def _first_of(mistakes: Sequence[tuple[str, UsageError]], num_points: int) -> UsageError:
-    """The first mistake, named by what is swept, and how many other points have one."""
+    """The first mistake, named by what is swept, and how many other points have one. One that all
+    points share has nothing to do with what is swept.
+    """
     setting, error = mistakes[0]
-    if num_points == 1:
+    is_shared = len(mistakes) == num_points and len({str(own) for _, own in mistakes}) == 1
+    if is_shared:
         return error
     others = "" if len(mistakes) == 1 else f" ({len(mistakes)} of {num_points} points cannot run)"
     return type(error)(f"{setting}: {error}{others}")

@@ -16,6 +16,7 @@ from dspark_bench.commands.row_lines import divergence_lines, row_label, serving
 from dspark_bench.commands.time_lines import time_lines
 from dspark_bench.config.expand import distinct_settings
 from dspark_bench.core.errors import EXIT_INTERNAL, PointsFailedError, UsageError
+from dspark_bench.core.wording import number_of
 from dspark_bench.machine.environment import Environment
 from dspark_bench.reading.rows import FAILED, STALE, TIMING_INVALID, Row
 from dspark_bench.store.point_store import ERROR_FILE, POINTS, PointStore, StoredPoint
@@ -104,8 +105,8 @@ def _remarks(rows: Sequence[Row], num_kept: int, num_wanted: int) -> list[str]:
     num_stale = sum(row["status"] == STALE for row in rows)
     if num_stale:
         lines.append(
-            f"{num_stale} points come from other code or another machine (stale); "
-            "--fresh measures them again"
+            f"{number_of(num_stale, 'point')} of other code or another machine (stale); "
+            "--fresh measures again"
         )
     if any(row["status"] == TIMING_INVALID for row in rows):
         lines.append("timing_invalid: another timed run shared this machine")

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
@@ -27,7 +27,13 @@ from dspark_bench.measure.arrivals import warmup_size
 from dspark_bench.measure.block_plan import Block, PlannedPoint
 from dspark_bench.measure.build import ModelCache, choose_device, choose_threads
 from dspark_bench.measure.build_tree import most_drafted
-from dspark_bench.measure.point import MeasuredBlock, PointResult, finish_point, greedy_control
+from dspark_bench.measure.point import (
+    MeasuredBlock,
+    PointResult,
+    asks_for_control,
+    finish_point,
+    greedy_control,
+)
 from dspark_bench.measure.predictions import row_length
 from dspark_bench.measure.round_loop import OnStanding, Rounds, Turns
 from dspark_bench.measure.round_records import (
@@ -114,6 +120,10 @@ def run_block(
         is_shared = lock.is_shared
     with stopwatch.at("costs"):
         read_bytes_s = models.read_bytes_s(choose_device(block.points[0].config))
+    control = cache(lambda: greedy_control(arms[0]))
+    if turns.stopped is None and any(map(asks_for_control, arms)):
+        with stopwatch.at("checks"), suppress(Exception):  # the points meet its error themselves
+            control()
     measured = MeasuredBlock(
         block.block_id,
         len(block.points),
@@ -122,7 +132,6 @@ def run_block(
         read_bytes_s=read_bytes_s,
         shared_s=stopwatch.shares(len(block.points)),
     )
-    control = cache(lambda: greedy_control(arms[0]))
 
     def finish(arm: Arm) -> None:
         watcher.on_point(arm.planned, finish_point(arm, measured, environment, control))

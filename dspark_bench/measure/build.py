@@ -29,7 +29,8 @@ from dspark_bench.measure.build_scheduler import (
     build_scheduler,
 )
 from dspark_bench.measure.build_tree import build_tree, chains_only, check_tree, tree_rule
-from dspark_bench.models.backend import load_target
+from dspark_bench.measure.tree_memory import check_rows, device_bytes
+from dspark_bench.models.backend import load_target, read_shape
 from dspark_bench.models.checkpoint import naming, read_tokenizer
 from dspark_bench.models.kernels.choice import Wanted
 from dspark_bench.models.target import LoadedTarget
@@ -147,8 +148,23 @@ def try_light_parts(point: PointConfig) -> None:
     build_calibrator(point, None)
     scheduler = build_scheduler(point, SchedulerParts(EXAMPLE_SURFACE))
     check_tree(point, scheduler)
+    _check_tree_memory(point, load)
     if scheduler.spec.is_selective and not point.has_drafter:
         raise UsageError(f"scheduler={point.scheduler.name} needs a drafter; drafter is none")
+
+
+def _check_tree_memory(point: PointConfig, load: Load) -> None:
+    """Raise UsageError where judging the point's trees would not fit in its device."""
+    tree = build_tree(point)
+    if tree is None:
+        return
+    check_rows(
+        tree.spec.num_nodes,
+        min(load.max_concurrency, point.num_requests),
+        read_shape(point.target_dir, point.target_backend).vocab_size,
+        point.sampling.is_greedy,
+        device_bytes(choose_device(point)),
+    )
 
 
 def build_drafter(point: PointConfig, target: LoadedTarget) -> Drafter | None:

@@ -167,6 +167,14 @@ def finish_point(
     )
 
 
+def asks_for_control(arm: Arm) -> bool:
+    """Whether the check of a point's output compares it with `greedy_control`."""
+    rule = arm.objects.acceptance
+    is_judged = not (rule.is_simulated or is_lossy(rule) or rule.follows_record)
+    is_greedy = arm.planned.config.sampling.is_greedy
+    return is_greedy and is_judged and arm.scheduler.spec.is_non_anticipating
+
+
 def greedy_control(arm: Arm) -> pd.DataFrame:
     """Requests of the baseline at another batch size, untimed: how often rounding alone changes a
     greedy output.

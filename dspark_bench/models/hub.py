@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.models.checkpoint import WEIGHTS, has_safetensors, weight_files
-from dspark_bench.models.hub_errors import reason_of
+from dspark_bench.models.hub_errors import is_commit, reason_of
 from dspark_bench.models.hub_name import HubName, parse_hub_name
 from dspark_bench.models.model_files import (
     ELSEWHERE,
@@ -114,7 +114,10 @@ def _snapshot(name: HubName, wanted: tuple[str, ...], unwanted: tuple[str, ...])
             ignore_patterns=list(unwanted),
             tqdm_class=Bar,
         )
-    return Path(found)
+        folder = Path(found)
+        if not is_commit(folder.name):  # an empty branch file names the folder of all snapshots
+            raise ValueError(f"{folder} is no snapshot")
+    return folder
 
 
 def _pickled_files(name: HubName, folder: Path) -> list[str]:

@@ -1,5 +1,8 @@
 """What the hub's library raises, as one line: what was wrong, and what to do about it."""
 
+import re
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from dspark_bench.models.hub_name import HubName
@@ -15,6 +18,13 @@ def reason_of(error: Exception, name: HubName) -> str:
     from huggingface_hub import constants, errors
 
     hub = constants.ENDPOINT
+    damaged = None if _status(error) in _NOT_ALLOWED else _damaged_branch(name)
+    if damaged is not None:
+        return (
+            f"the hub's cache is damaged: {damaged} holds no commit (40 hex digits); valid: the "
+            "same command where the hub can be reached, which writes that file anew, or "
+            f"{name.repository}@COMMIT"
+        )
     if isinstance(error, errors.GatedRepoError):
         return (
             f"{name.repository} is gated on {hub}; valid: ask for access on its page there, then "
@@ -38,6 +48,25 @@ def reason_of(error: Exception, name: HubName) -> str:
         where = f"the hub's cache {constants.HF_HUB_CACHE}"
         return f"cannot write {name} to {where}: {error.strerror}; HF_HOME chooses another folder"
     return f"cannot fetch {name} from {hub} ({_short(error)}); the same command goes on from here"
+
+
+def is_commit(text: str) -> bool:
+    """Whether it is a commit's name, as snapshots are called."""
+    return re.fullmatch("[0-9a-f]{40}", text) is not None
+
+
+def _damaged_branch(name: HubName) -> Path | None:
+    """The cache's file that says which commit a branch or tag is, if it says none."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = repo_folder_name(repo_id=name.repository, repo_type="model")
+    path = Path(constants.HF_HUB_CACHE) / folder / "refs" / name.revision
+    if is_commit(name.revision):
+        return None
+    with suppress(OSError):
+        return None if is_commit(path.read_bytes().decode(errors="replace")) else path
+    return None
 
 
 def _status(error: Exception) -> int | None:

@@ -14,6 +14,8 @@ from dspark_bench.report.settings import SETTINGS
 
 _GENERATION = ("machine_id", "git_revision", "is_dirty", "code_hash")
 _MANY = 4
+_CHAIN = "none"
+_EXACT_ON_TREES = "exact (on trees: match)"
 
 
 def lead_sentence(gathered: Gathered) -> str:
@@ -22,10 +24,12 @@ def lead_sentence(gathered: Gathered) -> str:
     machines = _distinct(_machine(point) for point in points if point.environment)
     num_distinct = len({point.measurement for point in points})
     num_copies = len(points) - num_distinct
-    copies = f" ({num_copies} more are copies of them)" if num_copies else ""
+    are = "is a copy" if num_copies == 1 else "are copies"
+    them = "it" if num_distinct == 1 else "them"
+    copies = f" ({num_copies} more {are} of {them})" if num_copies else ""
     num_sweeps = len(gathered.sweeps)
     return (
-        f"{num_distinct} measured points{copies} in {_counted(num_sweeps, 'sweep')}, "
+        f"{number_of(num_distinct, 'measured point')}{copies} in {number_of(num_sweeps, 'sweep')}, "
         f"each against its own paired baseline; on {'; '.join(machines) or 'an unknown machine'}."
     )
 
@@ -99,11 +103,18 @@ def _settings_table(points: Sequence[Point]) -> Table:
     names = ("target", *SETTINGS, "drafter_hash", "gamma_trained", "train_seed")
     rows = []
     for name in names:
-        found = _distinct(point.text(name) or str(point.keys.get(name) or "") for point in points)
+        found = _distinct(_said(point, name) for point in points)
         values = [value for value in found if value]
         if values:
             rows.append((Cell(name), Cell(_few(values))))
     return Table("Settings of the measured points", ("key", "values"), tuple(rows))
+
+
+def _said(point: Point, name: str) -> str:
+    """A setting's value; of the rule that judged drafts, what it means for the point's trees."""
+    value = point.text(name) or str(point.keys.get(name) or "")
+    has_tree = point.keys.get("tree") not in (None, _CHAIN)
+    return _EXACT_ON_TREES if (name, value) == ("acceptance", "exact") and has_tree else value
 
 
 def _machine(point: Point) -> str:
@@ -150,10 +161,6 @@ def _range(values: Sequence[Any]) -> str:
 def _few(values: Sequence[str]) -> str:
     more = len(values) - _MANY
     return ", ".join(values[:_MANY]) + (f" and {more} more" if more > 0 else "")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _distinct(values: Iterable[str]) -> list[str]:

@@ -92,7 +92,9 @@ def _candidate_lines(found: Recommendation, names: Mapping[str, str]) -> list[st
     first = found.challengers[0]
     if not first.is_paired:
         return [
-            "not comparable, not paired: no records of both over the same prompts in one block",
+            "not comparable, not paired: no records of both over the same prompts in one block; "
+            "one `sweep --fresh` over both pairs them",
+            "not comparable, not paired; one `sweep --fresh` over both pairs them",
             "not comparable, not paired",
         ]
     if found.reason is not None:

@@ -1,16 +1,20 @@
 """A dry run: what it says of the points, how long it expects them to take, no trace left."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dspark_bench import cli
-from dspark_bench.commands.dry_run import duration, summary_lines
+from dspark_bench.commands.dry_run import FINISHED, SPOILT, STALE, duration, state, summary_lines
 from dspark_bench.commands.estimate import RULE, Estimate, Measured, estimate
 from dspark_bench.commands.sweep_plan import plan_sweep
 from dspark_bench.config.point_config import PointConfig
+from dspark_bench.machine.environment import read_environment
 from dspark_bench.measure.identity import HashCache
+from dspark_bench.store.point_store import PointStore
+from tests.report.folders import cells, write_sweep
 from tests.sweeps import tiny_overrides
 from tests.tiny_models import TinyZoo
 
@@ -152,3 +156,16 @@ def test_a_dry_run_counts_arrivals_over_the_arms_of_a_block(
     timed = ("load=constant", "load.rate=0.01", "measure.warmup_requests=0", "gamma=2,4")
     assert cli.execute(["sweep", *tiny_overrides(tiny_zoo, tmp_path, *timed), "--dry-run"]) == 0
     assert "; arrivals alone take 5 min" in capsys.readouterr().out
+
+
+def test_spoilt_times_are_no_finished_point(tmp_path: Path) -> None:
+    here = replace(read_environment(), code_hash="c0de", machine_id="m0")
+    rows = [cells(name) for name in ("good", "spoilt")] + [cells("old", status="stale")]
+    folder = write_sweep(tmp_path / "s", rows)
+    for name in ("spoilt", "old"):
+        path = folder / "points" / name / "metrics.json"
+        content = json.loads(path.read_text())
+        content["facts"]["timing_invalid"] = True
+        path.write_text(json.dumps(content))
+    states = {name: state(PointStore(folder), name, here) for name in ("good", "spoilt", "old")}
+    assert states == {"good": FINISHED, "spoilt": SPOILT, "old": STALE}

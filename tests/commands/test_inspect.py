@@ -94,7 +94,8 @@ def test_heads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for part in (
         f"kind Medusa format Medusa run as drafter=medusa drafter.path={path}",
         "gamma up to 5 reads the target's last state, behind its final norm",
-        "drafts all 64 tokens heads 5 of 1 block, width 32 confidence none",
+        "drafts all 64 tokens heads 5 of 1 block, width 32 "
+        "confidence no head: the drafter's largest probability stands in",
         "note the drafter's config.json says 2 heads, its files hold 5",
         f"parameters {5 * (32 * 32 + 32 + 64 * 32)} (",
         "missing nothing fits targets of 64 tokens and width 32 with that target it fits",

@@ -157,10 +157,11 @@ def test_a_noisy_point_says_what_was_seen_when_it_ends() -> None:
     console = Console(file=io.StringIO(), width=200)
     display = SweepDisplay(console, 1)
     display.begin(["semi_ar gamma=4"])
-    display.end("semi_ar gamma=4", "S = 1.50", ("other processes kept 2.0 of 4 cores busy",))
+    seen = ("other processes kept 2.0 of 4 cores busy",)
+    display.end("semi_ar gamma=4", "S = 1.50", seen, took_s=3.2)
     assert isinstance(console.file, io.StringIO)
     first, second = console.file.getvalue().splitlines()
-    assert first.startswith("[1/1] semi_ar gamma=4: S = 1.50 (")
+    assert first == "[1/1] semi_ar gamma=4: S = 1.50 (3 s)"
     assert second == "  noisy machine: other processes kept 2.0 of 4 cores busy"
 
 

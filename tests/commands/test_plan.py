@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from dspark_bench.commands.sweep_plan import plan_sweep
 from dspark_bench.config import validate
 from dspark_bench.core.errors import CheckpointError, UsageError
+from dspark_bench.measure import build
 from dspark_bench.measure.block_plan import PlannedPoint
 from dspark_bench.measure.identity import HashCache
 from tests.sweeps import tiny_overrides
@@ -195,3 +196,24 @@ def test_without_a_drafter_gamma_makes_no_difference(tiny_zoo: TinyZoo, tmp_path
     ]
     first, second = _plan([*overrides, "drafter=none"])
     assert first.identity.point_id == second.identity.point_id
+
+
+def test_a_mistake_of_all_points_is_not_put_down_to_what_is_swept(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    swept = tiny_overrides(tiny_zoo, tmp_path, "gamma=2,4", f"target.path={tmp_path / 'none'}")
+    with pytest.raises(UsageError) as caught:
+        _plan(swept)
+    assert "gamma" not in str(caught.value) and "points cannot run" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"^gamma=99: "):
+        _plan(tiny_overrides(tiny_zoo, tmp_path, "gamma=2,99"))
+
+
+def test_trees_that_no_memory_holds_are_refused_in_one_line(
+    tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "device_bytes", lambda device: 2**20)
+    tree = ("tree=best_first", "gamma=3", "load.concurrency=2", "num_requests=4")
+    _plan(tiny_overrides(tiny_zoo, tmp_path, *tree, "tree.nodes=8"))
+    with pytest.raises(UsageError, match=r"trees of 1024 nodes, requests at once 2, .* valid: up"):
+        _plan(tiny_overrides(tiny_zoo, tmp_path, *tree, "tree.nodes=1024"))

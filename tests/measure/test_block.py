@@ -1,5 +1,6 @@
 """One baseline and several arms: each arm as if it were alone, and all beside the same baseline."""
 
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -117,3 +118,20 @@ def test_an_arm_without_room_for_its_caches_leaves_the_others(
     states = {row["gamma"]: row for row in read_summary(tmp_path / "results" / "tiny")}
     assert [states[g]["status"] for g in "234"] == ["finished", "failed", "finished"]
     assert float(states["4"]["speedup"]) > 0
+
+
+def test_what_a_block_needs_once_is_charged_to_all_of_its_points(
+    tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control, calls = block_module.greedy_control, []
+
+    def slow(arm: Arm) -> pd.DataFrame:
+        calls.append(arm)
+        time.sleep(0.6)
+        return control(arm)
+
+    monkeypatch.setattr(block_module, "greedy_control", slow)
+    rows = _rows(tiny_zoo, tmp_path, "gamma=2,3", "temperature=0")
+    assert len(calls) == 1
+    assert all(row["lossless_evidence"] == "exact" for row in rows.values())
+    assert all(row["spent_checks_s"] > 0.3 for row in rows.values())

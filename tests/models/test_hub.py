@@ -249,3 +249,18 @@ def test_a_users_class_is_given_the_folder(hub: Hub) -> None:
 def _same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("content", ["", "no commit", "\n", COMMIT + "\n"])
+def test_a_damaged_cache_is_named(
+    content: str, hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = find_model("tiny/semi")
+    branch = found.folder.parent.parent / "refs" / "main"
+    branch.write_text(content)
+    _point_at(monkeypatch, hub.url, is_offline=True)
+    told = refused("tiny/semi", capsys)
+    assert f"the hub's cache is damaged: {branch} holds no commit" in told
+    assert find_model(f"tiny/semi@{COMMIT}").folder == found.folder
+    _point_at(monkeypatch, hub.url)
+    assert find_model("tiny/semi") == found and branch.read_text() == COMMIT

@@ -211,3 +211,18 @@ def test_nothing_measured_or_nowhere_to_write_is_one_line(
         str(full / "report.html"),
         str(full / "report.md"),
     ]
+
+
+def test_one_point_is_counted_in_the_singular(tmp_path: Path) -> None:
+    for name in ("exhibit", "other"):
+        write_sweep(tmp_path / "r" / name, [cells("a")])
+    text = write_report(tmp_path / "r" / "other")[1].read_text()
+    assert "1 measured point in 1 sweep, each" in text
+    text = write_report(tmp_path / "r")[1].read_text()
+    assert "1 measured point (1 more is a copy of it) in 2 sweeps, each" in text
+
+
+def test_the_rule_that_judged_a_tree_is_named(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "s", [cells("chain", tree="none"), cells("t", tree="beam")])
+    text = write_report(folder)[1].read_text()
+    assert "| acceptance | exact, exact (on trees: match) |" in text

@@ -104,6 +104,8 @@ def test_one_line_says_what_would_change_it(tmp_path: Path) -> None:
     assert says(tied, width=50) == "tie of 2, marked; more prompts may part them"
     assert says(tied, reason="5 units: no verdict below 6").startswith("not comparable: 5 units")
     assert says(found.challengers[0]).startswith("not comparable, not paired")
+    narrow = says(found.challengers[0], width=78)
+    assert narrow.endswith("; one `sweep --fresh` over both pairs them") and len(narrow) <= 78
     assert says().startswith("nothing to compare")
     hopeless = Challenger(
         other.candidate, Interval(2.0, 1.9, 2.1, 9), True, changes[2:], None, True

@@ -65,7 +65,7 @@ def test_errors_name_file_and_line(tmp_path: Path, line: Any, message: str) -> N
 
 
 def test_missing_file_empty_file_and_no_path(tmp_path: Path) -> None:
-    with pytest.raises(WorkloadError, match="cannot read prompts"):
+    with pytest.raises(WorkloadError, match=r"absent\.jsonl: No such file .*; valid: a file of"):
         JsonlWorkload(str(tmp_path / "absent.jsonl"))
     with pytest.raises(WorkloadError, match="holds no prompt; valid: JSON, one object a line"):
         JsonlWorkload(_write(tmp_path / "empty.jsonl", ""))

@@ -32,6 +32,7 @@ from dspark_bench.reading.speeds import leads_among, read_speeds
 MOST = 6
 _CURVES = ("drafter", "gamma", "scheduler", "cost", "calibrator")
 _TREES = ("tree", "tree_nodes")
+_OWN_KEYS = ("scheduler.", "cost.", "calibrator.")
 _CHAIN = "none"
 _WINNER, _TIED, _BEATEN = "fastest", "not clearly slower", "clearly slower"
 _UNRANKED = "not compared: the records are not there"
@@ -54,7 +55,8 @@ def collect(results: Results) -> Plotted:
     if rows.empty:
         raise NotSupportedError("no block has two arms")
     has_trees = "tree" in rows and bool((rows["tree"] != _CHAIN).any())
-    curves = (*_CURVES, *_TREES) if has_trees else _CURVES
+    own = [name for name in map(str, rows.columns) if name.startswith(_OWN_KEYS)]
+    curves = (*_CURVES, *(_TREES if has_trees else ()), *own)
     rows, notes = name_places(rows, (), curves)
     blocks = [part for _, part in rows.groupby("block_id", sort=False)]
     blocks = sorted(blocks, key=len, reverse=True)

@@ -237,3 +237,14 @@ def test_as_typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="--out is"):
         convert(source, "speculators", source / "config.json" / "x", None)
     assert {one.name for one in tmp_path.iterdir()} == {*"abcdef", "new"}
+
+
+def test_a_depth_that_is_lost_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = NATIVE | {"num_target_layers": 8}
+    source = write(tmp_path / "native", block_tensors(2), config)
+    words = ["convert", str(source), "--out"]
+    assert cli.execute([*words, str(tmp_path / "a"), "--to", "speculators"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "has no place for its target's depth, 8 layers" in said
+    assert cli.execute([*words, str(tmp_path / "b"), "--to", "deepspec"]) == 0
+    assert "depth" not in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """The arms of a block: sorted, and ranked by what was measured together."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,22 @@ def test_without_blocks_there_is_nothing_to_rank(tmp_path: Path) -> None:
     assert skipped(old, "arms") == "no point knows its block: measured by an earlier version"
     one = [row("a", block_id="x"), row("b", gamma=8, block_id="y")]
     assert skipped(write_sweep(tmp_path / "one", one), "arms") == "no block has two arms"
+
+
+def test_arms_that_differ_in_a_schedulers_key_alone_are_called_by_it(tmp_path: Path) -> None:
+    rows = [
+        row(f"t{share}", scheduler="threshold", speedup=1 + share, block_id="b")
+        for share in (0.3, 0.6)
+    ]
+    folder = write_sweep(tmp_path / "s", rows)
+    for share in (0.3, 0.6):
+        path = folder / "points" / f"t{share}" / "metrics.json"
+        content = json.loads(path.read_text())
+        content["point"]["keys"]["scheduler.threshold"] = share
+        path.write_text(json.dumps(content))
+    data = figure_of(folder, "arms").data
+    assert list(data["series"]) == [
+        "semi_ar scheduler.threshold=0.6",
+        "semi_ar scheduler.threshold=0.3",
+    ]
+    assert list(data["scheduler.threshold"]) == [0.6, 0.3] and data["panel"].nunique() == 1
