@@ -13,6 +13,7 @@ from dspark_bench.drafters.share_history import (
     ShareHistory,
 )
 from dspark_bench.drafters.suffix import SuffixDrafter
+from dspark_bench.engine.confidence_contract import confidence_contract
 from dspark_bench.engine.exactness import same_outputs_check
 from dspark_bench.schedulers.threshold import ThresholdScheduler
 from tests import tiny
@@ -85,3 +86,10 @@ def test_a_scheduler_cuts_by_it_and_greedy_output_stays() -> None:
     drafted = [cycle for cycle in result.cycles if cycle.num_drafted > 0]
     assert all(len(cycle.confidence) == cycle.num_drafted for cycle in drafted)
     assert len({cycle.verify_len for cycle in drafted}) > 1
+
+
+def test_it_is_blind_to_the_token_that_it_judges() -> None:
+    texts = [(request, request.prompt_tokens[-1:]) for request in tiny.requests(3, 8)]
+    drafter = SuffixDrafter(tiny.target())
+    found = confidence_contract(tiny.target(), drafter, texts, 4, SamplingParams(0.7))
+    assert found.is_passed and "in 3 drafts" in found.detail, found.detail
