@@ -69,3 +69,15 @@ def kept_compositions() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep_plan, "compose_points", keeping())
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def coarse_pictures() -> Iterator[None]:
+    """Tests read what a figure holds, none its pixels, whose packing takes the longest."""
+    from dspark_bench.plots.style import Look
+
+    fine = Look.rc.fget
+    assert fine is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Look, "rc", property(lambda look: fine(look) | {"savefig.dpi": 40}))
+        yield

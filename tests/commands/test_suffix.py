@@ -8,8 +8,6 @@ from dspark_bench.cli import execute
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo, write_prompts
 
-pytestmark = pytest.mark.usefixtures("few_draws")
-
 PHRASE = "a tiny model reads words, counts tokens and answers in a line of text. "
 
 

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dspark_bench.reading.gather import gather
 from dspark_bench.report.page import write_report
 from dspark_bench.report.tables import domain_tables
@@ -20,6 +22,7 @@ def _figures(value: float | None, n: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_rows_by_domain_with_their_places(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path / "s", [cells("p1"), cells("p2")])
     assert domain_tables(gather(folder)) == ()

@@ -1,5 +1,6 @@
 """The report as a document: its structure, its numbers, and odd folders."""
 
+import base64
 import csv
 import json
 import re
@@ -93,6 +94,7 @@ def test_one_file_that_fetches_nothing(tmp_path: Path) -> None:
     assert "prefers-color-scheme: dark" in text and "@media print" in text
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_every_number_is_one_of_the_results(tmp_path: Path) -> None:
     """Exact values are those of summary.csv or metrics.json, and the shown text rounds them."""
     folder = write_sweep(tmp_path / "s", _rows())
@@ -126,7 +128,9 @@ def test_the_twin_says_the_same(tmp_path: Path) -> None:
     assert "**semi_ar at gamma 7 with fixed is fastest here: 2.50x, 95 % interval 2.40 to" in text
     assert "the largest loss is verify cost (-0.11)" in text
     for picture in re.findall(r"\]\((figures/[^)]+)\)", text):
-        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+        content = (folder / picture).read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert base64.b64encode(content).decode() in html.read_text()
     assert "figures/s_curve.png" in text
     for said in (
         "git checkout aaaaaaaa",
@@ -140,6 +144,7 @@ def test_the_twin_says_the_same(tmp_path: Path) -> None:
     assert "cannot &lt;draft&gt;" in html.read_text()
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_what_would_change_the_answer_is_a_table(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path / "s", _rows())
     text = write_report(folder)[1].read_text()
@@ -152,6 +157,7 @@ def test_what_would_change_the_answer_is_a_table(tmp_path: Path) -> None:
     assert f"not enough (S {1.2345678 * 1.6 / 1.5:.2f})" in row
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_copies_of_a_measurement_are_counted_once(tmp_path: Path) -> None:
     for name in ("exhibit", "other"):
         write_sweep(tmp_path / "r" / name, [cells("a"), cells("b", gamma=7)])

@@ -62,6 +62,7 @@ def test_alpha_that_cannot_suffice_is_said(tmp_path: Path) -> None:
     assert "alpha alone does not suffice" in "\n".join(lines(found))
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_drafter_without_one_accepted_token_is_told_what_it_lacks(tmp_path: Path) -> None:
     rows = [cells("a", alpha=0.0, emitted_length=1.0), _faster("b", 1.6, gamma=7)]
     folder = write_sweep(tmp_path / "s", rows)

@@ -105,6 +105,7 @@ def test_few_units_and_equal_speeds_are_no_verdict(tmp_path: Path) -> None:
     assert {gain.verdict for gain in tree_gains(found)} == {"too few"}
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_recommend_and_report_show_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [_row("c8", 9.0, 1.2, gamma=8), _tree("t8", 8, 1.5)]
     found = _found(tmp_path / "s", rows)
