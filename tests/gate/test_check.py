@@ -11,8 +11,9 @@ import pytest
 
 from dspark_bench import cli
 from dspark_bench.core.errors import ResultsError
-from dspark_bench.gate import assert_no_regression, read_side
+from dspark_bench.gate import assert_no_regression
 from dspark_bench.gate.points import read_points
+from dspark_bench.gate.report import read_side
 from tests.gate.folders import records, recount, write_point
 
 
