@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from dspark_bench.core.errors import InconclusiveError, RegressionError
+from dspark_bench.core.errors import InconclusiveError, RegressionError, ResultsError
 from dspark_bench.gate.baseline_file import read_baseline
 from dspark_bench.gate.compare import compare_point
 from dspark_bench.gate.figures import (
@@ -125,5 +125,10 @@ def compare(
 
 
 def read_side(path: Path) -> list[GatePoint]:
-    """Points of a baseline file or of a results folder."""
+    """Points of a baseline file or of a results folder. Raises ResultsError if it is neither."""
+    if not path.exists():
+        raise ResultsError(
+            f"the baseline {path} is no folder and no file; valid: a file that --update wrote, "
+            "or a results folder"
+        )
     return read_baseline(path) if path.is_file() else read_points(path)

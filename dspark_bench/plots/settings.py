@@ -13,9 +13,11 @@ SETTINGS = (
     "target_hash prompts_hash machine"
 ).split()
 _LATER = ("cost", "calibrator")
+_CHAINS = "tree=none"
 DRAFTER_SETTINGS = ("drafter", "drafter_name", "drafter_hash", "train_seed", "tree", "tree_nodes")
 SHARED_SETTINGS = (
-    "target drafter gamma workload temperature load concurrency rate scheduler dtype device threads"
+    "target drafter gamma tree tree_nodes workload temperature load concurrency rate scheduler "
+    "dtype device threads"
 ).split()
 LOAD_SETTINGS = ("load", "concurrency", "rate", "num_requests", "prompts_hash")
 """What changes along a load axis: more users ask for more requests."""
@@ -83,14 +85,15 @@ def shown(name: str, value: Any) -> str:
 
 
 def shared_settings(rows: pd.DataFrame) -> str:
-    """The main settings that have one value throughout."""
+    """The main settings that have one value throughout; chains go without saying."""
     known = [name for name in SHARED_SETTINGS if name in rows.columns]
     constant = [
         name
         for name in known
         if rows[name].nunique(dropna=False) == 1 and not rows[name].isna().any()
     ]
-    return ", ".join(shown(name, rows[name].iloc[0]) for name in constant)
+    said = {name: shown(name, rows[name].iloc[0]) for name in constant}
+    return ", ".join(text for text in said.values() if text != _CHAINS)
 
 
 def is_simulated(rows: pd.DataFrame) -> "pd.Series[bool]":

@@ -100,7 +100,7 @@ def _typed(sweep: Sweep) -> list[list[str]]:
 
 
 def _settings_table(points: Sequence[Point]) -> Table:
-    names = ("target", *SETTINGS, "drafter_hash", "gamma_trained", "train_seed")
+    names = dict.fromkeys(("target", *SETTINGS, "drafter_hash", "gamma_trained", "train_seed"))
     rows = []
     for name in names:
         found = _distinct(_said(point, name) for point in points)

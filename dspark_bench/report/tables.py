@@ -9,7 +9,11 @@ from dspark_bench.reading.points import Gathered, Point, Sweep
 from dspark_bench.reading.rows import FAILED, FINISHED
 from dspark_bench.report.content import Cell, Table
 
-_NAMES = ("drafter", "drafter_name", "gamma", "scheduler", "workload", "concurrency", "rate")
+_TREE = ("tree", "tree_nodes")
+_NAMES = (
+    *("drafter", "drafter_name", "gamma", *_TREE),
+    *("scheduler", "workload", "concurrency", "rate"),
+)
 _FIGURES: tuple[tuple[str, str, str], ...] = (
     ("S", "speedup", ".2f"),
     ("low", "speedup_ci_low", ".2f"),
@@ -73,8 +77,9 @@ def domain_tables(gathered: Gathered) -> tuple[Table, ...]:
     for sweep in gathered.sweeps:
         points = sorted((p for p in sweep.points if p.block("domains")), key=_order)
         names = dict.fromkeys(name for point in points for name in point.block("domains"))
+        keys = (*_DOMAIN_NAMES, *(_TREE if _has_trees(points) else ()))
         rows = [
-            _domain_row(point, name)
+            _domain_row(point, name, keys)
             for name in names
             for point in points
             if isinstance(point.block("domains").get(name), dict)
@@ -82,7 +87,7 @@ def domain_tables(gathered: Gathered) -> tuple[Table, ...]:
         if rows:
             heads = (
                 "domain",
-                *_DOMAIN_NAMES,
+                *keys,
                 *(head for head, _, _ in _DOMAIN_FIGURES),
                 "rests on",
             )
@@ -91,10 +96,14 @@ def domain_tables(gathered: Gathered) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def _domain_row(point: Point, name: str) -> tuple[Cell, ...]:
+def _has_trees(points: Sequence[Point]) -> bool:
+    return any(point.text("tree") not in ("", "none") for point in points)
+
+
+def _domain_row(point: Point, name: str, keys: Sequence[str]) -> tuple[Cell, ...]:
     """Domains may have dots in their names, so values are found part by part."""
     figures = point.block("domains")[name]
-    cells = [Cell(name), *(Cell(point.text(key) or "-") for key in _DOMAIN_NAMES)]
+    cells = [Cell(name), *(Cell(point.text(key) or "-") for key in keys)]
     for _, path, form in _DOMAIN_FIGURES:
         value: Any = figures
         for part in path.split("."):
@@ -176,6 +185,7 @@ def _shown_names(sweep: Sweep, points: Sequence[Point]) -> list[str]:
     columns = {key for point in points for key in point.row}
     rare = ("rate", "drafter_name")
     hidden = {name for name in rare if not any(point.text(name) for point in points)}
+    hidden |= set() if _has_trees(points) else set(_TREE)
     twins = {
         "load.concurrency": "concurrency",
         "load.rate": "rate",

@@ -41,8 +41,9 @@ def read_prompt_file(path: Path) -> PromptFile:
             raise ValueError("it is an Arrow file; valid: Parquet, JSON, CSV, TSV or text")
         text = packed_text(content)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        is_file = not isinstance(error, OSError) or error.strerror is None
-        why = error if is_file else f"{error.strerror}; valid: a file of prompts"
+        why = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            why = f"{error.strerror}; valid: a file of prompts"
         raise WorkloadError(f"cannot read prompts {path}: {why}") from error
     if not text.strip():
         raise WorkloadError(f"{path} holds no prompt; valid: {_VALID}")

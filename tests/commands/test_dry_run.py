@@ -159,9 +159,10 @@ def test_a_dry_run_counts_arrivals_over_the_arms_of_a_block(
 
 
 def test_spoilt_times_are_no_finished_point(tmp_path: Path) -> None:
-    here = replace(read_environment(), code_hash="c0de", machine_id="m0")
+    here = read_environment()
+    known = {"code_hash": here.code_hash, "machine_id": here.machine_id}
     rows = [cells(name) for name in ("good", "spoilt")] + [cells("old", status="stale")]
-    folder = write_sweep(tmp_path / "s", rows)
+    folder = write_sweep(tmp_path / "s", rows, environment=known)
     for name in ("spoilt", "old"):
         path = folder / "points" / name / "metrics.json"
         content = json.loads(path.read_text())

@@ -13,6 +13,7 @@ from dspark_bench import cli
 from dspark_bench.core.errors import ResultsError
 from dspark_bench.gate import assert_no_regression
 from dspark_bench.gate.points import read_points
+from dspark_bench.gate.report import read_side
 from tests.gate.folders import records, recount, write_point
 
 
@@ -388,3 +389,8 @@ def test_pytest_users_get_the_same(base: Path, now: Path) -> None:
     lower_counts(now / "points" / "three", position=2, share=0.08)
     with pytest.raises(AssertionError, match=r"semi_ar gamma=3 mixed: regression: acceptance\[2\]"):
         assert_no_regression(now, base)
+
+
+def test_a_baseline_that_is_not_there_may_be_a_file_or_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"no file; valid: a file that --update wrote, or a res"):
+        read_side(tmp_path / "none.json")

@@ -232,3 +232,6 @@ def test_the_rule_that_judged_a_tree_is_named(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path / "s", [cells("chain", tree="none"), cells("t", tree="beam")])
     text = write_report(folder)[1].read_text()
     assert "| acceptance | exact, exact (on trees: match) |" in text
+    assert "| semi_ar | 4 | beam | fixed |" in text and "| semi_ar | 4 | none | fixed |" in text
+    chains = write_report(write_sweep(tmp_path / "c", [cells("chain", tree="none")]))[1].read_text()
+    assert "| semi_ar | 4 | fixed |" in chains and text.count("| target | ") <= 1

@@ -247,4 +247,4 @@ def test_a_depth_that_is_lost_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
     said = " ".join(capsys.readouterr().out.split())
     assert "has no place for its target's depth, 8 layers" in said
     assert cli.execute([*words, str(tmp_path / "b"), "--to", "deepspec"]) == 0
-    assert "depth" not in capsys.readouterr().out
+    assert "target's depth" not in capsys.readouterr().out

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from dspark_bench.plots.settings import shared_settings
 from tests.plots.folders import assert_from_summary, figure_of, row, skipped, write_sweep
 from tests.report.folders import write_times
 
@@ -69,7 +71,16 @@ def test_arms_that_differ_in_a_schedulers_key_alone_are_called_by_it(tmp_path: P
         path.write_text(json.dumps(content))
     data = figure_of(folder, "arms").data
     assert list(data["series"]) == [
-        "semi_ar scheduler.threshold=0.6",
-        "semi_ar scheduler.threshold=0.3",
+        "scheduler.threshold=0.6",
+        "scheduler.threshold=0.3",
     ]
     assert list(data["scheduler.threshold"]) == [0.6, 0.3] and data["panel"].nunique() == 1
+
+
+def test_a_caption_names_the_tree_that_all_points_share() -> None:
+    said = {}
+    for tree, nodes in (("none", None), ("beam", 8)):
+        values = {"tree": tree, "tree_nodes": nodes}
+        said[tree] = shared_settings(pd.DataFrame([row("a", **values), row("b", **values)]))
+    assert "gamma=4, tree=beam, tree_nodes=8, workload=mixed" in said["beam"]
+    assert "gamma=4, workload=mixed" in said["none"]
