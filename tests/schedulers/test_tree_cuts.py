@@ -113,14 +113,15 @@ def test_hardware_aware_hands_trees_over_and_reads_no_calibration() -> None:
     assert not asynchronous.spec.knows_trees
 
 
-def test_no_node_counts_for_more_than_one() -> None:
-    """Trees foresaw 1.7 and 3 stood, so 0.8 is a sure thing, not 1.41: 2 tokens in 2 s are no more
-    than one in one.
+@pytest.mark.parametrize("size", [1, 4])
+def test_no_node_counts_for_more_than_one(size: int) -> None:
+    """Trees foresaw 1.7 and 3 stood, so 0.8 is a sure thing, not 1.41: with it as many tokens come
+    in a second as without.
     """
     cuts = TreeCuts(Linear(0.0, 1.0), 0.0)
     for _ in range(400):
         cuts.observe([record(TREE, 4, 3)])
-    assert cuts.plan_verify(context([0.8]), [1]) == [0]
+    assert cuts.plan_verify(context(*[[0.8]] * size), [1] * size) == [0] * size
 
 
 def test_a_cycle_that_read_a_prompt_does_not_say_what_drafting_takes() -> None:
