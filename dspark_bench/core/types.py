@@ -61,7 +61,8 @@ class ContextUpdate:
 
     rows [B]: cache row of each request; starts [B]: position of its first new token;
     counts [B]: how many new tokens; token_ids [T]; next_token_ids [T]: the token after each (the
-    last one of a request is its new anchor); features [T, m*D]: chosen layers, concatenated.
+    last one of a request is its new anchor); features [T, m*D]: chosen layers, concatenated;
+    prompt_lens [B]: tokens of each request's prompt, read or not; empty where nobody says.
     """
 
     rows: tuple[int, ...]
@@ -70,6 +71,7 @@ class ContextUpdate:
     token_ids: Tensor
     next_token_ids: Tensor
     features: Tensor
+    prompt_lens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,17 +37,18 @@ _MOST_DEEP: Final = 256
 
 @dataclass(slots=True)
 class _Running:
-    """One request: its tokens, the anchor the last of them, and how many were its prompt's (None
-    until it drafts for the first time).
+    """One request: its tokens, the anchor the last of them; how many are its prompt's, 0 where
+    nobody says; and whether it has drafted.
     """
 
     trie: SuffixTrie
+    num_prompt: int
     text: Text = field(default_factory=Text)
-    num_prompt: int | None = None
+    has_drafted: bool = False
 
     @property
     def prompt(self) -> tuple[int, ...]:
-        return tuple(self.text.tokens[: self.num_prompt or 0])
+        return tuple(self.text.tokens[: self.num_prompt])
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +122,13 @@ class SuffixDrafter:
         A request that begins in the row of another tells that this one has ended.
         """
         tokens, following = update.token_ids.tolist(), update.next_token_ids.tolist()
+        prompt_lens = update.prompt_lens or (0,) * len(update.rows)
         at = 0
-        for row, start, count in zip(update.rows, update.starts, update.counts, strict=True):
+        spans = zip(update.rows, update.starts, update.counts, prompt_lens, strict=True)
+        for row, start, count, num_prompt in spans:
             if start == 0:
                 self._retire(row)
-                self._running[row] = _Running(SuffixTrie(self._depth))
+                self._running[row] = _Running(SuffixTrie(self._depth), num_prompt)
                 self._append(row, tokens[at : at + 1])
             self._append(row, following[at : at + count])
             drafted = self._open.pop(row, None)
@@ -173,7 +176,7 @@ class SuffixDrafter:
     def _retire(self, row: int) -> None:
         """Keep the output of the request that held a row, unless its prompt is being answered."""
         ended = self._running.pop(row, None)
-        if ended is None or ended.num_prompt is None or not self._room:
+        if ended is None or not ended.num_prompt or not self._room:
             return
         prompt = ended.prompt
         if all(prompt != other.prompt for other in self._running.values()):
@@ -182,8 +185,8 @@ class SuffixDrafter:
     def _best(self, row: int, most: int) -> _Candidate:
         """The largest sum of probabilities; of equals the longest match, in the own text first."""
         running = self._running[row]
-        if running.num_prompt is None:
-            running.num_prompt = len(running.text.tokens) - 1
+        if not running.has_drafted:
+            running.has_drafted = True
             self._earlier.forget(running.prompt)
         best = _Candidate(Drafted((), 0, ()), 0.0, None)
         for length, piece in reversed(self._matches(running.text)):

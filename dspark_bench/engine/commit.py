@@ -85,6 +85,7 @@ class Commit:
             token_ids=batch.token_ids[chosen[0]],
             next_token_ids=chosen[1],
             features=features[chosen[0]],
+            prompt_lens=tuple(len(o.state.request.prompt_tokens) for _, o in going),
         )
 
     def retire(self, now_s: float) -> list[RequestRecord]:

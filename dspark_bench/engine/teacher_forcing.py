@@ -190,6 +190,7 @@ def context_update(
         token_ids=torch.cat([item.tokens[a:b] for item, a, b in spans]),
         next_token_ids=torch.cat([item.tokens[a + 1 : b + 1] for item, a, b in spans]),
         features=torch.cat([item.features[a:b] for item, a, b in spans]),
+        prompt_lens=tuple(item.num_prompt for item, _, _ in spans),
     )
 
 

@@ -74,6 +74,7 @@ class HardwareAwareScheduler:
     def plan_draft(self, context: PlanContext) -> list[int]:
         """What the forecast says will pay; looked at anew every few cycles. Trees: all or none."""
         if context.num_nodes is not None:
+            self._unread, self._num_unread = [], 0  # cycles that found no tree teach nothing
             return self._trees.plan_draft(context)
         self._forget_newcomers(context)
         if self._rule is None or self._num_unread >= _period(context):

@@ -171,6 +171,20 @@ def test_what_was_drafted_and_did_not_come_is_read_anew(other: Path) -> None:
         assert drafter.drafts(text, 24, 1) == [3]
 
 
+def test_a_draft_is_compared_with_what_came_in_its_place_alone(other: Path) -> None:
+    """Not with the tokens of the cycle behind it, which may begin alike."""
+    drafter = Counted(other)
+    text = text_of(40, 3)
+    text[21] = text[20]
+    with torch.inference_mode():
+        drafter.allocate(1, 64)
+        told(drafter, 0, 0, text[:20])
+        assert drafter.drafts(text, 20, 3) == [1, 1, 1]
+        told(drafter, 0, 20, text[20:21])  # the anchor came, no draft did
+        told(drafter, 0, 21, text[21:22])  # a cycle that drafted nothing
+        assert drafter.drafts(text, 22, 1) == [2]
+
+
 class Checked(DraftModelDrafter):
     """Every proposal's first law is that of a pass over the whole text, and so are the others
     behind what was drafted.

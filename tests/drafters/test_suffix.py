@@ -35,12 +35,15 @@ def drafter(**keys: float) -> SuffixDrafter:
     return built
 
 
-def tell(told: SuffixDrafter, row: int, start: int, tokens: Sequence[int]) -> None:
+def tell(
+    told: SuffixDrafter, row: int, start: int, tokens: Sequence[int], num_prompt: int = 1
+) -> None:
     """Make all tokens but the last, the anchor, the context of a row, from `start` on."""
     ids = torch.tensor(list(tokens))
     count = len(tokens) - 1
     empty = torch.empty(count, 0)
-    told.extend(ContextUpdate((row,), (start,), (count,), ids[:-1], ids[1:], empty))
+    update = ContextUpdate((row,), (start,), (count,), ids[:-1], ids[1:], empty, (num_prompt,))
+    told.extend(update)
 
 
 def batch_of(
@@ -166,10 +169,10 @@ def test_rows_have_texts_and_lengths_of_their_own() -> None:
 
 def serve_text(told: SuffixDrafter, row: int, prompt: list[int], output: list[int]) -> None:
     """A request that drafts once behind its prompt, then goes on to the end of its output."""
-    tell(told, row, 0, [*prompt, output[0]])
+    tell(told, row, 0, [*prompt, output[0]], len(prompt))
     ask(told, row, 1)
     if len(output) > 1:
-        tell(told, row, len(prompt), output)
+        tell(told, row, len(prompt), output, len(prompt))
 
 
 def test_earlier_outputs_are_drafted_from_once_their_requests_have_ended() -> None:
@@ -198,6 +201,55 @@ def test_an_answer_is_not_copied_when_its_prompt_comes_again() -> None:
     tell(told, 0, 0, [9, 8])
     tell(told, 2, 0, [7, 11, 12])
     assert ask(told, 2, 4) == []
+
+
+def test_so_it_is_where_a_scheduler_leaves_the_first_cycles_without_drafts() -> None:
+    """What was emitted before the first draft is no part of the prompt."""
+    told = drafter()
+    tell(told, 0, 0, [1, 2, 11], 2)
+    tell(told, 0, 2, [11, 12], 2)
+    ask(told, 0, 4)
+    tell(told, 0, 3, [12, 13, 14, 15], 2)
+    tell(told, 0, 0, [1, 2, 11], 2)
+    assert ask(told, 0, 4) == []
+    tell(told, 0, 2, [11, 12], 2)
+    assert ask(told, 0, 4) == []
+
+
+def test_an_output_without_drafts_is_drafted_from_too() -> None:
+    told = drafter()
+    tell(told, 0, 0, [1, 2, 11], 2)
+    tell(told, 0, 2, [11, 12, 13, 14], 2)
+    tell(told, 0, 0, [7, 8])
+    tell(told, 1, 0, [9, 11, 12])
+    assert ask(told, 1, 4) == [13, 14]
+
+
+def test_the_engine_says_how_long_prompts_are() -> None:
+    served = repetitive(5)
+    drafting = drafter()
+    seen: set[int] = set()
+
+    class Watched:
+        spec = drafting.spec
+        allocate, propose = drafting.allocate, drafting.propose
+
+        def extend(self, update: ContextUpdate) -> None:
+            drafting.extend(update)
+            for row, length in zip(update.rows, update.prompt_lens, strict=True):
+                known = drafting.known(row)[:30]
+                assert (
+                    any(
+                        length == len(request.prompt_tokens) and known == request.prompt_tokens[:30]
+                        for request in served
+                        if len(known) == 30
+                    )
+                    or len(known) < 30
+                )
+                seen.add(length)
+
+    tiny.serve(served, Watched(), 4, 3, max_len=256, prefill_tokens=8)
+    assert seen == {len(request.prompt_tokens) for request in served}
 
 
 @pytest.mark.parametrize("room", [0, 4])
@@ -278,6 +330,39 @@ def test_a_tree_ends_where_the_product_falls_below() -> None:
     tell(told._drafter, 0, 0, text)  # type: ignore[arg-type]
     found = told.propose(batch_of({0: 7}, (2,)))
     assert found.token_ids.tolist() == [[5, 1, 6]]
+
+
+def tree_of(text: Sequence[int], depth: int, **keys: float) -> list[int]:
+    """Tokens of the tree of all that may be drafted behind a text, sorted."""
+    told = TreeDrafts(drafter(**keys), BestFirstTree(32))
+    tell(told._drafter, 0, 0, text)  # type: ignore[arg-type]
+    found = told.propose(batch_of({0: text[-1]}, (depth,)))
+    assert found.draft_lens is not None
+    return sorted(found.token_ids[0, : found.draft_lens[0]].tolist())
+
+
+def test_a_tree_is_no_deeper_than_its_match_allows() -> None:
+    assert tree_of([1, 2, 3, 4, 5, 9, 1, 2, 3], 8) == [4, 5, 9]
+
+
+def test_nothing_is_behind_an_end_of_text_in_a_tree() -> None:
+    assert tree_of([1, 2, 3, EOS, 4, 1, 2, 3], 8) == [EOS]
+
+
+def test_products_along_a_path_are_compared_at_any_depth() -> None:
+    """Behind 7: 5 in six of nine, then 1 in three of six, then 3 in two of three: 0.22 in all."""
+    pieces = [[5, 1, 3], [5, 1, 3], [5, 1, 4], *[[5, 2]] * 3, *[[6]] * 3]
+    text = [token for place, piece in enumerate(pieces) for token in (20 + place, 7, *piece)]
+    found = tree_of([*text, 19, 7], 3, max_spec_factor=3.0, min_token_prob=0.3)
+    assert found == [1, 2, 5, 6]
+
+
+def test_of_equally_good_candidates_the_own_texts_longest_is_drafted() -> None:
+    told = drafter()
+    serve_text(told, 0, [1, 2], [11, 12, 13, 14, 15])
+    tell(told, 1, 0, [3, 11, 12, 21, 11, 12])
+    tell(told, 0, 0, [4, 5, 6])
+    assert ask(told, 1, 1) == [21]
 
 
 def test_a_match_without_followers_grows_no_tree() -> None:

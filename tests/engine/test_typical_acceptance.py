@@ -60,6 +60,7 @@ def test_of_a_tree_the_longest_path_stands_then_the_likeliest() -> None:
     assert typical_path(parents, (-1, -2, none, none, none, 0)) == ([0], True)
     assert typical_path(parents, (none,) * 6) == ([], True)
     assert typical_path((), ()) == ([], False)
+    assert typical_path((-1, -1, 0, 1), (-1, -1, -2, -2)) == ([0, 2], False)
 
 
 def test_trees_of_unequal_size_in_one_batch() -> None:

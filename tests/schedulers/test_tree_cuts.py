@@ -113,6 +113,67 @@ def test_hardware_aware_hands_trees_over_and_reads_no_calibration() -> None:
     assert bent.seen == []
 
 
+@pytest.mark.parametrize("size", [1, 4])
+def test_no_node_counts_for_more_than_one(size: int) -> None:
+    """Trees foresaw 1.7 and 3 stood, so 0.8 is a sure thing, not 1.41: with it as many tokens come
+    in a second as without.
+    """
+    cuts = TreeCuts(Linear(0.0, 1.0), 0.0)
+    for _ in range(400):
+        cuts.observe([record(TREE, 4, 3)])
+    assert cuts.plan_verify(context(*[[0.8]] * size), [1] * size) == [0] * size
+
+
+def test_a_cycle_that_read_a_prompt_does_not_say_what_drafting_takes() -> None:
+    cuts = TreeCuts(Linear(2.0, 0.5), 0.0)
+    cuts.observe([replace(record(TREE, 0, 0, t_draft_s=8.0), has_prefill=True)])
+    assert cuts.plan_verify(context(TREE), [4]) == [2]
+
+
+def test_what_usually_stands_decides_whether_trees_are_drafted() -> None:
+    """Two nodes would pay as foreseen: 2.3/3.5 to 1/2.5. Nothing of them ever stood."""
+    cuts = TreeCuts(Linear(2.0, 0.5), 0.0)
+    plain = replace(context(TREE), survival=None)
+    for place in range(400):
+        cuts.observe([record(TREE, 4, 0)])
+        assert place > 0 or cuts.plan_draft(plain) == [3]
+    assert cuts.plan_draft(plain) == [0]
+
+
+def test_the_usual_worth_of_a_node_is_a_mean() -> None:
+    """After very many trees as after one: a first node that stands is worth 0.8, not more.
+
+    Steps of 1 + N / 2 and 0.51 s of drafting: 2.3/3.01 = 0.764 loses to 0.667 by a gain of 0.16.
+    """
+    cuts = TreeCuts(Linear(1.0, 0.5), 0.16)
+    for _ in range(400):
+        cuts.observe([record(TREE, 0, 0, t_draft_s=0.51)])
+    assert cuts.plan_draft(replace(context(TREE), survival=None)) == [0]
+
+
+class Uneven(Linear):
+    """Cutting some trees shorter than others costs a second."""
+
+    def uneven_s(self, num_requests: int) -> float:
+        return 1.0
+
+
+def test_cutting_unevenly_has_its_price() -> None:
+    """Padding is paid where trees are cut, and not where all is verified."""
+    whole = context([0.6, 0.55], [0.6, 0.55])
+    assert TreeCuts(Linear(1.0, 0.8), 0.0).plan_verify(whole, [2, 2]) == [0, 0]
+    assert TreeCuts(Uneven(1.0, 0.8), 0.0).plan_verify(whole, [2, 2]) == [2, 2]
+
+
+def test_cycles_without_trees_are_not_kept() -> None:
+    """Of chains they wait to be read; of trees nobody ever would."""
+    scheduler = HardwareAwareScheduler(Linear(2.0, 0.5), AsItIs())
+    for _ in range(5):
+        scheduler.plan_draft(replace(context(TREE), survival=None))
+        scheduler.observe([cycle_record()])
+    assert len(scheduler._unread) == 1
+
+
 @pytest.mark.parametrize(("threshold", "found"), [(0.5, [2, 1]), (0.95, [0, 0]), (0.0, [4, 2])])
 def test_threshold_compares_survival(threshold: float, found: list[int]) -> None:
     scheduler = ThresholdScheduler(Halves(), threshold)

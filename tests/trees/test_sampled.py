@@ -100,17 +100,25 @@ def test_greedy_trees_hold_the_likeliest() -> None:
 
 def test_a_reduced_vocabulary_is_spread_over_the_targets() -> None:
     class Reduced(MarkovBranches):
+        ids = torch.tensor([4, 1])
+
         def expand(self, requests: Tensor, previous: Tensor, origins: Tensor | None) -> Tensor:
             return torch.tensor([[0.25, 0.75]]).expand(len(requests), 2)
 
         def token_ids(self, choices: Tensor) -> Tensor:
-            return torch.tensor([4, 1])[choices]
+            return self.ids[choices]
+
+    class Turned(Reduced):
+        ids = torch.tensor([1, 0])
 
     numbers = torch.tensor([[0.9, 0.5]], dtype=torch.float64)
-    (tree,) = SampledTree([2]).draw(Reduced(DRAFT), torch.zeros(1).long(), 1, numbers)
-    assert tree.token_ids == (1, 4)
-    assert tree.probs is not None
-    assert tree.probs.tolist() == [[0, 0.75, 0, 0, 0.25], [0, 0, 0, 0, 1]]
+    for kind, tokens, laws in (
+        (Reduced, (1, 4), [[0, 0.75, 0, 0, 0.25], [0, 0, 0, 0, 1]]),
+        (Turned, (0, 1), [[0.75, 0.25], [0, 1]]),
+    ):
+        (tree,) = SampledTree([2]).draw(kind(DRAFT), torch.zeros(1).long(), 1, numbers)
+        assert tree.token_ids == tokens
+        assert tree.probs is not None and tree.probs.tolist() == laws
 
 
 @pytest.mark.parametrize(

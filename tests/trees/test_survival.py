@@ -1,18 +1,28 @@
 """What trees say of their nodes, and the order in which a scheduler meets them."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Scheduler, TreePolicy
 from dspark_bench.core.tree import falling_order
-from dspark_bench.core.types import DraftTree, Request, RunResult, SamplingParams, TreeSpec
+from dspark_bench.core.types import (
+    DraftTree,
+    PlanContext,
+    Request,
+    RunResult,
+    SamplingParams,
+    TreeSpec,
+)
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.exactness import P_MIN, distribution_check, same_outputs_check
 from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget
 from dspark_bench.engine.match_acceptance import MatchAcceptance
 from dspark_bench.engine.tree_drafts import TreeDrafts
 from dspark_bench.loads.closed import ClosedLoad
+from dspark_bench.schedulers.fixed import FixedScheduler
 from dspark_bench.schedulers.hardware_aware import HardwareAwareScheduler
 from dspark_bench.schedulers.threshold import ThresholdScheduler
 from dspark_bench.trees.beam import BeamTree
@@ -49,6 +59,17 @@ def test_order_is_by_survival_then_depth_then_number() -> None:
     parents = (-1, -1, 0, 0, 1)
     assert falling_order(parents, (0.5, 0.5, 0.2, 0.5, 0.4)) == [0, 1, 3, 4, 2]
     assert falling_order(parents, (0.3, 0.6, 0.3, 0.1, 0.3)) == [1, 0, 2, 4, 3]
+
+
+@pytest.mark.parametrize("policy", [BestFirstTree(4), BeamTree(4, 2), JetSpecTree(4, 2)])
+def test_a_probability_that_rounding_lifts_above_one_makes_no_node_worth_more(
+    policy: TreePolicy,
+) -> None:
+    above = 1.0 + 2.0**-23
+    law = {prefix: [0.0, above, 0.0] for prefix in ((), (1,), (1, 1))}
+    [tree] = policy.grow(Law(law, 3, 1), torch.tensor([7]), 3)
+    assert tree == DraftTree((1, 1, 1), (-1, 0, 1))
+    assert tree.survival == (1.0, 1.0, 1.0)
 
 
 class Cutting(ThresholdScheduler):
@@ -130,6 +151,40 @@ class Silent(BestFirstTree):
 
     def grow(self, branches: object, anchors: torch.Tensor, depth: int) -> list[DraftTree]:
         return [DraftTree((3, 4), (-1, -1), survival=self._survival)] * anchors.shape[0]
+
+
+class Rising(BestFirstTree):
+    """Its second node, behind the first, is worth a rounding more."""
+
+    def grow(self, branches: object, anchors: torch.Tensor, depth: int) -> list[DraftTree]:
+        return [DraftTree((3, 4), (-1, 0), survival=(0.5, 0.5000001))] * anchors.shape[0]
+
+
+def test_estimates_that_rise_along_a_path_put_no_child_before_its_parent() -> None:
+    drafter = TreeDrafts(tiny.drafter("parallel"), Rising(2))
+    cutting = ThresholdScheduler(AsItIs(), 0.1, exploration_period=0)
+    result = tiny.serve(tiny.requests(1), drafter, 2, acceptance=MATCH, scheduler=cutting)
+    cycles = [cycle for cycle in result.cycles if not cycle.is_prefill]
+    assert {cycle.survival for cycle in cycles} == {(0.5, 0.5)}
+
+
+def test_records_say_how_deep_the_verified_nodes_go() -> None:
+    """Not the whole tree: half of PATHS are three children and one behind the first of them."""
+
+    class Half(FixedScheduler):
+        def plan_verify(
+            self, context: PlanContext, draft_lens: Sequence[int], confidence: object
+        ) -> list[int]:
+            return [length // 2 for length in draft_lens]
+
+    drafter = TreeDrafts(tiny.drafter("semi_ar_vanilla"), StaticTree(PATHS))
+    result = tiny.serve(tiny.requests(3), drafter, 4, 3, acceptance=MATCH, scheduler=Half())
+    cycles = [cycle for cycle in result.cycles if not cycle.is_prefill]
+    assert {(cycle.num_drafted, cycle.verify_len) for cycle in cycles} == {(8, 4)}
+    for cycle in cycles:
+        assert cycle.tree_depth == 2 or cycle.num_emitted <= cycle.num_accepted
+        assert len(cycle.expected_acceptance) == cycle.num_accepted + cycle.is_rejected
+    assert {cycle.num_accepted for cycle in cycles} >= {0, 1}
 
 
 @pytest.mark.parametrize(
