@@ -14,7 +14,10 @@ import pytest
 if TYPE_CHECKING:
     from tests.tiny_models import TinyZoo
 
-gc.disable()  # while everything is imported and collected, of which nothing is garbage
+
+def pytest_collectstart() -> None:
+    """While everything is imported and collected nothing is garbage."""
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:
