@@ -320,8 +320,8 @@ def _report(
     num_noisy = sum(row.get("is_noisy") is True for row in mine)
     if num_noisy:
         console.print(
-            f"{num_noisy} of {len(mine)} points were timed on a noisy machine; metrics.json says "
-            "what was seen"
+            f"timed on a noisy machine: {num_noisy} of {number_of(len(mine), 'point')}; "
+            "metrics.json says what was seen"
         )
     for line in time_lines(mine):
         console.print(line, soft_wrap=True)
