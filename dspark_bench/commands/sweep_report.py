@@ -92,8 +92,8 @@ def _noisy_lines(rows: Sequence[Row]) -> list[str]:
     if not num_noisy:
         return []
     return [
-        f"{num_noisy} of {len(rows)} points were timed on a noisy machine; metrics.json says "
-        "what was seen"
+        f"timed on a noisy machine: {num_noisy} of {number_of(len(rows), 'point')}; "
+        "metrics.json says what was seen"
     ]
 
 
