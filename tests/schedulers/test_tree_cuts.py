@@ -219,14 +219,15 @@ def test_goodput_verifies_the_nodes_that_stood_often_enough() -> None:
 
 def test_goodput_learns_of_verified_nodes_alone() -> None:
     """The second node was verified in half of the cycles, and stood whenever it was."""
-    history = NodeHistory(Linear(2.0, 0.5), 0.7)
+    history = NodeHistory(Linear(1.0, 1.0), 0.7)
     plain = replace(context(TREE), survival=None)
     assert history.plan_draft(plain) == [3]
     for _ in range(300):
         for verified, path in ((1, (0,)), (2, (0, 1))):
             seen = record(TREE, verified, len(path))
             history.observe([replace(seen, path=path)])
-    # 1/2.5, 2/3, 3/3.5 = .857 and, untouched since the first guess, .34 and .24: 3.34/4, 3.58/4.5.
+    # Steps of 1 + N: 1/2, 2/3, 3/4 and, as first guessed, .34 and .24: 3.34/5, 3.58/6.
+    # Half the worth of the second node would not do: 2.5/4 is below 2/3.
     assert history.plan_draft(plain) == [3]
     assert history.plan_verify([4]) == [2]
 
