@@ -57,14 +57,12 @@ def _takes_any(called: type) -> bool:
 
 
 def gives_confidence(point: PointConfig) -> bool | None:
-    """Whether the drafter gives confidences; None where only its class knows. Ours make a stand-in
-    where they have no head, unless their class says that it has none (`HAS_CONFIDENCE`).
+    """Whether the drafter gives confidences; None where only its class knows. Ours do: where they
+    have no head, something stands in.
     """
     if not point.has_drafter:
         return False
-    if not point.drafter.is_own:
-        return None
-    return bool(getattr(find_class(str(point.drafter.class_path)), "HAS_CONFIDENCE", True))
+    return True if point.drafter.is_own else None
 
 
 def _num_aside(point: PointConfig) -> int:

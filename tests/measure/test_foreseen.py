@@ -78,9 +78,9 @@ def test_a_scheduler_that_reads_confidences_needs_a_drafter_that_gives_them(
     check_measurable(point)
     ours = Component("ngram", "dspark_bench.drafters.ngram.NgramDrafter", {})
     check_measurable(replace(point, drafter=ours))
-    none = Component("suffix", "dspark_bench.drafters.suffix.SuffixDrafter", {})
-    with pytest.raises(UsageError, match="drafter=suffix has no confidence head"):
-        check_measurable(replace(point, drafter=none))
+    check_measurable(replace(point, drafter=Component("mine", f"{__name__}.Anything", {})))
+    with pytest.raises(UsageError, match="drafter=none has no confidence head"):
+        check_measurable(replace(point, drafter=Component("none", None, {})))
 
 
 def test_confidences_must_be_there_and_of_a_known_kind(planner: Planner) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dspark_bench.commands.sweep import SweepRequest, single_point
+from dspark_bench.commands.sweep_plan import SweepRequest, single_point
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.engine.exactness import CheckResult
 from dspark_bench.engine.typical_acceptance import TypicalAcceptance
