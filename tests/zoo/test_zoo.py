@@ -2,21 +2,22 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import yaml
 from transformers import AutoModelForCausalLM
 
 from dspark_bench.config.compose import conf_dir
+from dspark_bench.config.plugin_fit import find_class
 from dspark_bench.config.point_config import ZOO
 from dspark_bench.core.protocols import Drafter
-from dspark_bench.core.types import Request
-from dspark_bench.drafters.ar import AutoregressiveDrafter
-from dspark_bench.drafters.parallel import ParallelDrafter
-from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
+from dspark_bench.core.types import CONFIDENCE_HEAD, Request
 from dspark_bench.engine.exactness import same_outputs_check
 from dspark_bench.models.attention import Span, plan_attention
 from dspark_bench.models.checkpoint import content_hash, read_tokenizer
+from dspark_bench.models.config_values import read_json
 from dspark_bench.models.target import TargetModel
 from dspark_bench.training_runs.train_drafters import ARCHITECTURES
 from dspark_bench.workloads.zoo_prompts import DOMAINS, zoo_prompts
@@ -28,6 +29,11 @@ REAL_BUDGET_BYTES = 64 * 10**6
 """Of drafters for a real model."""
 FILE_BUDGET_BYTES = 48 * 10**6
 DRAFTERS = tuple(name for name in ARCHITECTURES if (ZOO / "drafters" / name).is_dir())
+NUM_HEADS = {"medusa": 8, "hydra": 4}
+"""Of drafters whose longest draft is what they have heads for."""
+MAX_GAMMA = 16
+BY_CONFIDENCE_HEAD = ("parallel", "semi_ar", "ar")
+"""What drafters that are trained with a confidence head are called, or begin with."""
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +42,15 @@ def target() -> TargetModel:
 
 
 def load(name: str, target: TargetModel) -> Drafter:
-    path = ZOO / "drafters" / name
-    if name == "parallel":
-        return ParallelDrafter(path, target)
-    if name == "ar":
-        return AutoregressiveDrafter(path, target)
-    return SemiAutoregressiveDrafter(path, target)
+    """By the class that its YAML names."""
+    text = (conf_dir() / "drafter" / f"{name}.yaml").read_text(encoding="utf-8")
+    drafter: Drafter = find_class(yaml.safe_load(text)["_target_"])(ZOO / "drafters" / name, target)
+    return drafter
+
+
+def manifest_of(name: str) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((ZOO / "drafters" / name / "manifest.json").read_text())
+    return manifest
 
 
 def test_weights_stay_within_the_budget_and_are_safetensors_only() -> None:
@@ -59,27 +68,26 @@ def test_weights_stay_within_the_budget_and_are_safetensors_only() -> None:
 def test_drafters_belong_to_this_target_and_serve_every_gamma(
     name: str, target: TargetModel
 ) -> None:
-    manifest = json.loads((ZOO / "drafters" / name / "manifest.json").read_text())
-    assert manifest["target_hash"] == content_hash(ZOO / "target")
+    assert manifest_of(name)["target_hash"] == content_hash(ZOO / "target")
     spec = load(name, target).spec
-    assert spec.max_gamma == 16
+    assert spec.max_gamma == NUM_HEADS.get(name, MAX_GAMMA)
     assert spec.has_confidence
-    assert (conf_dir() / "drafter" / f"{name}.yaml").is_file()
+    has_head = name.startswith(BY_CONFIDENCE_HEAD)
+    assert (spec.confidence_kind == CONFIDENCE_HEAD) is has_head
 
 
 def test_compared_drafters_were_trained_alike() -> None:
-    manifests = [
-        json.loads((ZOO / "drafters" / name / "manifest.json").read_text()) for name in DRAFTERS
-    ]
+    manifests = {name: manifest_of(name) for name in DRAFTERS}
     alike = ("recipe", "seed", "batch_size", "window_tokens", "tokens_seen", "responses", "corpus")
-    for key in (*alike, "response_share", "trained_beside", "target_hash"):
-        assert len({json.dumps(manifest[key]) for manifest in manifests}) == 1, key
-    assert manifests[0]["response_share"] >= 0.5
-    layers = {
-        name: json.loads((ZOO / "drafters" / name / "config.json").read_text())["target_layer_ids"]
-        for name in DRAFTERS
-    }
-    assert len(set(map(tuple, layers.values()))) == 1
+    for key in (*alike, "response_share", "target_hash"):
+        assert len({json.dumps(manifest[key]) for manifest in manifests.values()}) == 1, key
+    for name, manifest in manifests.items():
+        assert manifest["response_share"] >= 0.5
+        assert name in manifest["trained_beside"]
+    configs = [read_json(ZOO / "drafters" / name / "config.json") for name in DRAFTERS]
+    layers = [{**config, **config.get("dflash_config", {})} for config in configs]
+    read = {tuple(fields["target_layer_ids"]) for fields in layers if "target_layer_ids" in fields}
+    assert len(read) == 1
 
 
 def test_manifests_name_licences_and_no_place() -> None:
@@ -134,7 +142,8 @@ def test_greedy_output_equals_the_baseline(
     requests = zoo_requests(3)
     settings = {"temperature": 0.0, "model": target, "max_len": 256}
     baseline = tiny.serve(requests, None, **settings)
-    drafted = tiny.serve(requests, load(name, target), gamma, concurrency, **settings)
+    drafter, length = load(name, target), min(gamma, NUM_HEADS.get(name, MAX_GAMMA))
+    drafted = tiny.serve(requests, drafter, length, concurrency, **settings)
     check = same_outputs_check("greedy", baseline, drafted)
     print(check.detail)
     assert check.is_passed, check.detail
