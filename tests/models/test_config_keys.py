@@ -8,9 +8,10 @@ import pytest
 
 from dspark_bench.config.point_config import ZOO
 from dspark_bench.core.errors import CheckpointError
-from dspark_bench.models.config import parse_draft_shape, parse_model_config, read_model_config
+from dspark_bench.models.config import parse_model_config, read_model_config
 from dspark_bench.models.config_keys import DRAFT_KEYS
 from dspark_bench.models.config_values import read_json
+from dspark_bench.models.drafter_files import kind_of, parse_drafter
 from dspark_bench.models.families import FAMILIES
 from tests import tiny
 
@@ -166,4 +167,8 @@ def test_end_tokens_that_are_none_are_refused_with_their_file(tmp_path: Path) ->
 def test_the_zoo_says_nothing_unknown() -> None:
     assert read_model_config(ZOO / "target").eos_token_ids == (0,)
     for path in sorted(ZOO.glob("drafters/*/config.json")):
-        parse_draft_shape(read_json(path), str(path))
+        config = read_json(path)
+        if kind_of(config) is None:
+            read_model_config(path.parent)
+        else:
+            parse_drafter(config, path.parent)

@@ -18,8 +18,10 @@ from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.models import checkpoint
 from dspark_bench.models.checkpoint import naming
 from dspark_bench.models.config import read_model_config
+from dspark_bench.models.config_values import read_json
 from dspark_bench.models.draft_config import DFLASH, DSPARK, EAGLE3, Layout
 from dspark_bench.models.draft_formats.reading import read_draft_config
+from dspark_bench.models.drafter_files import check_drafter_files, kind_of, parse_drafter
 from dspark_bench.models.expected_tensors import (
     Expected,
     check_headers,
@@ -176,5 +178,8 @@ def test_the_zoo_is_as_its_headers_say() -> None:
     folders = sorted((zoo / "drafters").iterdir())
     assert len(folders) > 3
     for folder in folders:
-        config = read_draft_config(folder, LAYOUTS.get(folder.name, DSPARK))
-        check_headers(folder, drafter_tensors(config))
+        config = read_json(folder / "config.json")
+        if kind_of(config) is None:
+            check_headers(folder, target_tensors(read_model_config(folder)))
+        else:
+            check_drafter_files(folder, parse_drafter(config, folder))
