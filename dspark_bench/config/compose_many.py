@@ -2,9 +2,10 @@
 
 Composing reads and merges every YAML file again, which takes a tenth of a second; points of a sweep
 mostly differ in values such as seed=1. These are set by the very function that Hydra composes with,
-so that types, quoting, interpolations and refusals are Hydra's. Whatever is more than a choice or a
-plain value (`+key`, `~key`, a group with a package) is composed as usual, as is whatever fails, for
-its message, and one point of every choice, whose outcome must agree.
+so that types, quoting and refusals are Hydra's. Whatever is more than a choice or a plain value
+(`+key`, `~key`, a group with a package, a value that names another key, `${key}`) is composed as
+usual, as is whatever fails, for its message, and one point of every choice, whose outcome must
+agree.
 """
 
 import pickle
@@ -30,6 +31,8 @@ from dspark_bench.core.errors import UsageError
 
 _WORTH_IT = 4
 """Points of one choice from which two compositions and copies take less than one each."""
+_INTERPOLATION = "${"
+"""What a value begins with that is another key's: its type is known once all are composed."""
 Compose = Callable[[Sequence[str]], Composed]
 
 
@@ -93,7 +96,10 @@ def split(overrides: Sequence[str]) -> Split | None:
         with one_line_errors(repr(text)):
             parsed = _parsed(text)
             is_plain_form = parsed.package is None and not (
-                parsed.is_add() or parsed.is_force_add() or parsed.is_delete()
+                parsed.is_add()
+                or parsed.is_force_add()
+                or parsed.is_delete()
+                or _INTERPOLATION in text
             )
             key = str(parsed.key_or_group)
             is_choice = key in GROUPS and not isinstance(parsed.value(), dict | list)
@@ -114,7 +120,8 @@ def _maker(found: Split, slow: Composed) -> Compose:
 
     def fast(overrides: Sequence[str]) -> Composed:
         other = split(overrides)
-        assert other is not None
+        if other is None:
+            return compose_point(overrides)
         try:
             with one_line_errors():
                 return base.with_values(other.plain)

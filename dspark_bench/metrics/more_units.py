@@ -26,7 +26,7 @@ def more_units(num_units: int, is_by_prompt: bool, ending: Ending) -> str:
     that takes a precision which is not reached before.
     """
     if ending is Ending.SIGNAL:
-        return "the same command again (it goes on)"
+        return "going on with the same command"
     if ending is Ending.REPEATS:
         return f"{'num_requests' if is_by_prompt else 'measure.repeats'}={num_units} or more"
     first = FIRST_LOOK_PROMPTS if is_by_prompt else FIRST_LOOK_ROUNDS

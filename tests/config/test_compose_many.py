@@ -89,6 +89,13 @@ def _split_or_none(point: tuple[str, ...]) -> compose_many.Split | None:
         return None
 
 
+def test_what_is_another_keys_value_has_its_type() -> None:
+    """The name that is gamma's was text behind a point whose name was typed."""
+    points = [(f"seed={n}", "name=x") for n in range(4)] + [("gamma=5", "name=${gamma}")]
+    with hydra_session():
+        assert repr(compose_points(points)) == repr([compose_point(point) for point in points])
+
+
 def test_values_of_one_point_do_not_leak_into_the_next() -> None:
     points = [(f"gamma={n}", f"load.concurrency={n}", f"name=n{n}") for n in range(1, 4)]
     with hydra_session():

@@ -21,8 +21,8 @@ _FINER = "a measure.precision that is not reached before"
         ),
         (6, False, Ending.PRECISION, "measure.max_rounds=6 or more"),
         (12, False, Ending.PRECISION, f"measure.max_rounds=12 or more and {_FINER}"),
-        (12, False, Ending.SIGNAL, "the same command again (it goes on)"),
-        (12, True, Ending.SIGNAL, "the same command again (it goes on)"),
+        (12, False, Ending.SIGNAL, "going on with the same command"),
+        (12, True, Ending.SIGNAL, "going on with the same command"),
     ],
 )
 def test_the_advice_names_what_decides(

@@ -48,7 +48,7 @@ def test_the_advice_is_of_what_ended_the_measurement() -> None:
         return _row(cycles, concurrency=2, ending=ending)["speedup_interval_basis"]
 
     assert "verdict (measure.max_rounds=6 or more)" in str(said(Ending.PRECISION))
-    assert "verdict (the same command again (it goes on))" in str(said(Ending.SIGNAL))
+    assert "verdict (going on with the same command)" in str(said(Ending.SIGNAL))
 
 
 def test_many_blocks_have_it_too() -> None:

@@ -263,7 +263,7 @@ def test_an_interrupted_winner_goes_on(tmp_path: Path) -> None:
     content["facts"]["interrupted"] = True
     file.write_text(json.dumps(content))
     (found,) = recommend(gather(folder))
-    assert "rests on 3 prompts; the same command again (it goes on) gives" in found.notes[0]
+    assert "rests on 3 prompts; going on with the same command gives" in found.notes[0]
 
 
 def test_a_stale_point_is_neither_ranked_nor_drawn_and_is_named(tmp_path: Path) -> None:
