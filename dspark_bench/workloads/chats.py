@@ -1,15 +1,10 @@
 """`chat`: questions to an assistant, written for this project and shipped with it."""
 
-import json
-from functools import cache
-from pathlib import Path
 from typing import Final
 
-from dspark_bench.core.errors import WorkloadError
 from dspark_bench.workloads.prompt import (
     AUTO_TEMPLATE,
     ChatFormat,
-    Message,
     Prompt,
     Split,
     check_max_tokens,
@@ -19,9 +14,10 @@ from dspark_bench.workloads.prompt import (
     require,
     with_system,
 )
+from dspark_bench.workloads.shipped_chats import chosen, read_split
 
 DOMAINS: Final = ("explain", "write", "code", "reason")
-_FILE = Path(__file__).resolve().parents[1] / "zoo" / "prompts" / "chat.jsonl"
+_FILE: Final = "chat.jsonl"
 _INTERLEAVE_SEED: Final = 0
 
 
@@ -54,7 +50,7 @@ class ChatWorkload:
         """See `Workload.prompts`."""
         require(num_prompts, self.num_available(split), "workload chat", split)
         rounds = -(-num_prompts // len(DOMAINS))
-        by_domain = [_chosen(domain, split, rounds, seed) for domain in DOMAINS]
+        by_domain = [chosen(_FILE, domain, split, rounds, seed) for domain in DOMAINS]
         mixed: list[Prompt] = []
         for number, row in enumerate(zip(*by_domain, strict=True)):
             keys = [f"{number}/{domain}" for domain in DOMAINS]
@@ -63,28 +59,4 @@ class ChatWorkload:
 
     def num_available(self, split: Split) -> int:
         """See `Workload.num_available`."""
-        return len(_read(split))
-
-
-def _chosen(domain: str, split: Split, num_prompts: int, seed: int) -> list[Prompt]:
-    prompts = [prompt for prompt in _read(split) if prompt.domain == domain]
-    return choose(prompts, [prompt.id for prompt in prompts], num_prompts, seed)
-
-
-@cache
-def _read(split: Split) -> tuple[Prompt, ...]:
-    """Prompts of a file of this package, which does not change while a process lives."""
-    try:
-        lines = _FILE.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise WorkloadError(f"cannot read {_FILE}: {error.strerror or error}") from error
-    entries = [json.loads(line) for line in lines if line.strip()]
-    return tuple(_prompt(entry) for entry in entries if entry["split"] == split)
-
-
-def _prompt(entry: dict[str, object]) -> Prompt:
-    found = entry["messages"]
-    assert isinstance(found, list)
-    messages = tuple(Message(message["role"], message["content"]) for message in found)
-    text = "\n\n".join(message.content for message in messages)
-    return Prompt(str(entry["id"]), str(entry["domain"]), text, messages)
+        return len(read_split(_FILE, split))

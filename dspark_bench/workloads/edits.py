@@ -3,28 +3,23 @@
 Functions and passages of this project, made into prompts by `evidence.edit_prompts` and shipped.
 """
 
-import json
-from functools import cache
-from pathlib import Path
 from typing import Final
 
-from dspark_bench.core.errors import WorkloadError
 from dspark_bench.workloads.prompt import (
     AUTO_TEMPLATE,
     ChatFormat,
-    Message,
     Prompt,
     Split,
     check_max_tokens,
     check_system,
     check_too_long,
-    choose,
     require,
     with_system,
 )
+from dspark_bench.workloads.shipped_chats import chosen, read_split
 
 KINDS: Final = ("rename", "docstring", "passage")
-_FILE = Path(__file__).resolve().parents[1] / "zoo" / "prompts" / "edit.jsonl"
+_FILE: Final = "edit.jsonl"
 
 
 class EditWorkload:
@@ -56,33 +51,10 @@ class EditWorkload:
         """See `Workload.prompts`."""
         require(num_prompts, self.num_available(split), "workload edit", split)
         rounds = -(-num_prompts // len(KINDS))
-        by_kind = [_chosen(kind, split, rounds, seed) for kind in KINDS]
+        by_kind = [chosen(_FILE, kind, split, rounds, seed) for kind in KINDS]
         mixed = [prompt for row in zip(*by_kind, strict=True) for prompt in row]
         return [with_system(prompt, self._system) for prompt in mixed[:num_prompts]]
 
     def num_available(self, split: Split) -> int:
         """See `Workload.num_available`."""
-        return len(_read(split))
-
-
-def _chosen(kind: str, split: Split, num_prompts: int, seed: int) -> list[Prompt]:
-    prompts = [prompt for prompt in _read(split) if prompt.domain == kind]
-    return choose(prompts, [prompt.id for prompt in prompts], num_prompts, seed)
-
-
-@cache
-def _read(split: Split) -> tuple[Prompt, ...]:
-    """Prompts of a file of this package, which does not change while a process lives."""
-    try:
-        lines = _FILE.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise WorkloadError(f"cannot read {_FILE}: {error.strerror or error}") from error
-    entries = [json.loads(line) for line in lines if line.strip()]
-    return tuple(_prompt(entry) for entry in entries if entry["split"] == split)
-
-
-def _prompt(entry: dict[str, object]) -> Prompt:
-    found = entry["messages"]
-    assert isinstance(found, list)
-    messages = tuple(Message(message["role"], message["content"]) for message in found)
-    return Prompt(str(entry["id"]), str(entry["domain"]), str(entry["prompt"]), messages)
+        return len(read_split(_FILE, split))
