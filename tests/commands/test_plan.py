@@ -217,3 +217,12 @@ def test_trees_that_no_memory_holds_are_refused_in_one_line(
     _plan(tiny_overrides(tiny_zoo, tmp_path, *tree, "tree.nodes=8"))
     with pytest.raises(UsageError, match=r"trees of 1024 nodes, requests at once 2, .* valid: up"):
         _plan(tiny_overrides(tiny_zoo, tmp_path, *tree, "tree.nodes=1024"))
+
+
+def test_mistakes_of_each_point_its_own_are_put_down_to_what_is_swept(
+    tiny_zoo: TinyZoo, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        _plan(tiny_overrides(tiny_zoo, tmp_path, "gamma=-1,-2"))
+    assert str(caught.value).startswith("gamma=-1: ")
+    assert "(2 of 2 points cannot run)" in str(caught.value)
