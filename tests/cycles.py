@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from dspark_bench.core.types import CycleRecord
+from dspark_bench.core.records import CycleRecord
 
 _NEUTRAL = CycleRecord(
     cycle=0,

@@ -9,7 +9,8 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from dspark_bench.core.clock import device_clock
 from dspark_bench.core.protocols import Acceptance, Drafter, Scheduler
-from dspark_bench.core.types import Request, RunResult, SamplingParams
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.drafters.ar import AutoregressiveDrafter
 from dspark_bench.drafters.eagle import EagleDrafter
 from dspark_bench.drafters.hydra import HydraDrafter

@@ -10,7 +10,7 @@ import numpy as np
 
 from dspark_bench.core.calibration import StoredCalibration, scale
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import CycleRecord
+from dspark_bench.core.records import CycleRecord
 
 
 class CheckpointCalibrator:

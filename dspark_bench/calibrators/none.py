@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dspark_bench.core.calibration import StoredCalibration
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import CycleRecord
+from dspark_bench.core.records import CycleRecord
 
 
 class NoCalibrator:

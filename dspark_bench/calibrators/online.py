@@ -19,7 +19,7 @@ import numpy as np
 from dspark_bench.core.calibration import StoredCalibration, from_log_odds, log_odds
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import CycleRecord
+from dspark_bench.core.records import CycleRecord
 
 SLOPE_BOUNDS: Final = (0.2, 5.0)
 INTERCEPT_BOUND: Final = 3.0

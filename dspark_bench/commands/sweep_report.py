@@ -16,7 +16,7 @@ from dspark_bench.commands.row_lines import divergence_lines, row_label, serving
 from dspark_bench.commands.time_lines import time_lines
 from dspark_bench.config.expand import distinct_settings
 from dspark_bench.core.errors import EXIT_INTERNAL, PointsFailedError, UsageError
-from dspark_bench.core.wording import number_of
+from dspark_bench.core.wording import number_of, was_or_were
 from dspark_bench.machine.environment import Environment
 from dspark_bench.reading.rows import FAILED, STALE, TIMING_INVALID, Row
 from dspark_bench.store.point_store import ERROR_FILE, POINTS, PointStore, StoredPoint
@@ -101,7 +101,8 @@ def _remarks(rows: Sequence[Row], num_kept: int, num_wanted: int) -> list[str]:
     """What holds for some of the points, and what a status or a rule means."""
     lines = []
     if num_kept:
-        lines.append(f"{num_kept} of {num_wanted} points were there already")
+        wanted = number_of(num_wanted, "point")
+        lines.append(f"{num_kept} of {wanted} {was_or_were(num_kept)} there already")
     num_stale = sum(row["status"] == STALE for row in rows)
     if num_stale:
         lines.append(

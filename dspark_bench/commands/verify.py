@@ -14,7 +14,8 @@ from dspark_bench.commands.kernel_notice import prepare_kernels
 from dspark_bench.commands.sweep_plan import SweepRequest, single_point
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.errors import RegressionError
-from dspark_bench.core.types import RunResult, SamplingParams
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import SamplingParams
 from dspark_bench.engine.confidence_contract import confidence_contract
 from dspark_bench.engine.emitted_law import emitted_law_check
 from dspark_bench.engine.engine import Engine

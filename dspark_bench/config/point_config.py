@@ -18,7 +18,8 @@ from dspark_bench.config.sizes import default_num_requests
 from dspark_bench.config.wording import did_you_mean
 from dspark_bench.core.errors import CheckpointError, UsageError
 from dspark_bench.core.model_cache import model_folder
-from dspark_bench.core.types import RunLimits, SamplingParams
+from dspark_bench.core.records import RunLimits
+from dspark_bench.core.types import SamplingParams
 from dspark_bench.metrics.slo import Slo
 from dspark_bench.models.backend import Backend
 from dspark_bench.models.fetchable import FETCHABLE

@@ -6,10 +6,10 @@ from typing import Protocol
 from torch import Tensor
 
 from dspark_bench.core.random_streams import CycleNoise, Floats, Ints
+from dspark_bench.core.records import CycleRecord
 from dspark_bench.core.sampling import Verdict
 from dspark_bench.core.types import (
     ContextUpdate,
-    CycleRecord,
     DraftBatch,
     DrafterSpec,
     DraftTree,

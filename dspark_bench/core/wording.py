@@ -6,6 +6,11 @@ def number_of(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def was_or_were(count: int) -> str:
+    """The same in the past."""
+    return "was" if count == 1 else "were"
+
+
 def is_or_are(count: int) -> str:
     """The verb behind such a number."""
     return "is" if count == 1 else "are"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dspark_bench.core.random_streams import Floats, Ints
-from dspark_bench.core.types import CycleRecord
+from dspark_bench.core.records import CycleRecord
 
 
 class FlatCost:

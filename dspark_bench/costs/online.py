@@ -17,7 +17,7 @@ import numpy as np
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.random_streams import Floats, Ints
-from dspark_bench.core.types import CycleRecord
+from dspark_bench.core.records import CycleRecord
 from dspark_bench.costs.profiled import ProfiledCost
 
 Key = TypeVar("Key")

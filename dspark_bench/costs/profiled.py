@@ -6,7 +6,7 @@ import numpy as np
 
 from dspark_bench.core.cost_surface import CostSurface, evaluate
 from dspark_bench.core.random_streams import Floats, Ints
-from dspark_bench.core.types import CycleRecord
+from dspark_bench.core.records import CycleRecord
 
 
 class ProfiledCost:

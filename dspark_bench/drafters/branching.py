@@ -30,8 +30,11 @@ class MarginalBranches:
 
     def expand(self, requests: Tensor, previous: Tensor, origins: Tensor | None) -> Tensor:
         """The marginal of the next slot, for each prefix."""
+        slot = self._depth
         self._depth += 1
-        return self._probs[requests, self._depth - 1]
+        if self._probs.shape[0] == 1:
+            return self._probs[0, slot].expand(len(requests), -1)
+        return self._probs[requests, slot]
 
     def token_ids(self, choices: Tensor) -> Tensor:
         """In the target's vocabulary."""

@@ -8,15 +8,15 @@ import numpy as np
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Load
 from dspark_bench.core.random_streams import request_key
-from dspark_bench.core.types import (
+from dspark_bench.core.records import (
     MIN_TURN_S,
     NOT_SENT,
     REJECTED,
     STOPPED,
-    Request,
     RequestRecord,
     RunLimits,
 )
+from dspark_bench.core.types import Request
 from dspark_bench.engine.plugin_checks import check_due, check_event, check_places, check_scheduled
 from dspark_bench.engine.state import ActiveRequest
 from dspark_bench.models.kv_cache import KVCache

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from dspark_bench.core.records import RequestRecord
 from dspark_bench.core.sampling import Verdict
 from dspark_bench.core.tree import node_depths
-from dspark_bench.core.types import ContextUpdate, Proposal, RequestRecord
+from dspark_bench.core.types import ContextUpdate, Proposal
 from dspark_bench.engine.batch import VerifyBatch
 from dspark_bench.engine.state import ActiveRequest
 

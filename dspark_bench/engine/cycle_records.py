@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from dspark_bench.core.near_tie import tie_limit
-from dspark_bench.core.types import CycleRecord, Findings, Proposal
+from dspark_bench.core.records import CycleRecord
+from dspark_bench.core.types import Findings, Proposal
 from dspark_bench.engine.commit import Commit, Outcome
 from dspark_bench.engine.timing import StageTimer
 

@@ -13,14 +13,8 @@ from torch import Tensor
 
 from dspark_bench.core.clock import Clock
 from dspark_bench.core.protocols import Acceptance, Decision, Drafter, Load, Scheduler
-from dspark_bench.core.types import (
-    CycleRecord,
-    Proposal,
-    Request,
-    RunLimits,
-    RunResult,
-    SamplingParams,
-)
+from dspark_bench.core.records import CycleRecord, RunLimits, RunResult
+from dspark_bench.core.types import Proposal, Request, SamplingParams
 from dspark_bench.engine.acceptance import NOTHING_EMITTED
 from dspark_bench.engine.batch import VerifyBatch, build_verify_batch
 from dspark_bench.engine.batcher import Batcher

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from dspark_bench.core.near_tie import is_near_tie
 from dspark_bench.core.protocols import Drafter, Scheduler
-from dspark_bench.core.types import PlanContext, Request, RunResult, SamplingParams
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import PlanContext, Request, SamplingParams
 from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget, count_sequences
 from dspark_bench.engine.teacher_forcing import (
     STRIDE,

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import CycleRecord, DrafterSpec, PlanContext, Proposal, SchedulerSpec
+from dspark_bench.core.records import CycleRecord
+from dspark_bench.core.types import DrafterSpec, PlanContext, Proposal, SchedulerSpec
 from dspark_bench.engine.exploration import Exploration
 from dspark_bench.engine.plugin_checks import check_lengths
 from dspark_bench.engine.state import ActiveRequest

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from dspark_bench.core.types import CycleRecord, Request, RunResult
+from dspark_bench.core.records import CycleRecord, RunResult
+from dspark_bench.core.types import Request
 
 Serve = Callable[[int, Sequence[Request], int], RunResult]
 """(gamma, requests, seed) -> records at batch 1 with everything verified; gamma 0: no drafter."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from dspark_bench.core.random_streams import Floats, noise_block
-from dspark_bench.core.types import Request, RequestRecord
+from dspark_bench.core.records import RequestRecord
+from dspark_bench.core.types import Request
 
 NOISE_BLOCK = 32
 

@@ -17,7 +17,8 @@ from dspark_bench.core.cost_surface import CostSurface, evaluate
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import CycleRecord, PlanContext, Request, RunResult, SchedulerSpec
+from dspark_bench.core.records import CycleRecord, RunResult
+from dspark_bench.core.types import PlanContext, Request, SchedulerSpec
 
 ServeAll = Callable[[int, Scheduler, Sequence[Request]], RunResult]
 """(requests at once, scheduler, requests) -> records, all requests being there from the start."""

@@ -16,7 +16,8 @@ from rich.table import Table
 
 from dspark_bench.core.clock import device_clock
 from dspark_bench.core.protocols import Drafter
-from dspark_bench.core.types import Request, RunResult, SamplingParams
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.engine import Engine, EngineConfig

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dspark_bench.commands.sweep_plan import SweepRequest, single_point
-from dspark_bench.core.types import RunResult
+from dspark_bench.core.records import RunResult
 from dspark_bench.engine.engine import Engine
 from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.stretches import (

@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from dspark_bench.core.clock import device_clock
-from dspark_bench.core.types import Request, RunResult, SamplingParams
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.evidence.entry import run_bench

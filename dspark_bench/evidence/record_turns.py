@@ -20,7 +20,8 @@ from rich.console import Console
 
 from dspark_bench.config.compose import compose_point, hydra_session
 from dspark_bench.config.point_config import to_point_config
-from dspark_bench.core.types import Request, RunResult
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.evidence.entry import run_bench
 from dspark_bench.loads.closed import ClosedLoad

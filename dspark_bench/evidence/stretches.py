@@ -13,7 +13,7 @@ import numpy as np
 
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.protocols import Scheduler
-from dspark_bench.core.types import RunResult
+from dspark_bench.core.records import RunResult
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.measure.build import PointObjects, build_drafter
 from dspark_bench.metrics.intervals import Interval

@@ -34,8 +34,13 @@ from dspark_bench.training.chat_shards import (
 )
 from dspark_bench.training.chat_windows import ChatData, join_answers, unused_token
 from dspark_bench.training.drafter_trainer import DrafterRecipe
+from dspark_bench.training.freed_memory import keep_freed_memory
 from dspark_bench.training_runs.chat_responses import PLAN, AnswerPlan, prompt_pools
-from dspark_bench.training_runs.train_chat_drafters import ChatDraftersJob, train_chat_drafters
+from dspark_bench.training_runs.train_chat_drafters import (
+    MAX_GAMMA,
+    ChatDraftersJob,
+    train_chat_drafters,
+)
 
 SHARDS = "shards.json"
 _ORIGIN = ("target_hash", "max_new_tokens", "max_prompt_tokens", "num_word_problems", "seed")
@@ -57,6 +62,10 @@ def main(
     draft_vocab: Annotated[int, typer.Option(min=1, help="Tokens that can be drafted.")] = 8192,
     layers: Annotated[int, typer.Option(min=1, help="Layers of the block drafters.")] = 2,
     markov_rank: Annotated[int, typer.Option(min=1, help="Of semi_ar's head.")] = 128,
+    gammas: Annotated[
+        str,
+        typer.Option(help="Block lengths, one drawn at each step; one named twice comes twice."),
+    ] = "16,12,8,8,8,6,5,4,4,4,3,2",
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 4e-3,
     seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
     mask_token: Annotated[
@@ -71,6 +80,7 @@ def main(
     if dtype not in ("float32", "bfloat16"):
         raise UsageError(f"--dtype is {dtype!r}; valid: float32, bfloat16")
     torch.set_num_threads(threads)
+    keep_freed_memory()
     target_dir = target or model_folder(SMOLLM2.name)
     plan = read_plan(responses, target_dir)
     shards = settled_shards(responses, work)
@@ -86,6 +96,7 @@ def main(
         recipe=DrafterRecipe(
             steps,
             block_tokens=block_tokens,
+            gammas=_lengths(gammas),
             peak_lr=lr,
             seed=seed,
             has_bf16_autocast=dtype == "bfloat16",
@@ -145,6 +156,14 @@ def read_data(
         wanted = AnswerPlan(**{key: plan[key] for key in fields})
         known |= prompt_pools(target_dir, files, wanted).by_hash()
     return join_answers(map(read_shard, shards), known)
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    """Block lengths of --gammas. Raises UsageError."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= MAX_GAMMA for part in parts):
+        raise UsageError(f"--gammas is {text!r}; valid: lengths from 1 to {MAX_GAMMA}, as in 8,4,2")
+    return tuple(int(part) for part in parts)
 
 
 def _special_ids(tokenizer: Tokenizer) -> list[int]:

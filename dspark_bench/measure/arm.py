@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from dspark_bench.config.component import build_component
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.protocols import Load, Scheduler
-from dspark_bench.core.types import Request, RunResult
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.machine.environment import Environment
 from dspark_bench.measure.allowance import Allowance

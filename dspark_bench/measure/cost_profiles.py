@@ -18,7 +18,8 @@ from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Scheduler
-from dspark_bench.core.types import Request, RunResult
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request
 from dspark_bench.costs.surface_file import read_surface
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.short_drafts import always_full

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
-from dspark_bench.core.types import RunResult
+from dspark_bench.core.records import RunResult
 from dspark_bench.metrics.units import STRETCH_TOKENS
 
 TURN_TOKENS: Final = 24

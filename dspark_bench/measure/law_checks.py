@@ -13,7 +13,8 @@ from dataclasses import replace
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Acceptance, Drafter, Scheduler, TreePolicy
-from dspark_bench.core.types import Request, RunResult, SamplingParams
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.engine.confidence_contract import confidence_contract
 from dspark_bench.engine.emitted_law import emitted_law_check
 from dspark_bench.engine.engine import Engine, EngineConfig

@@ -8,7 +8,8 @@ import numpy as np
 
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.protocols import Scheduler
-from dspark_bench.core.types import Request, RunResult
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request
 from dspark_bench.engine.agreement import measure_agreement
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.profile import PROFILE_NEW_TOKENS, profile_costs

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dspark_bench.core.protocols import Calibrator
-from dspark_bench.core.types import CycleRecord
+from dspark_bench.core.records import CycleRecord
 from dspark_bench.measure.turns import TurnResult
 from dspark_bench.metrics.frames import SPECULATIVE
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import pandas as pd
 
-from dspark_bench.core.types import CycleRecord, RequestRecord, RunResult
+from dspark_bench.core.records import CycleRecord, RequestRecord, RunResult
 from dspark_bench.measure.turns import Turn, TurnResult, cycle_frame, request_frame
 from dspark_bench.metrics.machine import Reading, Window
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from dspark_bench.config.point_config import PointConfig
 from dspark_bench.core.protocols import Acceptance, TreePolicy
-from dspark_bench.core.types import Request, RunResult, SamplingParams
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.block_acceptance import BlockAcceptance
 from dspark_bench.engine.emitted_law import emitted_law_check

@@ -16,7 +16,8 @@ from typing import Any, Final, Protocol
 import pandas as pd
 
 from dspark_bench.core.prompt_hash import prompt_hash
-from dspark_bench.core.types import CycleRecord, Request, RequestRecord, RunResult
+from dspark_bench.core.records import CycleRecord, RequestRecord, RunResult
+from dspark_bench.core.types import Request
 from dspark_bench.measure.interleave import interleave
 from dspark_bench.metrics.loops import COLUMN, flag_loops
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from dspark_bench.core.types import UNSERVED
+from dspark_bench.core.records import UNSERVED
 
 BASELINE: Final = "baseline"
 SPECULATIVE: Final = "speculative"

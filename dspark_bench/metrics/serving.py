@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dspark_bench.core.types import NOT_SENT, UNSERVED, stop_reason
+from dspark_bench.core.records import NOT_SENT, UNSERVED, stop_reason
 from dspark_bench.metrics.frames import (
     BASELINE,
     SPECULATIVE,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dspark_bench.core.types import NOT_SENT, UNSERVED
+from dspark_bench.core.records import NOT_SENT, UNSERVED
 
 BoolArray = NDArray[np.bool_]
 

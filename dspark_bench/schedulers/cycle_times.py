@@ -6,7 +6,8 @@ import numpy as np
 
 from dspark_bench.core.protocols import StepCost
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import CycleRecord, PlanContext
+from dspark_bench.core.records import CycleRecord
+from dspark_bench.core.types import PlanContext
 
 MOST_KNOWN = 4096
 TIME_MEMORY = 0.98

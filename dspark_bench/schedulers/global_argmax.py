@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from dspark_bench.core.protocols import Calibrator, StepCost
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
+from dspark_bench.core.records import CycleRecord
+from dspark_bench.core.types import PlanContext, SchedulerSpec
 from dspark_bench.schedulers.admission import global_best
 from dspark_bench.schedulers.cycle_times import VerifyTimes
 from dspark_bench.schedulers.draft_choice import check_period, equal_lens

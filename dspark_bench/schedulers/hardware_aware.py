@@ -16,7 +16,8 @@ import numpy as np
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Calibrator, StepCost
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
+from dspark_bench.core.records import CycleRecord
+from dspark_bench.core.types import PlanContext, SchedulerSpec
 from dspark_bench.schedulers.admission import causal_greedy
 from dspark_bench.schedulers.cutting import CuttingGain
 from dspark_bench.schedulers.cycle_times import DraftTimes, VerifyTimes

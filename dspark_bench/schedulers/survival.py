@@ -8,7 +8,7 @@ import numpy as np
 
 from dspark_bench.core.protocols import Calibrator
 from dspark_bench.core.random_streams import Bools, Floats, Ints
-from dspark_bench.core.types import CycleRecord
+from dspark_bench.core.records import CycleRecord
 
 OWN_MEMORY = 0.85
 """Share of a request's own history that a cycle leaves."""

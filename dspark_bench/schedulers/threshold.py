@@ -12,7 +12,8 @@ import numpy as np
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Calibrator
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import CycleRecord, PlanContext, SchedulerSpec
+from dspark_bench.core.records import CycleRecord
+from dspark_bench.core.types import PlanContext, SchedulerSpec
 from dspark_bench.schedulers.draft_choice import check_period, equal_lens
 
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from dspark_bench.core.protocols import StepCost
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import CycleRecord, PlanContext
+from dspark_bench.core.records import CycleRecord
+from dspark_bench.core.types import PlanContext
 from dspark_bench.schedulers.admission import causal_greedy
 from dspark_bench.schedulers.cycle_times import smoothed_draft_s, unevenness_s
 

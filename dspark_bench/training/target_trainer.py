@@ -21,6 +21,7 @@ from rich.console import Console
 from transformers import Qwen3ForCausalLM
 
 from dspark_bench.training.corpus import CorpusConfig
+from dspark_bench.training.freed_memory import keep_freed_memory
 from dspark_bench.training.packing import DOMAIN_WEIGHTS, BatchSampler, load_split
 from dspark_bench.training.prepared import PreparedData, prepare
 from dspark_bench.training.progress import TrainingProgress
@@ -151,6 +152,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=3, help="CPU threads")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
     job = TargetJob(
         arguments.work,
         arguments.out,

@@ -42,6 +42,7 @@ from dspark_bench.training_runs.train_drafters import feature_layers, reporter, 
 
 NAMES = ("semi_ar", "parallel", "ar")
 EVALUATION_SEQUENCES = 48
+MAX_GAMMA = 16
 _OBJECTIVES = {
     Objective.ACCEPTANCE: "0.1 CE + 0.9 L1",
     Objective.SOFT: "CE with the target's distribution over the draft vocabulary",
@@ -67,7 +68,7 @@ class ChatDraftersJob:
     draft_vocab_size: int = 8192
     num_layers: int = 2
     markov_rank: int = 128
-    max_gamma: int = 16
+    max_gamma: int = MAX_GAMMA
     dtype: torch.dtype = torch.float32
 
 

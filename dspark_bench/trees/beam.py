@@ -6,13 +6,21 @@ best are proposed (EAGLE-2, sections 4.1 and 4.2). What it never expands it cann
 how it differs from `best_first`, which at as many nodes is never worth less, and may expand more.
 """
 
-import torch
+from functools import partial
+
 from torch import Tensor
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Branches
 from dspark_bench.core.types import DraftTree, TreeSpec
-from dspark_bench.trees.levels import best_trees, check_nodes, first_level, next_level
+from dspark_bench.trees.prefixes import (
+    behind,
+    best_of_each,
+    check_nodes,
+    first,
+    likeliest,
+    trees_of,
+)
 
 
 class BeamTree:
@@ -30,12 +38,12 @@ class BeamTree:
 
     def grow(self, branches: Branches, anchors: Tensor, depth: int) -> list[DraftTree]:
         """A tree for each anchor [B], with fewer nodes where fewer prefixes were seen."""
-        levels = [first_level(branches, anchors, self._topk)]
-        while len(levels) < depth:
-            last = levels[-1]
-            is_near = torch.arange(last.worth.shape[1], device=last.worth.device) < self._topk
-            is_open = is_near & last.worth.isfinite()
-            if not bool(is_open.any()):
+        known = first(branches, anchors, self._topk)
+        num_before, look = 0, partial(likeliest, width=self._topk)
+        for _ in range(1, depth):
+            near = num_before + best_of_each(known.at(slice(num_before, None)), self._topk)
+            if not len(near):
                 break
-            levels.append(next_level(branches, last, is_open, self._topk))
-        return best_trees(levels, self._nodes)
+            num_before = len(known)
+            known = known.and_then(behind(branches, known, near, look, anchors.device))
+        return trees_of(known, best_of_each(known, self._nodes), len(anchors))

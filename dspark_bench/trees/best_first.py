@@ -6,16 +6,22 @@ over prefixes finds them one by one; here each depth is expanded at once for all
 what is among the best so far goes on, which gives the same set.
 """
 
+import numpy as np
 from torch import Tensor
 
 from dspark_bench.core.protocols import Branches
 from dspark_bench.core.types import DraftTree, TreeSpec
-from dspark_bench.trees.levels import (
-    best_trees,
+from dspark_bench.trees.prefixes import (
+    Choices,
+    Numbers,
+    Prefixes,
+    Values,
+    behind,
+    best_of_each,
     check_nodes,
-    first_level,
-    is_among_best,
-    next_level,
+    first,
+    likelier_than,
+    trees_of,
 )
 
 
@@ -30,11 +36,30 @@ class BestFirstTree:
 
     def grow(self, branches: Branches, anchors: Tensor, depth: int) -> list[DraftTree]:
         """A tree for each anchor [B], with fewer nodes where fewer prefixes are possible."""
-        levels = [first_level(branches, anchors, self._nodes)]
-        while len(levels) < depth:
-            last = levels[-1]
-            is_open = is_among_best(levels, self._nodes)[:, -last.worth.shape[1] :]
-            if not bool(is_open.any()):
+        known = first(branches, anchors, self._nodes)
+        best = last = best_of_each(known, self._nodes)
+        for _ in range(1, depth):
+            if not len(last):
                 break
-            levels.append(next_level(branches, last, is_open, self._nodes, self._nodes))
-        return best_trees(levels, self._nodes)
+            limits = self._limits(known, best, last, len(anchors))
+
+            def look(probs: Tensor, limits: Values = limits) -> Choices:
+                return likelier_than(probs, limits)
+
+            num_before = len(known)
+            known = known.and_then(behind(branches, known, last, look, anchors.device))
+            best = np.append(best, np.arange(num_before, len(known)))
+            best = best[best_of_each(known.at(best), self._nodes)]
+            last = best[best >= num_before]
+        return trees_of(known, best, len(anchors))
+
+    def _limits(self, known: Prefixes, best: Numbers, last: Numbers, size: int) -> Values:
+        """Probability [n] that a token behind each of the `last` must exceed to be among the best;
+        of a request with fewer than `nodes` prefixes, 0.
+        """
+        counts = np.bincount(known.requests[best], minlength=size)
+        least = np.full(size, -np.inf)
+        is_full = counts == self._nodes
+        least[is_full] = known.worth[best[np.cumsum(counts)[is_full] - 1]]
+        limits: Values = np.exp(least[known.requests[last]] - known.worth[last])
+        return limits

@@ -11,21 +11,21 @@ depth can be expanded at once: of its prefixes those before which fewer than `no
 have come.
 """
 
-from collections.abc import Sequence
+from functools import partial
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Branches
 from dspark_bench.core.types import DraftTree, TreeSpec
-from dspark_bench.trees.levels import (
-    Level,
+from dspark_bench.trees.prefixes import (
+    Numbers,
+    Prefixes,
+    behind,
     check_nodes,
-    first_level,
-    next_level,
-    places_behind,
-    ranking,
+    first,
+    likeliest,
     trees_of,
 )
 
@@ -45,47 +45,48 @@ class JetSpecTree:
 
     def grow(self, branches: Branches, anchors: Tensor, depth: int) -> list[DraftTree]:
         """A tree for each anchor [B], with fewer nodes where fewer prefixes are possible."""
-        levels = [first_level(branches, anchors, self._topk)]
-        while len(levels) < depth:
-            is_open = self._is_taken(levels)
-            if not bool(is_open.any()):
+        size = len(anchors)
+        known = first(branches, anchors, self._topk)
+        num_first, num_before, look = len(known), 0, partial(likeliest, width=self._topk)
+        for _ in range(1, depth):
+            taken = self._taken(known, num_first, num_before, size)
+            if not len(taken):
                 break
-            levels.append(next_level(branches, levels[-1], is_open, self._topk))
-        order, worth = ranking(levels)
-        counts = worth.isfinite().sum(1).tolist()
-        parents = places_behind(levels).tolist()
-        places = [
-            self._pick(own[:count], behind)
-            for own, count, behind in zip(order.tolist(), counts, parents, strict=True)
-        ]
-        return trees_of(levels, places)
+            num_before = len(known)
+            known = known.and_then(behind(branches, known, taken, look, anchors.device))
+        order = known.ranked()
+        families = self._families(known, order, size)
+        is_node = np.zeros(len(known), dtype=np.bool_)
+        is_node[families] = True
+        return trees_of(known, order[is_node[order]], size)
 
-    def _is_taken(self, levels: Sequence[Level]) -> Tensor:
-        """[B, W]: whether the last level's prefixes may be taken before there are enough nodes.
+    def _taken(self, known: Prefixes, num_first: int, num_before: int, size: int) -> Numbers:
+        """Places of the prefixes of the last depth, from place `num_before` on, that may be taken
+        before there are enough nodes: before which fewer than `nodes` have come.
 
-        A prefix of the last level gives one node at least, those before it what they have given.
+        A prefix of the last depth gives one node at least, those before it what they have given.
         """
-        order, worth = ranking(levels)
-        parents = places_behind(levels)
-        is_real = torch.cat([level.worth for level in levels], dim=1).isfinite()
-        width = levels[-1].worth.shape[1]
-        given = torch.zeros_like(parents)
-        given[:, -width:] = 1
-        inner = parents.clamp(min=0)
-        given.scatter_add_(1, inner, (is_real & (parents >= 0)).long())
-        start = is_real[:, : levels[0].worth.shape[1]].sum(1, keepdim=True)
-        ranked = given.gather(1, order)
-        before = start + ranked.cumsum(1) - ranked
-        is_early = (before < self._nodes) & worth.isfinite()
-        return torch.zeros_like(is_real).scatter_(1, order, is_early)[:, -width:]
+        given = np.bincount(known.parents[num_first:], minlength=len(known))
+        given[num_before:] = 1
+        order = known.ranked()
+        ranked, requests = given[order], known.requests[order]
+        before = np.cumsum(ranked) - ranked
+        starts = np.searchsorted(requests, np.arange(size))
+        own_start = np.bincount(known.requests[:num_first], minlength=size)[requests]
+        before = before - before[starts[requests]] + own_start
+        taken: Numbers = order[(before < self._nodes) & (order >= num_before)]
+        return taken
 
-    def _pick(self, order: Sequence[int], parents: Sequence[int]) -> list[int]:
-        """Places that become nodes, by falling worth. order: of what is possible, by worth."""
-        families: dict[int, list[int]] = {}
-        for place in order:
-            families.setdefault(parents[place], []).append(place)
-        nodes: set[int] = set()
-        for taken in (-1, *order):
-            family = families.get(taken, [])
-            nodes.update(family[: self._nodes - len(nodes)])
-        return [place for place in order if place in nodes]
+    def _families(self, known: Prefixes, order: Numbers, size: int) -> list[int]:
+        """Places that become nodes. order: all places, request by request, by worth."""
+        families: list[list[int]] = [[] for _ in range(len(known))]
+        firsts: list[list[int]] = [[] for _ in range(size)]
+        requests, parents = known.requests.tolist(), known.parents.tolist()
+        for place in order.tolist():
+            parent = parents[place]
+            (families[parent] if parent >= 0 else firsts[requests[place]]).append(place)
+        chosen = [family[: self._nodes] for family in firsts]
+        for place in order.tolist():
+            nodes = chosen[requests[place]]
+            nodes += families[place][: self._nodes - len(nodes)]
+        return [place for nodes in chosen for place in nodes]

@@ -15,7 +15,7 @@ from torch import Tensor
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Branches
 from dspark_bench.core.types import DraftTree
-from dspark_bench.trees.levels import check_nodes
+from dspark_bench.trees.prefixes import check_nodes
 from dspark_bench.trees.static import Path, StaticTree
 
 _ROUNDING = 1e-6

@@ -11,7 +11,7 @@ from dspark_bench.calibrators.online import OnlineCalibrator
 from dspark_bench.core.calibration import StoredCalibration, from_log_odds, log_odds
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Calibrator
-from dspark_bench.core.types import CycleRecord
+from dspark_bench.core.records import CycleRecord
 from tests.cycles import cycle_record
 
 GAMMA = 4

@@ -17,7 +17,8 @@ from dspark_bench.commands.sweep import run_sweep
 from dspark_bench.commands.sweep_plan import SweepRequest
 from dspark_bench.core.errors import PointsFailedError, ResultsError, UsageError
 from dspark_bench.core.protocols import Load
-from dspark_bench.core.types import Request, RunResult
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request
 from dspark_bench.engine.engine import Engine
 from dspark_bench.machine.environment import read_environment
 from dspark_bench.measure.timing_lock import timing_lock

@@ -10,7 +10,7 @@ import pytest
 
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.types import CycleRecord
+from dspark_bench.core.records import CycleRecord
 from dspark_bench.costs.flat import FlatCost
 from dspark_bench.costs.online import OnlineCost
 from dspark_bench.costs.profiled import ProfiledCost

@@ -13,7 +13,8 @@ from torch import Tensor
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from dspark_bench.core.protocols import Drafter
-from dspark_bench.core.types import Request, RunResult
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request
 from dspark_bench.models.target import TargetModel
 from tests import tiny
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.core.protocols import Drafter
-from dspark_bench.core.types import RunResult, SamplingParams
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import SamplingParams
 from dspark_bench.drafters.hydra import HydraDrafter
 from dspark_bench.drafters.medusa import MedusaDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from dspark_bench.core.errors import CheckpointError
 from dspark_bench.core.features import FINAL_NORM
-from dspark_bench.core.types import RunResult, SamplingParams
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import SamplingParams
 from dspark_bench.drafters.ar import AutoregressiveDrafter
 from dspark_bench.drafters.mtp import MtpDrafter
 from dspark_bench.engine.emitted_law import emitted_law_check

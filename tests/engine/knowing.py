@@ -3,14 +3,8 @@
 import torch
 from torch import Tensor
 
-from dspark_bench.core.types import (
-    ContextUpdate,
-    DraftBatch,
-    DrafterSpec,
-    Proposal,
-    Request,
-    RunResult,
-)
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal, Request
 from tests import tiny
 
 

@@ -8,7 +8,8 @@ import pytest
 from dspark_bench.core.clock import device_clock
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Load
-from dspark_bench.core.types import RunLimits, RunResult, SamplingParams
+from dspark_bench.core.records import RunLimits, RunResult
+from dspark_bench.core.types import SamplingParams
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.batcher import Batcher
 from dspark_bench.engine.engine import Engine, EngineConfig

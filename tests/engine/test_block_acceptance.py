@@ -9,12 +9,12 @@ import torch
 from dspark_bench.core.block_verification import BlockChances, BlockLaws, block_chances
 from dspark_bench.core.protocols import Acceptance, Scheduler
 from dspark_bench.core.random_streams import CycleNoise
+from dspark_bench.core.records import RunResult
 from dspark_bench.core.sampling import token_probs
 from dspark_bench.core.types import (
     PlanContext,
     Proposal,
     Request,
-    RunResult,
     SamplingParams,
     SchedulerSpec,
 )

@@ -11,8 +11,8 @@ from dspark_bench.core.clock import device_clock
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.random_streams import CycleNoise, Floats, cycle_noise
+from dspark_bench.core.records import CycleRecord
 from dspark_bench.core.types import (
-    CycleRecord,
     PlanContext,
     Proposal,
     Recorded,

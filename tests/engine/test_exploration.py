@@ -9,13 +9,8 @@ import torch
 from dspark_bench.core.cost_surface import CostSurface
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import (
-    CycleRecord,
-    PlanContext,
-    Request,
-    SamplingParams,
-    SchedulerSpec,
-)
+from dspark_bench.core.records import CycleRecord
+from dspark_bench.core.types import PlanContext, Request, SamplingParams, SchedulerSpec
 from dspark_bench.costs.profiled import ProfiledCost
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.engine import Engine, EngineConfig

@@ -9,7 +9,8 @@ import pytest
 
 from dspark_bench import cli
 from dspark_bench.core.errors import UsageError
-from dspark_bench.core.types import Request, RunResult, SamplingParams
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request, SamplingParams
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.exactness import example_laws
 from dspark_bench.engine.forced_acceptance import ForcedAcceptance, stated_survival

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dspark_bench.core.near_tie import tie_limit
-from dspark_bench.core.types import RunResult
+from dspark_bench.core.records import RunResult
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine import acceptance
 from dspark_bench.engine.exactness import same_outputs_check

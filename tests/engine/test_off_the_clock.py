@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from dspark_bench.core.protocols import Acceptance
-from dspark_bench.core.types import RunResult, SamplingParams
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import SamplingParams
 from dspark_bench.engine import acceptance as exact
 from dspark_bench.engine import replay_acceptance as replay
 from dspark_bench.engine.acceptance import ExactAcceptance

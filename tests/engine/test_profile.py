@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from dspark_bench.core.types import Request, RunResult
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request
 from dspark_bench.engine.profile import MeasuredCosts, profile_costs
 from tests.cycles import cycle_record
 

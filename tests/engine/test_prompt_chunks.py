@@ -7,14 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from dspark_bench.core.records import CycleRecord, RunResult
 from dspark_bench.core.types import (
     ContextUpdate,
-    CycleRecord,
     DraftBatch,
     PlanContext,
     Proposal,
     Request,
-    RunResult,
     SchedulerSpec,
 )
 from dspark_bench.engine.exactness import same_outputs_check

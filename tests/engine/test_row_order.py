@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import CycleRecord, PlanContext, Request, SchedulerSpec
+from dspark_bench.core.records import CycleRecord
+from dspark_bench.core.types import PlanContext, Request, SchedulerSpec
 from dspark_bench.engine.row_order import MOST_SWAPS, order_rows
 from dspark_bench.engine.state import ActiveRequest
 from dspark_bench.models.kv_cache import KVCache

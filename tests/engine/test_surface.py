@@ -8,13 +8,8 @@ import pytest
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Scheduler
-from dspark_bench.core.types import (
-    CycleRecord,
-    PlanContext,
-    Request,
-    RequestRecord,
-    RunResult,
-)
+from dspark_bench.core.records import CycleRecord, RequestRecord, RunResult
+from dspark_bench.core.types import PlanContext, Request
 from dspark_bench.engine.surface import (
     RAGGED,
     LengthCycle,

@@ -9,6 +9,7 @@ import torch
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Acceptance, TreePolicy
 from dspark_bench.core.random_streams import CycleNoise
+from dspark_bench.core.records import RunResult
 from dspark_bench.core.sampling import Verdict
 from dspark_bench.core.types import (
     ContextUpdate,
@@ -18,7 +19,6 @@ from dspark_bench.core.types import (
     PlanContext,
     Proposal,
     Request,
-    RunResult,
     SamplingParams,
     SchedulerSpec,
     TreeSpec,

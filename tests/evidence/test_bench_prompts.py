@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dspark_bench.core.types import RunResult
+from dspark_bench.core.records import RunResult
 from dspark_bench.evidence.bench_prompts import LONG, Case, _gaps, make_model, serve
 from dspark_bench.models.kernels.choice import Wanted
 from tests.cycles import cycle_record

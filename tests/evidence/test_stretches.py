@@ -2,7 +2,7 @@
 
 import pytest
 
-from dspark_bench.core.types import CycleRecord, RunResult
+from dspark_bench.core.records import CycleRecord, RunResult
 from dspark_bench.evidence.stretches import Served, ratio, served, throughput
 from tests.cycles import cycle_record
 

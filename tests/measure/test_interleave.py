@@ -4,7 +4,8 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dspark_bench.core.types import CycleRecord, RunResult, SamplingParams
+from dspark_bench.core.records import CycleRecord, RunResult
+from dspark_bench.core.types import SamplingParams
 from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.loads.closed import ClosedLoad

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dspark_bench.core.types import Request, RunResult
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request
 from dspark_bench.drafters.ngram import NgramDrafter
 from dspark_bench.measure import predictions
 from dspark_bench.measure.predictions import (

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import CycleRecord, RunResult
+from dspark_bench.core.records import CycleRecord, RunResult
 from dspark_bench.measure.replay import replay
 from dspark_bench.measure.turns import Turn, TurnResult
 from dspark_bench.metrics.frames import BASELINE, SPECULATIVE

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from dspark_bench.core.types import Request, RequestRecord, RunResult
+from dspark_bench.core.records import RequestRecord, RunResult
+from dspark_bench.core.types import Request
 from dspark_bench.machine.gpu_process import GpuTelemetry
 from dspark_bench.measure.round_loop import Rounds
 from dspark_bench.measure.rounds import RoundPlan, Style

@@ -12,7 +12,7 @@ from dspark_bench.commands.blocks_left import blocks_left
 from dspark_bench.commands.sweep import run_sweep
 from dspark_bench.commands.sweep_plan import SweepRequest, plan_sweep
 from dspark_bench.config.point_config import PointConfig
-from dspark_bench.core.types import CycleRecord, RequestRecord, RunResult
+from dspark_bench.core.records import CycleRecord, RequestRecord, RunResult
 from dspark_bench.machine.environment import read_environment
 from dspark_bench.machine.gpu_process import GpuTelemetry
 from dspark_bench.measure import block as block_module

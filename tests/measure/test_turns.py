@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from dspark_bench.core.random_streams import noise_block, request_key
-from dspark_bench.core.types import Request, RunResult
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request
 from dspark_bench.measure.turns import (
     Order,
     TurnResult,

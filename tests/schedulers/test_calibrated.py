@@ -7,7 +7,7 @@ import pytest
 
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.random_streams import Floats
-from dspark_bench.core.types import CycleRecord
+from dspark_bench.core.records import CycleRecord
 from dspark_bench.schedulers.cycle_times import DraftTimes
 from dspark_bench.schedulers.draft_choice import choose_rule
 from dspark_bench.schedulers.global_argmax import GlobalArgmaxScheduler

@@ -7,7 +7,8 @@ import pytest
 
 from dspark_bench.core.protocols import Scheduler, StepCost
 from dspark_bench.core.random_streams import Floats, Ints
-from dspark_bench.core.types import CycleRecord, PlanContext
+from dspark_bench.core.records import CycleRecord
+from dspark_bench.core.types import PlanContext
 from dspark_bench.schedulers.admission import FEW, causal_greedy, global_best, rank
 from dspark_bench.schedulers.batch_size import BatchSizeScheduler
 from dspark_bench.schedulers.cutting import CuttingGain

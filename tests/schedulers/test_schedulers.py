@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Scheduler
 from dspark_bench.core.random_streams import Floats, Ints
-from dspark_bench.core.types import CycleRecord, PlanContext
+from dspark_bench.core.records import CycleRecord
+from dspark_bench.core.types import PlanContext
 from dspark_bench.schedulers.batch_size import BatchSizeScheduler
 from dspark_bench.schedulers.cutting import CHOOSING_S, CuttingGain
 from dspark_bench.schedulers.cycle_times import DraftTimes, unevenness_s

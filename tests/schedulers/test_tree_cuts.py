@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dspark_bench.core.types import CycleRecord, PlanContext
+from dspark_bench.core.records import CycleRecord
+from dspark_bench.core.types import PlanContext
 from dspark_bench.schedulers.goodput import GoodputScheduler
 from dspark_bench.schedulers.hardware_aware import HardwareAwareScheduler
 from dspark_bench.schedulers.hardware_aware_async import HardwareAwareAsyncScheduler

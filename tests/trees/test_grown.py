@@ -3,7 +3,6 @@
 import heapq
 import itertools
 import re
-from collections.abc import Sequence
 
 import pytest
 import torch
@@ -15,7 +14,7 @@ from dspark_bench.trees.beam import BeamTree
 from dspark_bench.trees.best_first import BestFirstTree
 from dspark_bench.trees.jetspec import JetSpecTree
 from dspark_bench.trees.optimal import OptimalTree, expected_depth, optimal_paths
-from tests.trees.test_policies import Law, prefixes_of, random_law, worth
+from tests.trees.test_policies import Both, Law, prefixes_of, random_law, worth
 
 Laws = dict[tuple[int, ...], list[float]]
 ANCHOR = torch.tensor([7])
@@ -59,21 +58,6 @@ def test_trees_are_those_of_the_references(nodes: int, topk: int, seed: int) -> 
     [tree] = JetSpecTree(nodes, topk).grow(Law(law, 4, 1), ANCHOR, 4)
     wanted = jetspec_by_heap(law, nodes, topk, 4)
     assert prefixes_of(tree) == sorted(wanted, key=lambda prefix: -worth(law, prefix))
-
-
-class Both(Law):
-    """Two requests of different laws."""
-
-    def __init__(self, laws: Sequence[Laws], size: int) -> None:
-        super().__init__({}, size, 2)
-        self._laws = laws
-
-    def expand(self, requests: Tensor, previous: Tensor, origins: Tensor | None) -> Tensor:
-        if origins is not None:
-            pairs = zip(origins.tolist(), previous.tolist(), strict=True)
-            self._prefixes = [(*self._prefixes[row], token) for row, token in pairs]
-        rows = zip(requests.tolist(), self._prefixes, strict=True)
-        return torch.tensor([self._laws[request][prefix] for request, prefix in rows])
 
 
 @pytest.mark.parametrize("policy", [BeamTree(7, 3), JetSpecTree(9, 2), JetSpecTree(14, 3)])

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.types import DraftTree
 from dspark_bench.trees.best_first import BestFirstTree
+from dspark_bench.trees.prefixes import _above, _above_on_device
 from dspark_bench.trees.static import StaticTree
 
 
@@ -92,25 +94,28 @@ def test_what_cannot_be_drafted_is_no_node() -> None:
     assert tree == DraftTree((0, 1), (-1, 0))
 
 
+class Both(Law):
+    """Two requests of different laws."""
+
+    def __init__(self, laws: Sequence[dict[tuple[int, ...], list[float]]], size: int) -> None:
+        super().__init__({}, size, 2)
+        self._laws = laws
+
+    def expand(self, requests: Tensor, previous: Tensor, origins: Tensor | None) -> Tensor:
+        if origins is not None:
+            pairs = zip(origins.tolist(), previous.tolist(), strict=True)
+            self._prefixes = [(*self._prefixes[row], token) for row, token in pairs]
+        rows = zip(requests.tolist(), self._prefixes, strict=True)
+        return torch.tensor([self._laws[request][prefix] for request, prefix in rows])
+
+
 def test_requests_grow_apart() -> None:
     laws = [random_law(seed, 3, 3) for seed in (1, 2)]
     alone = [BestFirstTree(14).grow(Law(law, 3, 1), torch.tensor([7]), 3)[0] for law in laws]
-
-    class Both(Law):
-        def __init__(self) -> None:
-            super().__init__({}, 3, 2)
-
-        def expand(self, requests: Tensor, previous: Tensor, origins: Tensor | None) -> Tensor:
-            if origins is not None:
-                pairs = zip(origins.tolist(), previous.tolist(), strict=True)
-                self._prefixes = [(*self._prefixes[row], token) for row, token in pairs]
-            rows = zip(requests.tolist(), self._prefixes, strict=True)
-            return torch.tensor([laws[request][prefix] for request, prefix in rows])
-
-    assert BestFirstTree(14).grow(Both(), torch.tensor([7, 7]), 3) == alone
+    assert BestFirstTree(14).grow(Both(laws, 3), torch.tensor([7, 7]), 3) == alone
     shape = StaticTree([[1], [0], [1, 0], [0, 2], [0, 2, 1], [1, 0, 0]])
     alone = [shape.grow(Law(law, 3, 1), torch.tensor([7]), 3)[0] for law in laws]
-    assert shape.grow(Both(), torch.tensor([7, 7]), 3) == alone
+    assert shape.grow(Both(laws, 3), torch.tensor([7, 7]), 3) == alone
 
 
 def test_a_fixed_shape_by_hand() -> None:
@@ -156,3 +161,27 @@ def test_numbers_of_nodes(nodes: int) -> None:
 def test_ranks_beyond_the_draft_vocabulary() -> None:
     with pytest.raises(UsageError, match="the rank 3; valid for this drafter: 0 to 2"):
         StaticTree([[3]]).grow(Law(random_law(1, 3, 1), 3, 1), torch.tensor([7]), 1)
+
+
+def test_on_a_device_the_same_tokens_are_looked_at() -> None:
+    probs = torch.rand(3, 50, generator=torch.Generator().manual_seed(3))
+    limits = torch.tensor([[0.0], [0.7], [2.0]])
+    here = _above(probs.numpy(), limits.numpy())
+    there = _above_on_device(probs, limits)
+    for one, other in zip(here, there, strict=True):
+        assert one.tolist() == other.tolist()
+    assert (probs[1] > 0.7).sum() == (here[0] == 1).sum() and 2 not in here[0]
+
+
+def test_a_request_with_few_prefixes_takes_all_there_are() -> None:
+    """The first has two likely tokens behind its anchor and four more behind them, six nodes; the
+    second has six of its own at once.
+    """
+    laws: list[dict[tuple[int, ...], list[float]]] = [
+        {(): [0.9, 0.1, 0, 0, 0, 0], (0,): [0.5, 0.5, 0, 0, 0, 0], (1,): [0, 0, 0.5, 0.5, 0, 0]},
+        {(): [0.2, 0.2, 0.2, 0.2, 0.1, 0.1]},
+    ]
+    laws[1] |= {(token,): [0.5, 0.1, 0.1, 0.1, 0.1, 0.1] for token in range(6)}
+    trees = BestFirstTree(6).grow(Both(laws, 6), torch.tensor([7, 7]), 2)
+    assert sorted(prefixes_of(trees[0])) == [(0,), (0, 0), (0, 1), (1,), (1, 2), (1, 3)]
+    assert len(trees[1].parents) == 6

@@ -10,6 +10,7 @@ from torch import Tensor
 from dspark_bench.core import multi_round
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Acceptance
+from dspark_bench.core.records import RunResult
 from dspark_bench.core.sampling import token_probs
 from dspark_bench.core.types import (
     DraftBatch,
@@ -17,7 +18,6 @@ from dspark_bench.core.types import (
     PlanContext,
     Proposal,
     Request,
-    RunResult,
     SamplingParams,
     TreeSpec,
 )

@@ -7,15 +7,9 @@ import torch
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.core.protocols import Scheduler, TreePolicy
+from dspark_bench.core.records import RunResult
 from dspark_bench.core.tree import falling_order
-from dspark_bench.core.types import (
-    DraftTree,
-    PlanContext,
-    Request,
-    RunResult,
-    SamplingParams,
-    TreeSpec,
-)
+from dspark_bench.core.types import DraftTree, PlanContext, Request, SamplingParams, TreeSpec
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.engine.exactness import P_MIN, distribution_check, same_outputs_check
 from dspark_bench.engine.markov import MarkovDrafter, MarkovTarget

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from dspark_bench.config.point_config import ZOO
-from dspark_bench.core.types import Request, RunResult
+from dspark_bench.core.records import RunResult
+from dspark_bench.core.types import Request
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.engine import acceptance
 from dspark_bench.engine.exactness import same_outputs_check

@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from dspark_bench.core.types import UNSERVED, CycleRecord, Request, RequestRecord, RunResult
+from dspark_bench.core.records import UNSERVED, CycleRecord, RequestRecord, RunResult
+from dspark_bench.core.types import Request
 
 EOS, LENGTH = "eos", "length"
 GROWTH_MIB: Final = 20.0

@@ -9,7 +9,8 @@ import torch
 from dspark_bench.config.compose import compose_point, hydra_session
 from dspark_bench.config.point_config import to_point_config
 from dspark_bench.core.protocols import Load, Scheduler
-from dspark_bench.core.types import Request, RunLimits
+from dspark_bench.core.records import RunLimits
+from dspark_bench.core.types import Request
 from dspark_bench.engine.engine import Engine, EngineConfig
 from dspark_bench.loads.closed import ClosedLoad
 from dspark_bench.loads.gamma import GammaLoad

@@ -10,7 +10,7 @@ from typing import Final
 
 import psutil
 
-from dspark_bench.core.types import UNSERVED
+from dspark_bench.core.records import UNSERVED
 from dspark_bench.evidence.soak.accounting import Memory, Totals, round_problems
 from dspark_bench.evidence.soak.rounds import (
     NUM_ROWS,

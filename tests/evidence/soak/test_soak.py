@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dspark_bench.core.types import CycleRecord, Request, RequestRecord, RunResult
+from dspark_bench.core.records import CycleRecord, RequestRecord, RunResult
+from dspark_bench.core.types import Request
 from dspark_bench.evidence.soak.accounting import Memory, Totals, round_problems
 from dspark_bench.evidence.soak.soak import SoakPlan, run_soak, section
 from tests.cycles import cycle_record
