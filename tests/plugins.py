@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from dspark_bench.core.types import ContextUpdate, DraftBatch, DrafterSpec, Proposal
+from dspark_bench.engine.markov import MarkovBranches
 from dspark_bench.models.target import TargetModel
 
 
@@ -73,3 +74,10 @@ class TreeSayingDrafter(UniformDrafter):
     def __init__(self, target: TargetModel, max_gamma: int) -> None:
         super().__init__(target, max_gamma)
         self.spec = replace(self.spec, num_nodes=3)
+
+
+class SometimesBranchingDrafter(UniformDrafter):
+    """Could grow trees with other weights than these."""
+
+    def branch(self, batch: DraftBatch) -> MarkovBranches:
+        raise AssertionError("spec.can_branch is false")

@@ -28,8 +28,9 @@ from dspark_bench.training.freed_memory import keep_freed_memory
 from dspark_bench.training.prepared import prepare
 from dspark_bench.training.target_stages import StagedJob, train_in_stages
 from dspark_bench.training.tokenizer import EOS_TOKEN, EOS_TOKEN_ID, MASK_TOKEN, MASK_TOKEN_ID
+from dspark_bench.training_runs.architectures import ARCHITECTURES
 from dspark_bench.training_runs.responses import ResponsePlan
-from dspark_bench.training_runs.train_drafters import TRAINABLE, DraftersJob, recipe_for, train
+from dspark_bench.training_runs.train_drafters import DraftersJob, recipe_for, train
 
 
 def run_train(request: SweepRequest, console: Console) -> Path:
@@ -88,8 +89,8 @@ def _trainable_name(point: PointConfig) -> str:
     head = point.drafter.arguments.get("head", "checkpoint")
     if name == "semi_ar" and head in ("gated", "rnn"):
         name = f"semi_ar_{head}"
-    if name not in TRAINABLE:
-        raise UsageError(f"drafter is {name!r}; trainable: {', '.join(TRAINABLE)}")
+    if name not in ARCHITECTURES:
+        raise UsageError(f"drafter is {name!r}; trainable: {', '.join(ARCHITECTURES)}")
     return name
 
 

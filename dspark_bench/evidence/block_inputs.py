@@ -30,12 +30,12 @@ from dspark_bench.training.packing import DOMAIN_WEIGHTS
 from dspark_bench.training.prepared import prepare
 from dspark_bench.training.target_features import FrozenTarget
 from dspark_bench.training.tokenizer import load_tokenizer
+from dspark_bench.training_runs.architectures import build_trainable
 from dspark_bench.training_runs.responses import ResponsePlan
 from dspark_bench.training_runs.train_drafters import (
     EVALUATION_STEP,
     DraftersJob,
     batches,
-    build_trainable,
     recipe_for,
     reporter,
 )
@@ -92,11 +92,11 @@ def main(
 
 def build(target: FrozenTarget, job: DraftersJob) -> dict[str, TrainableDrafter]:
     """The four, untrained; the blocks share shape and seed."""
-    block = build_trainable(BLOCK, target, job)
+    block = build_trainable(BLOCK, target, job.sizes)
     assert isinstance(block, BlockModel)
     return {
         BLOCK: block,
-        "ar": build_trainable("ar", target, job),
+        "ar": build_trainable("ar", target, job.sizes),
         "next": NextTokenBlockModel(target, block.recipe),
         "both": LastFeatureBlockModel(target, block.recipe),
     }

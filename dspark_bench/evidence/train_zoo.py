@@ -21,8 +21,8 @@ from dspark_bench.training.freed_memory import keep_freed_memory
 from dspark_bench.training.prepared import PreparedData
 from dspark_bench.training.prompts import write_prompts
 from dspark_bench.training.target_stages import StagedJob, train_in_stages
+from dspark_bench.training_runs.architectures import ARCHITECTURES
 from dspark_bench.training_runs.train_drafters import (
-    ARCHITECTURES,
     DraftersJob,
     recipe_for,
     train,

@@ -124,6 +124,11 @@ def _check_branches(
 ) -> None:
     """Raise UsageError for a drafter that drafts chains only, or ranks that no token has."""
     if drafter is None or not drafter.spec.can_branch:
+        if hasattr(drafter, "branch"):
+            raise UsageError(
+                f"drafter={point.drafter.name} drafts chains only with this checkpoint; valid with "
+                "it: tree=none"
+            )
         raise chains_only(point)
     size = target.config.vocab_size
     if tree.spec.num_choices > size:

@@ -38,7 +38,8 @@ from dspark_bench.training.drafter_trainer import (
 )
 from dspark_bench.training.eagle_model import EagleRecipe
 from dspark_bench.training.target_features import FrozenTarget
-from dspark_bench.training_runs.train_drafters import feature_layers, reporter, round_to_bf16
+from dspark_bench.training_runs.architectures import feature_layers
+from dspark_bench.training_runs.train_drafters import reporter, round_to_bf16
 
 NAMES = ("semi_ar", "parallel", "ar")
 EVALUATION_SEQUENCES = 48

@@ -10,25 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from rich.console import Console
 from torch import Tensor
 
-from dspark_bench.drafters import (
-    ar,
-    draft_model,
-    eagle,
-    hydra,
-    jetspec,
-    medusa,
-    mtp,
-    parallel,
-    semi_ar,
-)
-from dspark_bench.training.block_model import BlockRecipe
-from dspark_bench.training.decoder_model import DecoderRecipe
 from dspark_bench.training.documents import Split
 from dspark_bench.training.drafter_batch import Objective, TrainableDrafter
 from dspark_bench.training.drafter_trainer import (
@@ -38,15 +25,11 @@ from dspark_bench.training.drafter_trainer import (
     save_drafter,
     train_drafters,
 )
-from dspark_bench.training.eagle_model import EagleRecipe
-from dspark_bench.training.feature_model import FeatureRecipe
-from dspark_bench.training.head_models import HeadRecipe
-from dspark_bench.training.mtp_model import MtpRecipe
 from dspark_bench.training.packing import DOMAIN_WEIGHTS, BatchSampler, PackedTokens, load_split
 from dspark_bench.training.prepared import PreparedData
 from dspark_bench.training.target_features import FrozenTarget
-from dspark_bench.training.tokenizer import MASK_TOKEN_ID
 from dspark_bench.training.train_loop import has_fast_bf16
+from dspark_bench.training_runs.architectures import Sizes, build_trainable
 from dspark_bench.training_runs.responses import ResponsePlan, load_or_generate
 
 EVALUATION_BATCHES = 6
@@ -55,44 +38,6 @@ DEFAULT_RESPONSES = ResponsePlan()
 _REPORT_EVERY = 20
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """What a name stands for. num_layers: 0 for the job's default depth; num_heads: of those that
-    are made of heads.
-    """
-
-    kind: Literal[
-        "parallel",
-        "ar",
-        "semi_ar",
-        "eagle",
-        "jetspec",
-        "draft_model",
-        "medusa",
-        "hydra",
-        "mtp",
-    ]
-    head_type: str = "vanilla"
-    num_layers: int = 0
-    num_heads: int = 0
-
-
-ARCHITECTURES: Mapping[str, Architecture] = {
-    "parallel": Architecture("parallel"),
-    "semi_ar": Architecture("semi_ar"),
-    "semi_ar_gated": Architecture("semi_ar", "gated"),
-    "semi_ar_rnn": Architecture("semi_ar", "rnn"),
-    "ar": Architecture("ar", num_layers=1),
-    "eagle": Architecture("eagle", num_layers=1),
-    "jetspec": Architecture("jetspec"),
-    "semi_ar_depth1": Architecture("semi_ar", num_layers=1),
-    "semi_ar_depth2": Architecture("semi_ar", num_layers=2),
-    "draft_model": Architecture("draft_model", num_layers=2),
-    "medusa": Architecture("medusa", num_heads=8),
-    "hydra": Architecture("hydra", num_heads=4),
-    "mtp": Architecture("mtp", num_layers=1),
-}
-TRAINABLE = tuple(ARCHITECTURES)
 OBJECTIVES: Mapping[Objective, str] = {
     Objective.ACCEPTANCE: "0.1 CE + 0.9 L1 + confidence BCE, position weights exp(-(k-1)/decay)",
     Objective.SOFT: (
@@ -127,54 +72,19 @@ class DraftersJob:
     markov_rank: int = 128
     max_gamma: int = 16
 
-
-def feature_layers(num_layers: int, count: int = 3) -> tuple[int, ...]:
-    """`count` target layers spread evenly from the second to the last but two."""
-    first, last = 1, num_layers - 3
-    return tuple(round(first + i * (last - first) / (count - 1)) for i in range(count))
-
-
-def build_trainable(name: str, target: FrozenTarget, job: DraftersJob) -> TrainableDrafter:
-    """A fresh module of the architecture that `name` stands for."""
-    architecture = ARCHITECTURES[name]
-    layers = feature_layers(target.config.num_hidden_layers)
-    seed = job.recipe.seed
-    if architecture.kind == "eagle":
-        return eagle.trainable(target, FeatureRecipe(job.max_gamma, seed))
-    if architecture.kind == "ar":
-        return ar.trainable(target, EagleRecipe(layers, job.max_gamma, seed=seed))
-    if architecture.kind == "draft_model":
-        depth = architecture.num_layers
-        return draft_model.trainable(target, DecoderRecipe(depth, job.max_gamma, seed))
-    if architecture.kind in ("medusa", "hydra"):
-        heads = HeadRecipe(architecture.num_heads, seed=seed)
-        is_medusa = architecture.kind == "medusa"
-        return medusa.trainable(target, heads) if is_medusa else hydra.trainable(target, heads)
-    if architecture.kind == "mtp":
-        return mtp.trainable(target, MtpRecipe(job.max_gamma, seed=seed))
-    is_parallel, is_causal = architecture.kind != "semi_ar", architecture.kind == "jetspec"
-    recipe = BlockRecipe(
-        target_layer_ids=layers,
-        mask_token_id=MASK_TOKEN_ID,
-        num_layers=architecture.num_layers or job.num_layers,
-        max_gamma=job.max_gamma,
-        markov_rank=0 if is_parallel else job.markov_rank,
-        head_type=architecture.head_type,
-        has_confidence=not is_causal,
-        seed=seed,
-        is_causal=is_causal,
-    )
-    if is_causal:
-        return jetspec.trainable(target, recipe)
-    build = parallel.trainable if is_parallel else semi_ar.trainable
-    return build(target, recipe)
+    @property
+    def sizes(self) -> Sizes:
+        """What its drafters have in common."""
+        return Sizes(self.max_gamma, self.num_layers, self.markov_rank, self.recipe.seed)
 
 
 def train(job: DraftersJob, device: torch.device, console: Console) -> Mapping[str, Path]:
     """Generate responses, train (or resume), evaluate, write; returns each drafter's folder."""
     target = FrozenTarget(job.target_dir, device)
     source = batches(job, device, "train", console)
-    drafters = {name: _on_device(build_trainable(name, target, job), device) for name in job.names}
+    drafters = {name: build_trainable(name, target, job.sizes) for name in job.names}
+    for drafter in drafters.values():
+        drafter.module.to(device)
     made_of = _digest(job.recipe, job.responses)
     checkpoint = job.work / f"drafters_{'_'.join(job.names)}-{made_of}.pt"
     seconds = train_drafters(target, drafters, source, job.recipe, checkpoint, reporter(console))
@@ -243,11 +153,6 @@ def batches(
         weights["responses"] = share * sum(weights.values())
     sampler = BatchSampler(packed, weights, job.batch_size, job.window_tokens, job.recipe.seed)
     return lambda step: torch.from_numpy(sampler.batch(step)).to(device)
-
-
-def _on_device(drafter: TrainableDrafter, device: torch.device) -> TrainableDrafter:
-    drafter.module.to(device)
-    return drafter
 
 
 def round_to_bf16(drafter: TrainableDrafter) -> None:

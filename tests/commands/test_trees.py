@@ -198,6 +198,17 @@ def test_drafters_with_trees_of_their_own_are_refused(
     assert "drafter=mine proposes trees of its own (spec.num_nodes is 3); valid: None" in said
 
 
+def test_a_checkpoint_that_cannot_branch_is_told_from_a_drafter_that_cannot(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = own_drafter(tmp_path, "tests.plugins.SometimesBranchingDrafter", max_gamma=4)
+    given = [o for o in tiny_overrides(tiny_zoo, tmp_path) if not o.startswith("drafter")]
+    assert execute(["run", *options, *given, "drafter=mine", "gamma=2", "tree=best_first"]) != 0
+    shown = capsys.readouterr()
+    said = " ".join((shown.err + shown.out).split())
+    assert "drafter=mine drafts chains only with this checkpoint; valid with it: tree=none" in said
+
+
 def test_trees_that_leave_no_position_say_so(
     tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

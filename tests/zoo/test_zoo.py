@@ -19,7 +19,7 @@ from dspark_bench.models.attention import Span, plan_attention
 from dspark_bench.models.checkpoint import content_hash, read_tokenizer
 from dspark_bench.models.config_values import read_json
 from dspark_bench.models.target import TargetModel
-from dspark_bench.training_runs.train_drafters import ARCHITECTURES
+from dspark_bench.training_runs.architectures import ARCHITECTURES
 from dspark_bench.workloads.zoo_prompts import DOMAINS, zoo_prompts
 from tests import tiny
 
