@@ -35,6 +35,16 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def tiny_numbers_stay() -> Iterator[None]:
+    """A process that trains takes them for 0, and here others compute after it."""
+    import torch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "set_flush_denormal", lambda mode: True)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Timed runs register in the temporary folder: a sweep elsewhere must not reach the tests."""
     folder = str(tmp_path_factory.mktemp("tmp"))

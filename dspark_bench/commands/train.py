@@ -24,8 +24,8 @@ from dspark_bench.core.errors import UsageError
 from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.fetchable import FETCHABLE
 from dspark_bench.training.corpus import CorpusConfig
-from dspark_bench.training.freed_memory import keep_freed_memory
 from dspark_bench.training.prepared import prepare
+from dspark_bench.training.process import prepare_process
 from dspark_bench.training.target_stages import StagedJob, train_in_stages
 from dspark_bench.training.tokenizer import EOS_TOKEN, EOS_TOKEN_ID, MASK_TOKEN, MASK_TOKEN_ID
 from dspark_bench.training_runs.architectures import ARCHITECTURES
@@ -49,8 +49,7 @@ def run_train(request: SweepRequest, console: Console) -> Path:
     point = to_point_config(composed, "train")
     _check_numbers(settings)
     out = _out(settings)
-    torch.set_num_threads(settings.threads or max(1, torch.get_num_threads() - 1))
-    keep_freed_memory()
+    prepare_process(settings.threads or max(1, torch.get_num_threads() - 1))
     if _names(overrides, "drafter"):
         return _train_drafter(point, settings, out, console)
     chosen = point.choices.get("target")

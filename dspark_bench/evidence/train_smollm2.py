@@ -34,7 +34,7 @@ from dspark_bench.training.chat_shards import (
 )
 from dspark_bench.training.chat_windows import ChatData, join_answers, unused_token
 from dspark_bench.training.drafter_trainer import DrafterRecipe
-from dspark_bench.training.freed_memory import keep_freed_memory
+from dspark_bench.training.process import prepare_process
 from dspark_bench.training_runs.chat_responses import PLAN, AnswerPlan, prompt_pools
 from dspark_bench.training_runs.train_chat_drafters import (
     MAX_GAMMA,
@@ -79,8 +79,7 @@ def main(
     """Train what is missing and write the drafters into `out`."""
     if dtype not in ("float32", "bfloat16"):
         raise UsageError(f"--dtype is {dtype!r}; valid: float32, bfloat16")
-    torch.set_num_threads(threads)
-    keep_freed_memory()
+    prepare_process(threads)
     target_dir = target or model_folder(SMOLLM2.name)
     plan = read_plan(responses, target_dir)
     shards = settled_shards(responses, work)

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from dspark_bench.evidence.entry import run_bench
 from dspark_bench.machine.processors import usable_cores
-from dspark_bench.training.freed_memory import keep_freed_memory
 from dspark_bench.training.prepared import PreparedData
+from dspark_bench.training.process import prepare_process
 from dspark_bench.training.prompts import write_prompts
 from dspark_bench.training.target_stages import StagedJob, train_in_stages
 from dspark_bench.training_runs.architectures import ARCHITECTURES
@@ -44,8 +44,7 @@ def main(
     """Train what is missing and write the zoo into `out`."""
     names = _checked(only) if only else DRAFTERS
     console = Console()
-    torch.set_num_threads(threads or max(1, usable_cores() - 1))
-    keep_freed_memory()
+    prepare_process(threads or max(1, usable_cores() - 1))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     console.print(f"device {device}, {torch.get_num_threads()} threads")
     seconds: dict[str, float] = {}

@@ -16,14 +16,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from transformers import Qwen3ForCausalLM
 
 from dspark_bench.training.corpus import CorpusConfig
-from dspark_bench.training.freed_memory import keep_freed_memory
 from dspark_bench.training.packing import DOMAIN_WEIGHTS, BatchSampler, load_split
 from dspark_bench.training.prepared import PreparedData, prepare
+from dspark_bench.training.process import prepare_process
 from dspark_bench.training.progress import TrainingProgress
 from dspark_bench.training.target_evaluation import evaluate_target
 from dspark_bench.training.target_export import Measurements, write_target
@@ -151,8 +150,7 @@ def main() -> None:
     parser.add_argument("--grow-from", type=Path, help="shallower target to start from")
     parser.add_argument("--threads", type=int, default=3, help="CPU threads")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    keep_freed_memory()
+    prepare_process(arguments.threads)
     job = TargetJob(
         arguments.work,
         arguments.out,

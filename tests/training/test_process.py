@@ -1,4 +1,4 @@
-"""What training frees it gets back without the system's help."""
+"""A process that trains: what it frees it gets back, and tiny numbers cost it nothing."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 PAGES = """
 import resource
 import numpy as np
-from dspark_bench.training.freed_memory import keep_freed_memory
+from dspark_bench.training.process import keep_freed_memory
 if {asked} and not keep_freed_memory():
     raise SystemExit("not glibc")
 def faults():
@@ -32,3 +32,14 @@ def pages_cleared(asked: bool) -> int:
 
 def test_tables_of_a_step_are_cleared_once() -> None:
     assert pages_cleared(asked=True) < 0.1 * pages_cleared(asked=False)
+
+
+def test_tiny_numbers_are_taken_for_zero() -> None:
+    code = (
+        "import torch\n"
+        "from dspark_bench.training.process import prepare_process\n"
+        "prepare_process(1)\n"
+        "print(float(torch.tensor([1e-37]).mul_(0.01)), torch.get_num_threads())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0.0", "1"]
