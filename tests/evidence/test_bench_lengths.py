@@ -15,22 +15,25 @@ from tests.sweeps import tiny_overrides
 from tests.tiny_models import TinyZoo
 
 _SECONDS = {f"p{n}": (1.0 + n, 1.25 * (1.0 + n)) for n in range(10)}
-_CIRCLES = {"degenerate_requests": 0.25, "speedup_not_degenerate": 1.1}
+_ALONE = "speedup_not_degenerate"
+_NO_CIRCLES = dict.fromkeys(
+    ("degenerate_requests", _ALONE, f"{_ALONE}_ci_low", f"{_ALONE}_ci_high"), ""
+)
+_CIRCLES = dict(zip(_NO_CIRCLES, (0.25, 1.1, 1.0, 1.2), strict=True))
 
 
 def _row(
     name: str, drafter: str, gamma: int, speedup: float, **values: object
 ) -> dict[str, object]:
     own = {"speedup": speedup, "speedup_ci_low": speedup - 0.1, "speedup_ci_high": speedup + 0.1}
-    return cells(name, drafter=drafter, gamma=gamma, block_id="b", **(own | values))
+    return cells(name, drafter=drafter, gamma=gamma, block_id="b", **(_NO_CIRCLES | own | values))
 
 
 def test_each_drafter_stands_behind_the_fastest_arm(tmp_path: Path) -> None:
-    ends = {"speedup_not_degenerate_ci_low": 1.0, "speedup_not_degenerate_ci_high": 1.2}
     rows = [
         _row("slow", "semi_ar", 2, 1.3),
         _row("fast", "semi_ar", 4, 1.5),
-        _row("other", "ar", 4, 1.2, **_CIRCLES, **ends),
+        _row("other", "ar", 4, 1.2, **_CIRCLES),
     ]
     folder = write_sweep(tmp_path / "chat-0", rows)
     for name, factor in (("slow", 1.04), ("fast", 1.2), ("other", 0.96)):
