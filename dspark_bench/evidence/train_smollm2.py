@@ -43,6 +43,8 @@ from dspark_bench.training_runs.train_chat_drafters import (
 )
 
 SHARDS = "shards.json"
+SOURCES = "sources.json"
+"""Beside the answers: where their prompts come from, each with its licence."""
 _ORIGIN = ("target_hash", "max_new_tokens", "max_prompt_tokens", "num_word_problems", "seed")
 
 
@@ -100,6 +102,7 @@ def main(
             seed=seed,
             has_bf16_autocast=dtype == "bfloat16",
         ),
+        sources=read_sources(responses),
         batch_size=batch_size,
         draft_vocab_size=draft_vocab,
         num_layers=layers,
@@ -123,6 +126,13 @@ def read_plan(folder: Path, target_dir: Path) -> Mapping[str, Any]:
     if missing:
         raise UsageError(f"{folder / PLAN} lacks {missing[0]}; valid: as it was written")
     return plan
+
+
+def read_sources(folder: Path) -> list[dict[str, Any]]:
+    """What the answers' folder says of its prompts; nothing where it says nothing."""
+    path = folder / SOURCES
+    found: list[dict[str, Any]] = load_json(path) if path.is_file() else []
+    return found
 
 
 def settled_shards(folder: Path, work: Path) -> list[Path]:

@@ -7,7 +7,7 @@ autoregressive one EAGLE-3's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -54,7 +54,8 @@ _OBJECTIVES = {
 class ChatDraftersJob:
     """One training job.
 
-    data_origin: what the manifests say of the answers; work: folder of the run's checkpoint; out:
+    data_origin: what the manifests say of the answers; sources: of the prompts, each with its
+    licence; work: folder of the run's checkpoint; out:
     folder that receives one checkpoint folder per drafter; dtype: of the target while it is read.
     """
 
@@ -65,6 +66,7 @@ class ChatDraftersJob:
     work: Path
     out: Path
     recipe: DrafterRecipe
+    sources: Sequence[Mapping[str, Any]] = ()
     batch_size: int = 4
     draft_vocab_size: int = 8192
     num_layers: int = 2
@@ -202,6 +204,7 @@ def _manifest(
         "answer_tokens": job.data.num_answer_tokens,
         "answers_that_loop": job.data.num_looping,
         "answers": dict(job.data_origin),
+        "corpus": {"sources": [dict(source) for source in job.sources]},
         "objective": f"{objective} + confidence BCE, position weights exp(-(k-1)/decay)",
         "trained_beside": list(NAMES),
         "seconds_for_all": round(seconds),

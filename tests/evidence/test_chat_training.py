@@ -179,7 +179,10 @@ def test_drafters_are_trained_and_run(
     shutil.rmtree(bare / "prompts")
     with pytest.raises(UsageError, match=r"are in none of the files.*--prompts"):
         train(target, bare, tmp_path / "work", tmp_path / "out", mask_token=1)
-    train(target, answers, tmp_path / "work", tmp_path / "out", mask_token=1)
+    sources = [{"name": "ours", "licence": "MIT"}]
+    told = Path(shutil.copytree(answers, tmp_path / "told"))
+    (told / "sources.json").write_text(json.dumps(sources))
+    train(target, told, tmp_path / "work", tmp_path / "out", mask_token=1)
     train(target, bare, tmp_path / "work2", tmp_path / "out2", mask_token=1, prompts=[prompts])
     for name in ("semi_ar", "parallel", "ar"):
         weights = [
@@ -188,6 +191,7 @@ def test_drafters_are_trained_and_run(
         assert weights[0] == weights[1]
         manifest = json.loads((tmp_path / "out" / name / "manifest.json").read_text())
         assert manifest["draft_vocab_size"] == 64 and manifest["sequences_seen"] == 12
+    assert manifest["corpus"] == {"sources": sources}
     assert manifest["objective"].startswith("CE with the target's distribution")
     model = TargetModel.load(target, torch.float32, tiny.CPU)
     drafter = SemiAutoregressiveDrafter(tmp_path / "out" / "semi_ar", model)
