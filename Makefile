@@ -8,19 +8,20 @@ STAMP := $(VENV)/.installed
 # as uv names them, which knows where each is kept; index: whatever build pip's own index has.
 TORCH ?= cpu
 ZOO_WORK ?= zoo-work
-# Drafters of the sweep on SmolLM2 that need no training: ngram, where this version has it.
-SMOLLM2_DRAFTER ?= ngram
+# The drafter of the sweep on SmolLM2.
+SMOLLM2_DRAFTER ?= semi_ar
 # SmolLM2's answers, and the files of prompts that it answers; steps of its drafters' training.
 SMOLLM2_ANSWERS ?= $(ZOO_WORK)/smollm2/answers
 SMOLLM2_PROMPTS ?=
 SMOLLM2_STEPS ?= 500
+SMOLLM2_FILES ?=
 # Options of `systems` and `tree-gain`, such as PARTS="--only math-0,math-1 --prompts 24".
 PARTS ?=
 ZOO_DRAFTERS := $(notdir $(patsubst %/config.json,%,$(wildcard dspark_bench/zoo/drafters/*/config.json)))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv sweep plot smollm2 test test-slow check format train-zoo calibrate-zoo reference clean
-.PHONY: predictability systems tree-gain block-inputs smollm2-answers train-smollm2
+.PHONY: predictability systems tree-gain block-inputs smollm2-answers train-smollm2 smollm2-lengths
 .PHONY: paper paper-quick figures baseline gate bench-gate
 .PHONY: bench-bad-input bench-faults bench-mutants bench-noise bench-leads bench-precision soak
 .PHONY: bench-copies bench-pairs record-turns
@@ -160,6 +161,10 @@ train-smollm2: $(STAMP) ## Train semi_ar, parallel and ar for SmolLM2 on SMOLLM2
 	$(BIN)/python -m dspark_bench.evidence.train_smollm2 --responses $(SMOLLM2_ANSWERS) \
 		$(foreach file,$(SMOLLM2_PROMPTS),--prompts $(file)) --steps $(SMOLLM2_STEPS) \
 		--work $(ZOO_WORK)/smollm2 --out $(ZOO_WORK)/smollm2/drafters
+
+smollm2-lengths: $(STAMP) ## SmolLM2's drafters at each draft length on SMOLLM2_FILES="math=FILE chat=FILE", into results/reference/smollm2.md (hours; resumes)
+	$(BIN)/dspark-bench fetch smollm2
+	$(BIN)/python -m dspark_bench.evidence.bench_lengths $(foreach file,$(SMOLLM2_FILES),--file $(file)) $(PARTS)
 
 figures: $(STAMP) ## Every figure and table of the committed results, the README's pictures among them
 	$(BIN)/dspark-bench plot results/reference/paper --out results/reference/figures --format png
