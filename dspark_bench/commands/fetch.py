@@ -64,7 +64,9 @@ def run_fetch(request: FetchRequest, say: Callable[[str], None]) -> Path:
             f"{wanted.megabytes + 2 * wanted.download_megabytes} MB; {VARIABLE} chooses another "
             "folder"
         ) from error
-    say(f"next: dspark-bench sweep target={wanted.name} drafter=semi_ar workload=chat temperature=0")
+    say(
+        f"next: dspark-bench sweep target={wanted.name} drafter=semi_ar workload=chat temperature=0"
+    )
     return folder
 
 
