@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from dspark_bench.core.errors import ResultsError
+from dspark_bench.evidence.measured_parts import measured_parts
 from dspark_bench.evidence.reference_origin import measured_on
 from dspark_bench.metrics.gap import GAP_TERMS
-from dspark_bench.metrics.intervals import Interval
-from dspark_bench.reading.gather import gather
 from dspark_bench.reading.points import Point
 from dspark_bench.report.ratios import SpeedRecords, measured_speedup
 
@@ -28,19 +26,11 @@ def keep_lengths(folder: Path, parts: Sequence[str], out: Path) -> str:
 
     Raises ResultsError if no part has a measured S.
     """
-    found = {part: _points(folder / part) for part in parts if (folder / part).is_dir()}
-    found = {part: points for part, points in found.items() if points}
-    if not found:
-        raise ResultsError(f"no part below {folder} has a measured S")
+    found = measured_parts(folder, parts)
     text = lengths_text(found, measured_on(*(folder / part for part in found)))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
     return text
-
-
-def _points(folder: Path) -> list[Point]:
-    points = [point for point in gather(folder).points if point.obstacle is None]
-    return [point for point in points if point.number("speedup") is not None]
 
 
 def lengths_text(found: Mapping[str, Sequence[Point]], origin: str) -> str:
@@ -63,9 +53,9 @@ def _row(point: Point) -> str:
     cells = (
         point.text("drafter"),
         point.text("gamma"),
-        _interval(point, "accepted_length").text(),
+        point.interval("accepted_length").text(),
         speedup.text(),
-        _interval(point, "speedup_not_degenerate").text() if circles else speedup.text(),
+        point.interval("speedup_not_degenerate").text() if circles else speedup.text(),
         f"{circles:.0%}",
         str(speedup.n),
     )
@@ -121,8 +111,3 @@ def _gaps(points: Sequence[Point]) -> list[str]:
 
 def _name(point: Point) -> str:
     return f"`{point.text('drafter')}` at {point.text('gamma')}"
-
-
-def _interval(point: Point, name: str) -> Interval:
-    ends = (point.number(f"{name}_ci_low"), point.number(f"{name}_ci_high"))
-    return Interval(point.number(name), *ends, point.num_units(name) or 0)

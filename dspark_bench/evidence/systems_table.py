@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from dspark_bench.core.errors import ResultsError
+from dspark_bench.evidence.measured_parts import measured_parts
 from dspark_bench.evidence.reference_origin import measured_on
 from dspark_bench.evidence.systems_arms import FLOOR, System, needs_training
 from dspark_bench.evidence.systems_training import training_lines
 from dspark_bench.metrics.intervals import Interval
-from dspark_bench.reading.gather import gather
 from dspark_bench.reading.points import Point
 from dspark_bench.report.ratios import SpeedRecords, measured_speedup
 
@@ -32,21 +31,11 @@ def keep_systems(
 
     Raises ResultsError if no part has a measured S.
     """
-    found = {part: _points(folder / part) for part in parts}
-    found = {part: points for part, points in found.items() if points}
-    if not found:
-        raise ResultsError(f"no part below {folder} has a measured S")
+    found = measured_parts(folder, parts)
     text = systems_text(found, systems, missing, measured_on(*(folder / part for part in found)))
     out.mkdir(parents=True, exist_ok=True)
     (out / TABLE).write_text(text, encoding="utf-8")
     return text
-
-
-def _points(folder: Path) -> list[Point]:
-    if not folder.is_dir():
-        return []
-    points = [point for point in gather(folder).points if point.obstacle is None]
-    return [point for point in points if point.number("speedup") is not None]
 
 
 def systems_text(
@@ -93,7 +82,7 @@ def _row(point: Point, over_floor: Interval | None) -> str:
     cells = (
         point.text("drafter"),
         _shape(point),
-        _interval(point, "accepted_length").text(),
+        point.interval("accepted_length").text(),
         "-" if cost is None else f"{cost:.3f}",
         speedup.text(),
         "-" if over_floor is None else over_floor.text(),
@@ -140,8 +129,3 @@ def _over(point: Point, floor: Point | None, records: SpeedRecords) -> Interval 
     if floor.text("block_id") != point.text("block_id"):
         return None
     return records.ratio(point, floor)
-
-
-def _interval(point: Point, name: str) -> Interval:
-    ends = (point.number(f"{name}_ci_low"), point.number(f"{name}_ci_high"))
-    return Interval(point.number(name), *ends, point.num_units(name) or 0)

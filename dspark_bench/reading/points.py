@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from dspark_bench.metrics.intervals import Interval
 from dspark_bench.metrics.log_ratio import SHARE
 from dspark_bench.reading.origin import Origin
 from dspark_bench.reading.rows import (
@@ -111,6 +112,11 @@ class Point:
     def level(self) -> float:
         """What each of its intervals covers: 0.95, or more where several looks share the error."""
         return self.number("ci_level") or SHARE
+
+    def interval(self, figure: str) -> Interval:
+        """A figure with its interval and the units behind it."""
+        ends = (self.number(f"{figure}_ci_low"), self.number(f"{figure}_ci_high"))
+        return Interval(self.number(figure), *ends, self.num_units(figure) or 0)
 
     def num_units(self, figure: str) -> int | None:
         """Resampling units behind a figure's interval."""

@@ -113,12 +113,7 @@ def _find(
 
 def measured_speedup(point: Point) -> Interval:
     """S of a point with its interval and units."""
-    return Interval(
-        point.number("speedup"),
-        point.number("speedup_ci_low"),
-        point.number("speedup_ci_high"),
-        point.num_units("speedup") or 0,
-    )
+    return point.interval("speedup")
 
 
 def _unpaired(first: Point, second: Point) -> Interval:

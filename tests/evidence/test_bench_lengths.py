@@ -49,6 +49,16 @@ def test_each_drafter_stands_behind_the_fastest_arm(tmp_path: Path) -> None:
     assert "`semi_ar` at 4: 1.50 in theory; non iid -0.02, verify cost -0.11" in text
 
 
+def test_a_part_that_was_begun_and_left_is_left_out(tmp_path: Path) -> None:
+    write_sweep(tmp_path / "code-0", [], pending=("later",))
+    (tmp_path / "chat-0").mkdir()
+    folder = write_sweep(tmp_path / "math-0", [_row("only", "ar", 4, 1.2)])
+    write_times(folder / "points" / "only", _SECONDS)
+    text = keep_lengths(tmp_path, ("math-0", "code-0", "chat-0"), tmp_path / "x.md")
+    assert "## math, temperature 0" in text and "## code" not in text and "## chat" not in text
+    assert "Fastest: `ar` at 4, S 1.20 [1.10-1.30]." in text
+
+
 def test_nothing_measured_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="has a measured S"):
         keep_lengths(tmp_path, ("math-0",), tmp_path / "x.md")
