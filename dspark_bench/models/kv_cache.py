@@ -5,6 +5,7 @@ length is never read. Rows are handed out lowest first, which keeps a full batch
 """
 
 import heapq
+from math import prod
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from dspark_bench.core.errors import UsageError
 from dspark_bench.models.config import TargetShape
+from dspark_bench.models.kernels.room import zeros
 
 
 def check_length(max_len: int, shape: TargetShape) -> None:
@@ -51,8 +53,7 @@ class KVCache:
         self.num_rows = num_rows
         self.num_shared_heads = config.num_attention_heads // config.num_key_value_heads
         self.max_len = max_len
-        self.keys = torch.zeros(shape, dtype=dtype, device=device)
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.keys, self.values = (_zeros(shape, dtype, device) for _ in range(2))
         self._key_slots = self.keys.flatten(1, 2).unbind(0)
         self._value_slots = self.values.flatten(1, 2).unbind(0)
         self.arrays: tuple[np.ndarray, np.ndarray] | None = None
@@ -112,3 +113,11 @@ class KVCache:
     def additive(self, visible: Tensor) -> Tensor:
         """An attention mask in the cache's dtype: 0 where `visible`, minus infinity elsewhere."""
         return torch.where(visible, self._seen, self._unseen)
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return (
+        torch.from_numpy(zeros((prod(shape) * dtype.itemsize,), np.uint8)).view(dtype).view(shape)
+    )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dspark_bench.models.kernels.compiler import compiled, compiled_sum, inlined
-from dspark_bench.models.kernels.vector_code import float_of_bits
+from dspark_bench.models.kernels.vector_code import bits_of_float, float_of_bits
 
 _LOG2_E = np.float32(1.4426950408889634)
 _LN2_HIGH = np.float32(0.693359375)
@@ -11,6 +11,7 @@ _LN2_LOW = np.float32(-2.12194440e-4)
 _LEAST = np.float32(-87.0)
 _MOST = np.float32(88.0)
 _ONE = np.float32(1)
+_SIGN, _OTHERS = np.int32(31), np.int32(0x7FFFFFFF)
 _HALF = np.float32(0.5)
 _C1 = np.float32(1.9875691500e-4)
 _C2 = np.float32(1.3981999507e-3)
@@ -40,6 +41,23 @@ def exponential(x):
     value = value * rest * rest + rest + _ONE
     power = float_of_bits((np.int32(whole) + np.int32(127)) << np.int32(23))
     return value * power if x >= _LEAST else np.float32(0)
+
+
+@compiled
+def largest_of(x):
+    """Of x [N], N at least 1. Bits of floats, but for the sign, rise as their numbers do, and whole
+    numbers are compared in vector order.
+    """
+    largest = _rank(x[0])
+    for i in range(1, x.shape[0]):
+        largest = max(largest, _rank(x[i]))
+    return float_of_bits(largest ^ ((largest >> _SIGN) & _OTHERS))
+
+
+@inlined
+def _rank(value):
+    bits = bits_of_float(value)
+    return bits ^ ((bits >> _SIGN) & _OTHERS)
 
 
 @compiled_sum

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dspark_bench.models.kernels.room import zeros
 from dspark_bench.models.kernels.team import Team
 
 NO_WINDOW = 2**62
@@ -55,7 +56,7 @@ class StackWeights(LayerWeights):
         """Room for `depth` layers like this one."""
 
         def room(array: np.ndarray) -> np.ndarray:
-            return np.empty((depth, *array.shape), array.dtype)
+            return zeros((depth, *array.shape), array.dtype)
 
         attention = tuple(room(array) for array in weights.attention)
         norm, gate_up, down = (room(array) for array in weights.finish)

@@ -8,7 +8,9 @@ import numpy as np
 
 from dspark_bench.models.kernels.block_shapes import FIRST, MOST_ROWS, PANELS, SHAPES
 from dspark_bench.models.kernels.compiler import compiled
+from dspark_bench.models.kernels.room import zeros
 from dspark_bench.models.kernels.vector_code import (
+    AHEAD_BYTES,
     COLUMNS,
     FLOAT_BYTES,
     PANEL_BYTES,
@@ -22,7 +24,7 @@ def pack_panels(weight: np.ndarray) -> np.ndarray:
     """weight [out, in] -> panels [ceil(out / 16), in, 16], zeros past the last column."""
     size, depth = weight.shape
     num_panels = -(-size // COLUMNS)
-    panels = np.zeros((num_panels, depth, COLUMNS), np.float32)
+    panels = zeros((num_panels, depth, COLUMNS))
     for panel in range(num_panels):
         columns = weight[panel * COLUMNS : (panel + 1) * COLUMNS]
         panels[panel, :, : columns.shape[0]] = columns.T
@@ -31,9 +33,12 @@ def pack_panels(weight: np.ndarray) -> np.ndarray:
 
 @compiled
 def multiply_rows(
-    num_rows, num_panels, x, x_step, w, w_step, panel_step, depth, out, out_step, is_more
+    num_rows, num_panels, x, x_step, w, w_step, panel_step, depth, out, out_step, is_more, ahead
 ):
-    """`product_blocks` for any number of rows and panels, in blocks of nearly equal height."""
+    """`product_blocks` for any number of rows and panels, in blocks of nearly equal height.
+
+    ahead: bytes; 0: as panels that lie one behind the other are read.
+    """
     if num_rows == 0:
         return
     num_blocks = -(-num_rows // MOST_ROWS)
@@ -54,6 +59,8 @@ def multiply_rows(
                 out + first * out_step + panel * PANEL_BYTES,
                 out_step,
                 is_more,
+                AHEAD_BYTES if ahead == 0 else ahead,
+                (width - 1) * panel_step if ahead == 0 else np.int64(0),
             )
 
 
@@ -81,6 +88,7 @@ def multiply(x, panels, out, part, num_parts):
         out.ctypes.data + first * PANEL_BYTES,
         out_step,
         np.int64(0),
+        np.int64(0),
     )
     if last > whole:
         cut = np.empty((num_rows, COLUMNS), np.float32)
@@ -95,6 +103,7 @@ def multiply(x, panels, out, part, num_parts):
             depth,
             np.int64(cut.ctypes.data),
             np.int64(PANEL_BYTES),
+            np.int64(0),
             np.int64(0),
         )
         for row in range(num_rows):

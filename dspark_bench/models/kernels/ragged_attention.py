@@ -10,14 +10,23 @@ import numpy as np
 
 from dspark_bench.models.kernels.block_shapes import LANES, MOST_QUERIES, MOST_ROWS
 from dspark_bench.models.kernels.compiler import compiled, compiled_sum, inlined
-from dspark_bench.models.kernels.elementwise import exponential
+from dspark_bench.models.kernels.elementwise import exponential, largest_of
 from dspark_bench.models.kernels.interface import NO_WINDOW
 from dspark_bench.models.kernels.products import multiply_rows
-from dspark_bench.models.kernels.vector_code import FLOAT_BYTES, KEYS, PANEL_BYTES, score_blocks
+from dspark_bench.models.kernels.vector_code import (
+    FLOAT_BYTES,
+    KEYS,
+    PANEL_BYTES,
+    ask_for,
+    score_blocks,
+)
 
 ROW, CONTEXT, FIRST, LENGTH, VISIBLE, TREE, CACHED = range(7)
 """Columns of a table of spans. VISIBLE: new tokens that all see (a block), or -1: causal; TREE:
 where a tree's parents begin, or -1; CACHED: its tokens that lie behind the context already."""
+
+ALONE = np.int64(0)
+"""Bytes ahead where nothing follows."""
 
 _block = score_blocks(MOST_QUERIES, LANES)
 
@@ -31,21 +40,48 @@ def attend_rows(query, keys, values, spans, parents, out, part, num_parts, windo
     Computes every `num_parts`th piece of the work.
     """
     piece = np.int64(0)
+    most, head_dim = np.int64(0), keys.shape[3]
+    scale = np.float32(1 / np.sqrt(head_dim))
+    for index in range(spans.shape[0]):
+        span = spans[index]
+        most = max(most, span[CONTEXT] + max(span[LENGTH], span[VISIBLE]))
+    room = (
+        np.empty((MOST_ROWS, head_dim), np.float32),
+        np.empty((MOST_ROWS, most + LANES), np.float32),
+        np.empty((MOST_ROWS, head_dim), np.float32),
+        np.empty(MOST_ROWS, np.float32),
+    )
     for index in range(spans.shape[0]):
         span = spans[index]
         if span[TREE] >= 0:
             if piece % num_parts == part:
-                _attend_tree(query, keys[span[ROW]], values[span[ROW]], span, parents, window, out)
+                own_keys, own_values = keys[span[ROW]], values[span[ROW]]
+                _attend_tree(query, own_keys, own_values, span, parents, window, scale, out)
             piece += 1
         else:
             own_keys, own_values = keys[span[ROW]], values[span[ROW]]
+            following = spans[min(index + 1, spans.shape[0] - 1)]
+            ahead = (following[ROW] - span[ROW]) * keys.strides[0]
             piece = _attend_chain(
-                query, own_keys, own_values, span, window, out, piece, part, num_parts
+                query,
+                own_keys,
+                own_values,
+                span,
+                window,
+                scale,
+                ahead,
+                room,
+                out,
+                piece,
+                part,
+                num_parts,
             )
 
 
 @compiled
-def _attend_chain(query, keys, values, span, window, out, piece, part, num_parts):
+def _attend_chain(
+    query, keys, values, span, window, scale, ahead, room, out, piece, part, num_parts
+):
     """One request's chain or block. Up to MOST_ROWS queries share each value that is read: a piece.
 
     piece: number of the first piece, among all of the pass; returns that of the next request's.
@@ -53,11 +89,7 @@ def _attend_chain(query, keys, values, span, window, out, piece, part, num_parts
     num_kv, head_dim = keys.shape[1], keys.shape[2]
     share = out.shape[1] // (num_kv * head_dim)
     num_rows = span[LENGTH] * share
-    most = span[CONTEXT] + max(span[LENGTH], span[VISIBLE])
-    queries = np.empty((MOST_ROWS, head_dim), np.float32)
-    weights = np.empty((MOST_ROWS, most + KEYS), np.float32)
-    mixed = np.empty((MOST_ROWS, head_dim), np.float32)
-    totals = np.empty(MOST_ROWS, np.float32)
+    queries, weights, mixed, totals = room
     for kv in range(num_kv):
         own_keys, own_values = keys[0, kv:].ctypes.data, values[0, kv:].ctypes.data
         step = keys.strides[0]
@@ -71,25 +103,37 @@ def _attend_chain(query, keys, values, span, window, out, piece, part, num_parts
             skipped = first * step
             for place in range(count):
                 token, head = (start + place) // share, kv * share + (start + place) % share
-                for i in range(head_dim):
-                    queries[place, i] = query[span[FIRST] + token, head * head_dim + i]
+                columns = slice(head * head_dim, (head + 1) * head_dim)
+                _copy(query[span[FIRST] + token, columns], queries[place])
             num_keys, most_keys = longest - first, keys.shape[0] - first
-            _score(queries, count, own_keys + skipped, step, num_keys, most_keys, weights, first)
+            _score(
+                queries, count, own_keys + skipped, step, num_keys, most_keys, weights, first, ahead
+            )
             for place in range(count):
                 token = (start + place) // share
                 seen, own = _num_visible(span, token), _first_visible(span[CONTEXT] + token, window)
-                totals[place] = _softmax(weights[place, own:seen], head_dim)
+                totals[place] = _softmax(weights[place, own:], seen - own, scale)
                 weights[place, first:own] = 0
                 weights[place, seen:longest] = 0
-            _mix(
-                weights[:, first:], count, own_values + skipped, step, num_keys, mixed, np.int64(0)
-            )
+            own = own_values + skipped
+            _mix(weights[:, first:], count, own, step, num_keys, mixed, np.int64(0), ahead)
             for place in range(count):
                 token, head = (start + place) // share, kv * share + (start + place) % share
-                for i in range(head_dim):
-                    result = mixed[place, i] / totals[place]
-                    out[span[FIRST] + token, head * head_dim + i] = result
+                columns = slice(head * head_dim, (head + 1) * head_dim)
+                _divide(mixed[place], totals[place], out[span[FIRST] + token, columns])
     return piece
+
+
+@inlined
+def _copy(source, target):
+    for i in range(target.shape[0]):
+        target[i] = source[i]
+
+
+@inlined
+def _divide(source, by, target):
+    for i in range(target.shape[0]):
+        target[i] = source[i] / by
 
 
 @inlined
@@ -105,14 +149,14 @@ def _first_visible(position, window):
 
 
 @compiled
-def _attend_tree(query, keys, values, span, parents, window, out):
+def _attend_tree(query, keys, values, span, parents, window, scale, out):
     """One request's tree: each token sees the context, its ancestors and itself."""
     num_kv, head_dim = keys.shape[1], keys.shape[2]
     share = out.shape[1] // (num_kv * head_dim)
     context, cached, length = span[CONTEXT], span[CACHED], span[LENGTH]
     size = cached + length
     queries = np.empty((share, head_dim), np.float32)
-    weights = np.empty((share, context + size + KEYS), np.float32)
+    weights = np.empty((share, context + size + LANES), np.float32)
     mixed = np.empty((share, head_dim), np.float32)
     totals = np.empty(share, np.float32)
     path_keys = np.empty((size + KEYS, head_dim), np.float32)
@@ -136,15 +180,16 @@ def _attend_tree(query, keys, values, span, parents, window, out):
             near = min(first, context)
             left, skipped, beyond = context - near, near * step, first - near
             most_keys = keys.shape[0] - near
-            _score(queries, share, own_keys + skipped, step, left, most_keys, weights, near)
-            _score(queries, share, own_path, path_step, depth, most, weights, context)
+            _score(queries, share, own_keys + skipped, step, left, most_keys, weights, near, ALONE)
+            _score(queries, share, own_path, path_step, depth, most, weights, context, ALONE)
             for head in range(share):
-                totals[head] = _softmax(weights[head, first : context + depth], head_dim)
-            _mix(weights[:, near:], share, own_values + skipped, step, left, mixed, np.int64(0))
+                totals[head] = _softmax(weights[head, first:], context + depth - first, scale)
+            own = own_values + skipped
+            _mix(weights[:, near:], share, own, step, left, mixed, np.int64(0), ALONE)
             own_path = path_values.ctypes.data + beyond * path_step
             path_weights = weights[:, context + beyond :]
             reach = depth - beyond
-            _mix(path_weights, share, own_path, path_step, reach, mixed, np.int64(1))
+            _mix(path_weights, share, own_path, path_step, reach, mixed, np.int64(1), ALONE)
             for head in range(share):
                 for i in range(head_dim):
                     place = (kv * share + head) * head_dim + i
@@ -162,7 +207,7 @@ def _find_path(parents, token, path):
 
 
 @compiled
-def _score(queries, num_queries, keys, step, count, most, weights, offset):
+def _score(queries, num_queries, keys, step, count, most, weights, offset, ahead):
     """weights[i, offset + j] = dot(queries[i], keys[j]) for the first `num_queries` and `count`.
 
     keys: the address of the first of `most` that may be read; step: bytes from one to the next.
@@ -178,27 +223,30 @@ def _score(queries, num_queries, keys, step, count, most, weights, offset):
         while j < count:
             width = KEYS if j + KEYS <= most else 1
             out = target + j * FLOAT_BYTES
-            _block(number, width, own, q_step, keys + j * step, step, head_dim, out, out_step)
+            key = keys + j * step
+            if first == 0 and ahead != 0:
+                ask_for(key + ahead, step, q_step)
+            _block(number, width, own, q_step, key, step, head_dim, out, out_step)
             j += width
 
 
 @compiled_sum
-def _softmax(scores, head_dim):
-    """Scores [L], divided by sqrt(head_dim), become weights relative to the largest; their sum."""
-    scale = np.float32(1 / np.sqrt(head_dim))
-    largest = scores[0]
-    for j in range(1, scores.shape[0]):
-        largest = max(largest, scores[j])
-    for j in range(scores.shape[0]):
+def _softmax(scores, count, scale):
+    """The first `count` scores, times `scale`, become weights relative to the largest; their sum.
+
+    There is room for a multiple of LANES: what lies behind the last is written, too.
+    """
+    largest = largest_of(scores[:count])
+    for j in range(-(-count // LANES) * LANES):
         scores[j] = exponential((scores[j] - largest) * scale)
     total = np.float32(0)
-    for j in range(scores.shape[0]):
+    for j in range(count):
         total += scores[j]
     return total
 
 
 @compiled
-def _mix(weights, num_rows, values, step, count, out, is_more):
+def _mix(weights, num_rows, values, step, count, out, is_more, ahead):
     """out [R, hd] (+)= weights [R, L] times the first `count` values, from address `values`."""
     source, x_step = weights.ctypes.data, weights.strides[0]
     target, out_step = out.ctypes.data, out.strides[0]
@@ -214,4 +262,5 @@ def _mix(weights, num_rows, values, step, count, out, is_more):
         target,
         out_step,
         is_more,
+        ahead,
     )

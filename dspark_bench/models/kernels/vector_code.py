@@ -13,6 +13,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from dspark_bench.models.kernels.room import LINE_BYTES
+
 COLUMNS = 16
 """Columns of a product block: one 512-bit register, or two of 256 bits."""
 KEYS = 8
@@ -32,12 +34,25 @@ def product_blocks(shapes: Sequence[tuple[int, int]]) -> Any:
     Arguments of the compiled function: number of the block's shape in `shapes` (rows, panels);
     addresses x, w, out; bytes from one row to the next x_step, w_step, out_step; panel_step: bytes
     from a panel of w to the next (those of out lie side by side); depth: terms of the sum; is_more:
-    1 to add to what `out` holds.
+    1 to add to what `out` holds; ahead: how many bytes beyond what it reads memory is asked for,
+    and beyond: how many more where that lies behind the last term.
     """
 
     @intrinsic
     def block(
-        typing_context, shape, x, x_step, w, w_step, panel_step, depth, out, out_step, is_more
+        typing_context,
+        shape,
+        x,
+        x_step,
+        w,
+        w_step,
+        panel_step,
+        depth,
+        out,
+        out_step,
+        is_more,
+        ahead,
+        beyond,
     ):
         def generate(context, builder, signature, arguments):
             number, *rest = arguments
@@ -52,7 +67,7 @@ def product_blocks(shapes: Sequence[tuple[int, int]]) -> Any:
             builder.position_at_end(end)
             return context.get_dummy_value()
 
-        return types.void(*[types.intp] * 10), generate
+        return types.void(*[types.intp] * 12), generate
 
     return block
 
@@ -97,6 +112,34 @@ def float_of_bits(typing_context, bits):
     return types.float32(types.int32), generate
 
 
+@intrinsic
+def bits_of_float(typing_context, value):
+    """The 32 bits of the float32 `value`, as an int32."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
+@intrinsic
+def ask_for(typing_context, address, step, size):
+    """Have KEYS rows of `size` bytes, `step` bytes from one to the next, brought nearer, into the
+    second cache.
+    """
+
+    def generate(context, builder, signature, arguments):
+        first, step, size = arguments
+        rows = [_step(builder, first, step, _constant(row)) for row in range(KEYS)]
+        with cgutils.for_range(builder, builder.sdiv(size, _constant(LINE_BYTES))) as loop:
+            offset = builder.mul(loop.index, _constant(LINE_BYTES))
+            for row in rows:
+                _prefetch(builder, builder.add(row, offset), 2)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 3), generate
+
+
 def _product_code(
     builder,
     num_rows,
@@ -110,6 +153,8 @@ def _product_code(
     out,
     out_step,
     is_more,
+    ahead,
+    beyond,
 ):
     vector = ir.VectorType(_FLOAT, COLUMNS)
     panels = range(num_panels)
@@ -127,15 +172,14 @@ def _product_code(
         for total, place in zip(sums, outs, strict=True):
             builder.store(_load(builder, place, vector), total)
     end = builder.mul(depth, w_step)
-    others = builder.mul(panel_step, _constant(num_panels - 1))
     with cgutils.for_range(builder, depth) as loop:
         line = builder.mul(loop.index, w_step)
         columns = [_load(builder, builder.add(place, line), vector) for place in weights]
-        ahead = builder.add(line, _constant(AHEAD_BYTES))
-        is_past = builder.icmp_signed(">=", ahead, end)
-        ahead = builder.select(is_past, builder.add(ahead, others), ahead)
+        asked = builder.add(line, ahead)
+        is_past = builder.icmp_signed(">=", asked, end)
+        asked = builder.select(is_past, builder.add(asked, beyond), asked)
         for place in weights:
-            _prefetch(builder, builder.add(place, ahead))
+            _prefetch(builder, builder.add(place, asked), 2)
         offset = builder.mul(loop.index, _constant(FLOAT_BYTES))
         for r, row in enumerate(rows):
             factor = _splat(builder, _load(builder, builder.add(row, offset), _FLOAT), vector)
@@ -212,12 +256,12 @@ def _fma(builder, vector, terms):
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), terms)
 
 
-def _prefetch(builder, address):
-    """Into all caches, for reading."""
+def _prefetch(builder, address, nearness):
+    """For reading; nearness: 3 for all caches, 2 for all but the first."""
     byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
     name = "llvm.prefetch.p0i8"
-    hint = [ir.Constant(word, value) for value in (0, 3, 1)]
+    hint = [ir.Constant(word, value) for value in (0, nearness, 1)]
     function = cgutils.get_or_insert_function(builder.module, kind, name)
     builder.call(function, [builder.inttoptr(address, byte), *hint])
 

@@ -6,6 +6,7 @@ from dspark_bench.models.kernels.compiler import compiled
 from dspark_bench.models.kernels.elementwise import (
     exponential,
     gate_rows,
+    largest_of,
     normalise_rows,
     rotate_pairs,
 )
@@ -53,3 +54,13 @@ def test_a_gate_by_hand() -> None:
     out = np.empty((1, 3), np.float32)
     gate_rows(fused, out, 0, 1)
     assert np.allclose(out, [[0, 6 / (1 + np.exp(-2.0)), 0]], atol=1e-6)
+
+
+def test_the_largest_of_numbers_of_either_sign() -> None:
+    generator = np.random.default_rng(0)
+    for size in (1, 2, 15, 16, 33, 100):
+        for shift in (-5.0, 0.0, 5.0):
+            x = (generator.standard_normal(size) + shift).astype(np.float32)
+            assert largest_of(x) == x.max()
+    assert largest_of(np.array([-0.0, -1e-40, -np.inf], np.float32)) == 0
+    assert largest_of(np.array([-3.0, np.inf], np.float32)) == np.inf
