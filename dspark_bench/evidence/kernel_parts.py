@@ -50,8 +50,8 @@ def measure_parts(target: TargetModel, requests: int, tokens: int, context: int)
     spans = [Span(row, context, tokens) for row in range(requests)]
     ids = torch.arange(requests * tokens) % 1000
     read = [cache.keys[:, :, :context], cache.values[:, :, :context]]
-    weights = [torch.from_numpy(panels) for panels in _matrices(compiled.weights)]
-    weights.append(torch.from_numpy(target.lm_head.panels))
+    panels = (*_matrices(compiled.weights), target.lm_head.panels)
+    weights = [torch.from_numpy(stack.view(np.float32)) for stack in panels]
     taken = rounds_in_turn(
         [
             lambda: target.forward(ids, plan_attention(spans, cache), cache),

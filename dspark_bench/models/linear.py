@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dspark_bench.models.kernels.interface import Kernels
+from dspark_bench.models.kernels.panels import is_narrow
 
 _PackedProduct = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -40,15 +41,17 @@ class Linear:
     )
 
     def __init__(self, weight: Tensor, bias: Tensor | None, kernels: Kernels | None) -> None:
-        self.num_weight_bytes = weight.numel() * weight.element_size()
         self.bias = bias
         self._kernels, self._size = kernels, weight.shape[0]
         self._product: _PackedProduct | None = None
         self._packed: Tensor | None = None
         self._weight: Tensor | None = None
-        self.panels = np.empty(0, np.float32)
+        self.panels = np.empty(0, np.uint8)
+        self.num_weight_bytes = weight.numel() * weight.element_size()
         if kernels is not None:
             self.panels = kernels.pack_panels(weight.numpy())
+            if is_narrow(self.panels):
+                self.num_weight_bytes //= 2
             return
         self._product = _packed_product() if _is_packable(weight) else None
         self._packed = _pack(weight) if self._product is not None else None

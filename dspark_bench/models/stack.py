@@ -44,7 +44,11 @@ class DecoderStack:
                 continue
             if self.compiled is None:
                 self.compiled = _room_for(layer.compiled, depth)
-            self.compiled.weights.put(index, layer.compiled.weights)
+            weights = layer.compiled.weights
+            if not self.compiled.weights.has_room_for(weights):
+                wider = self.compiled.weights.widened()
+                self.compiled = CompiledStack(layer.compiled.kernels, wider)
+            self.compiled.weights.put(index, weights)
 
     @classmethod
     def load(

@@ -13,6 +13,7 @@ from numba.core import config
 _WIDTHS: Final = (1, 2, 3, 4)
 _REGISTERS: Final = {True: 32, False: 16}
 _PER_PANEL: Final = {True: 1, False: 2}
+_SPARE: Final = {True: 6, False: 1}
 
 
 def has_wide_registers() -> bool:
@@ -24,13 +25,13 @@ def has_wide_registers() -> bool:
 
 
 def most_rows(is_wide: bool) -> int:
-    """The tallest block: of three panels with wide registers, else of one."""
+    """The tallest block: of two panels with wide registers, else of one."""
     return 9 if is_wide else 6
 
 
 def widest(num_rows: int, is_wide: bool) -> int:
-    """The most panels of a block of `num_rows` rows: sums, weights and a factor in registers."""
-    room = (_REGISTERS[is_wide] - 1) // _PER_PANEL[is_wide]
+    """The most panels of a block of `num_rows` rows: sums, weights and factors in registers."""
+    room = (_REGISTERS[is_wide] - _SPARE[is_wide]) // _PER_PANEL[is_wide]
     return max(width for width in _WIDTHS if (num_rows + 1) * width <= room)
 
 

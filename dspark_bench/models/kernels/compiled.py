@@ -7,7 +7,8 @@ from dspark_bench.models.kernels.elementwise import normalise_rows
 from dspark_bench.models.kernels.gate import GATE_SIZE
 from dspark_bench.models.kernels.interface import NO_WINDOW, Kernels
 from dspark_bench.models.kernels.layer import attention_pass, finish_pass, stack_pass
-from dspark_bench.models.kernels.products import pack_panels, product_pass
+from dspark_bench.models.kernels.panels import pack_panels
+from dspark_bench.models.kernels.products import product_pass
 from dspark_bench.models.kernels.team import Team
 
 

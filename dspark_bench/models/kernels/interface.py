@@ -1,4 +1,6 @@
-"""What the compiled kernels offer. Arrays are C-contiguous fp32; results are written to `out`."""
+"""What the compiled kernels offer. Arrays are C-contiguous fp32, and matrices panels of bytes
+(`panels.py`); results are written to `out`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dspark_bench.models.kernels.panels import is_narrow, widened
 from dspark_bench.models.kernels.room import zeros
 from dspark_bench.models.kernels.team import Team
 
@@ -71,12 +74,30 @@ class StackWeights(LayerWeights):
         return StackWeights(own, attention, (norm, gate_up, down), self.eps, self.widths)
 
     def put(self, layer: int, weights: LayerWeights) -> None:
-        """Fill in a layer's."""
+        """Fill in a layer's. Raises ValueError for one that takes more room: see `widened`."""
         self.input_norm[layer] = weights.input_norm
-        for own, theirs in zip(self.attention, weights.attention, strict=True):
-            own[layer] = theirs
-        for own, theirs in zip(self.finish, weights.finish, strict=True):
-            own[layer] = theirs
+        mine, theirs = (*self.attention, *self.finish), (*weights.attention, *weights.finish)
+        for own, array in zip(mine, theirs, strict=True):
+            own[layer] = widened(array) if array.dtype == np.uint8 and not is_narrow(own) else array
+
+    def has_room_for(self, weights: LayerWeights) -> bool:
+        """Whether none of the layer's matrices needs 32 bits a number where these have 16."""
+        return all(
+            is_narrow(theirs) or not is_narrow(own)
+            for own, theirs in zip(_matrices(self), _matrices(weights), strict=True)
+        )
+
+    def widened(self) -> "StackWeights":
+        """The same numbers, those of matrices in 32 bits."""
+        qkv, out, *others = self.attention
+        norm, gate_up, down = self.finish
+        attention = (widened(qkv), widened(out), *others)
+        finish = (norm, widened(gate_up), widened(down))
+        return StackWeights(self.input_norm, attention, finish, self.eps, self.widths)
+
+
+def _matrices(weights: LayerWeights) -> tuple[np.ndarray, ...]:
+    return (*weights.attention[:2], *weights.finish[1:])
 
 
 Stored = tuple[np.ndarray, np.ndarray]

@@ -258,6 +258,7 @@ def _mix(weights, num_rows, values, step, count, out, is_more, ahead):
         values,
         step,
         PANEL_BYTES,
+        np.int64(0),
         count,
         target,
         out_step,

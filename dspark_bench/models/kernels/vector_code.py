@@ -6,6 +6,7 @@ block. Addresses are plain numbers: a compiled caller steps through memory that 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -13,25 +14,28 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from dspark_bench.models.kernels.panels import COLUMNS
 from dspark_bench.models.kernels.room import LINE_BYTES
 
-COLUMNS = 16
-"""Columns of a product block: one 512-bit register, or two of 256 bits."""
 KEYS = 8
 """Keys of a score block: so many sums, of one query, that none waits for its own last term."""
 
 _FLOAT = ir.FloatType()
 _WORD = ir.IntType(64)
 FLOAT_BYTES = 4
+HALF_BYTES = 2
 PANEL_BYTES = COLUMNS * FLOAT_BYTES
-AHEAD_BYTES = 4096
-"""How far ahead weights are asked for; where a panel ends, those of the panel that comes next."""
+AHEAD_BYTES = 8192
+"""How far ahead weights are asked for, of all panels of a block; where a panel ends, those of the
+panel that comes next."""
 
 
 def product_blocks(shapes: Sequence[tuple[int, int]]) -> Any:
     """out[r, p, 0:16] (+)= sum over k of x[r, k] * w[p, k, 0:16], for a block of rows and panels.
 
-    Arguments of the compiled function: number of the block's shape in `shapes` (rows, panels);
+
+    Arguments of the compiled function: number of the block's shape in `shapes` (rows, panels), and
+    as many more where w holds the upper 16 bits of each number and the others are 0;
     addresses x, w, out; bytes from one row to the next x_step, w_step, out_step; panel_step: bytes
     from a panel of w to the next (those of out lie side by side); depth: terms of the sum; is_more:
     1 to add to what `out` holds; ahead: how many bytes beyond what it reads memory is asked for,
@@ -56,15 +60,9 @@ def product_blocks(shapes: Sequence[tuple[int, int]]) -> Any:
     ):
         def generate(context, builder, signature, arguments):
             number, *rest = arguments
-            end = builder.append_basic_block("end")
-            choice = builder.switch(number, end)
-            for place, (num_rows, num_panels) in enumerate(shapes):
-                code = builder.append_basic_block(f"rows_{num_rows}_panels_{num_panels}")
-                choice.add_case(_constant(place), code)
-                builder.position_at_end(code)
-                _product_code(builder, num_rows, num_panels, *rest)
-                builder.branch(end)
-            builder.position_at_end(end)
+            kinds = [(*shape, is_narrow) for is_narrow in (False, True) for shape in shapes]
+            codes = [_product(*kind) for kind in kinds]
+            _call_one(builder, number, dict(enumerate(codes)), rest)
             return context.get_dummy_value()
 
         return types.void(*[types.intp] * 12), generate
@@ -84,17 +82,13 @@ def score_blocks(most_queries: int, num_lanes: int) -> Any:
     def block(typing_context, num_queries, num_keys, q, q_step, k, k_step, size, out, out_step):
         def generate(context, builder, signature, arguments):
             queries, keys, *rest = arguments
-            end = builder.append_basic_block("end")
             shape = builder.add(builder.mul(queries, _constant(KEYS + 1)), keys)
-            choice = builder.switch(shape, end)
-            for count in range(1, most_queries + 1):
-                for width in (1, KEYS):
-                    code = builder.append_basic_block(f"queries_{count}_keys_{width}")
-                    choice.add_case(_constant(count * (KEYS + 1) + width), code)
-                    builder.position_at_end(code)
-                    _score_code(builder, count, width, num_lanes, *rest)
-                    builder.branch(end)
-            builder.position_at_end(end)
+            codes = {
+                count * (KEYS + 1) + width: _score(count, width, num_lanes)
+                for count in range(1, most_queries + 1)
+                for width in (1, KEYS)
+            }
+            _call_one(builder, shape, codes, rest)
             return context.get_dummy_value()
 
         return types.void(*[types.intp] * 9), generate
@@ -140,10 +134,44 @@ def ask_for(typing_context, address, step, size):
     return types.void(*[types.intp] * 3), generate
 
 
+def _call_one(builder, number, codes, arguments):
+    """Call the code of that number: each is a function of its own, so that all of its results stay
+    in registers, whatever stands around the call.
+    """
+    end = builder.append_basic_block("end")
+    choice = builder.switch(number, end)
+    kind = ir.FunctionType(ir.VoidType(), [_WORD] * len(arguments))
+    for place, (name, write) in codes.items():
+        function = builder.module.globals.get(name)
+        if function is None:
+            function = ir.Function(builder.module, kind, name)
+            function.linkage = "internal"
+            function.attributes.add("noinline")
+            inner = ir.IRBuilder(function.append_basic_block("entry"))
+            write(inner, *function.args)
+            inner.ret_void()
+        call = builder.append_basic_block(name)
+        choice.add_case(_constant(place), call)
+        builder.position_at_end(call)
+        builder.call(function, arguments)
+        builder.branch(end)
+    builder.position_at_end(end)
+
+
+def _product(num_rows, num_panels, is_narrow):
+    name = f"product_{num_rows}_{num_panels}{'_narrow' if is_narrow else ''}"
+    return name, partial(_product_code, num_rows, num_panels, is_narrow)
+
+
+def _score(num_queries, num_keys, num_lanes):
+    return f"score_{num_queries}_{num_keys}", partial(_score_code, num_queries, num_keys, num_lanes)
+
+
 def _product_code(
-    builder,
     num_rows,
     num_panels,
+    is_narrow,
+    builder,
     x,
     x_step,
     w,
@@ -174,7 +202,7 @@ def _product_code(
     end = builder.mul(depth, w_step)
     with cgutils.for_range(builder, depth) as loop:
         line = builder.mul(loop.index, w_step)
-        columns = [_load(builder, builder.add(place, line), vector) for place in weights]
+        columns = [_load_weights(builder, builder.add(place, line), is_narrow) for place in weights]
         asked = builder.add(line, ahead)
         is_past = builder.icmp_signed(">=", asked, end)
         asked = builder.select(is_past, builder.add(asked, beyond), asked)
@@ -191,8 +219,18 @@ def _product_code(
         _store(builder, builder.load(total), place)
 
 
+def _load_weights(builder, address, is_narrow):
+    if not is_narrow:
+        return _load(builder, address, ir.VectorType(_FLOAT, COLUMNS))
+    halves = _load(builder, address, ir.VectorType(ir.IntType(16), COLUMNS), HALF_BYTES)
+    words = ir.VectorType(ir.IntType(32), COLUMNS)
+    upper = ir.Constant(words, [16] * COLUMNS)
+    bits = builder.shl(builder.zext(halves, words), upper)
+    return builder.bitcast(bits, ir.VectorType(_FLOAT, COLUMNS))
+
+
 def _score_code(
-    builder, num_queries, num_keys, num_lanes, q, q_step, k, k_step, size, out, out_step
+    num_queries, num_keys, num_lanes, builder, q, q_step, k, k_step, size, out, out_step
 ):
     vector = ir.VectorType(_FLOAT, num_lanes)
     queries = [_step(builder, q, q_step, _constant(i)) for i in range(num_queries)]
@@ -274,8 +312,8 @@ def _step(builder, base, step, count):
     return builder.add(base, builder.mul(step, count))
 
 
-def _load(builder, address, kind):
-    return builder.load(builder.inttoptr(address, kind.as_pointer()), align=FLOAT_BYTES)
+def _load(builder, address, kind, align=FLOAT_BYTES):
+    return builder.load(builder.inttoptr(address, kind.as_pointer()), align=align)
 
 
 def _store(builder, value, address):
