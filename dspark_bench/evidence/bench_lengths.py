@@ -70,7 +70,7 @@ def main(
     prompts: Annotated[int, typer.Option(help="Prompts of each part.")] = 60,
     extra: Annotated[
         str, typer.Option(help="More overrides, by spaces.")
-    ] = "target=smollm2 max_new_tokens=96 engine.dtype=bfloat16",
+    ] = "target=smollm2 max_new_tokens=96",
 ) -> None:
     """Measure what is missing and write the table."""
     job = Job(
