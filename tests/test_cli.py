@@ -46,6 +46,22 @@ def test_help_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
     assert "[KEY=VALUE]..." in capsys.readouterr().out.replace("[[", "")
 
 
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        (["export"], "Missing argument 'path'; valid: A sweep's folder"),
+        (["inspect"], "Missing argument 'MODEL'; valid: A drafter's or target's folder"),
+        (["convert", "DIR"], "Missing option '--to'; valid: A drafter as deepspec"),
+    ],
+)
+def test_what_is_missing_is_said_with_what_is_valid(
+    typed: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.execute(typed) == 2
+    shown = capsys.readouterr().err
+    assert line in shown and shown.count("\n") == 1
+
+
 def test_the_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.execute(["--version"]) == 0
     shown = capsys.readouterr().out

@@ -55,7 +55,7 @@ def _execute(arguments: Sequence[str]) -> int:
         print(error_line(str(error)), file=sys.stderr)
         return error.exit_code
     except _BadCommandLine as error:
-        message = cast(Any, error).format_message()  # names the option, which str() does not
+        message = _said(cast(Any, error))
         print(error_line(message) if message else "", file=sys.stderr)
         return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
@@ -70,6 +70,14 @@ def _execute(arguments: Sequence[str]) -> int:
     if code == EXIT_INTERRUPTED:
         print(_interrupted(arguments), file=sys.stderr)
     return code if isinstance(code, int) else 0
+
+
+def _said(error: Any) -> str:
+    """The parser's message, which names the option as str() does not, and what is valid for it."""
+    message: str = error.format_message()
+    is_missing = type(error).__name__ == "MissingParameter"
+    wanted = getattr(getattr(error, "param", None), "help", None) if is_missing else None
+    return f"{message.rstrip('.')}; valid: {wanted}" if wanted else message
 
 
 def _interrupted(arguments: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import torch
 
 from dspark_bench.models.attention import Span, Visibility, plan_attention, span_table
 from dspark_bench.models.kernels.gate import GATE_SIZE
-from dspark_bench.models.kernels.interface import StackWeights
+from dspark_bench.models.kernels.interface import matrices
 from dspark_bench.models.kv_cache import KVCache
 from dspark_bench.models.target import TargetModel
 
@@ -50,7 +50,7 @@ def measure_parts(target: TargetModel, requests: int, tokens: int, context: int)
     spans = [Span(row, context, tokens) for row in range(requests)]
     ids = torch.arange(requests * tokens) % 1000
     read = [cache.keys[:, :, :context], cache.values[:, :, :context]]
-    panels = (*_matrices(compiled.weights), target.lm_head.panels)
+    panels = (*matrices(compiled.weights), target.lm_head.panels)
     weights = [torch.from_numpy(stack.view(np.float32)) for stack in panels]
     taken = rounds_in_turn(
         [
@@ -65,28 +65,24 @@ def measure_parts(target: TargetModel, requests: int, tokens: int, context: int)
     return Parts(*(median(times) for times in taken))
 
 
-def _matrices(weights: StackWeights) -> tuple[np.ndarray, ...]:
-    return (*weights.attention[:2], *weights.finish[1:])
-
-
 def _products(target: TargetModel, num_rows: int) -> Callable[[], object]:
     """Every product of a pass, one after the other."""
     compiled = target.layers.compiled
     assert compiled is not None
     depth = compiled.weights.input_norm.shape[0]
-    stacks = _matrices(compiled.weights)
-    matrices = [stack[layer] for layer in range(depth) for stack in stacks]
-    matrices.append(target.lm_head.panels)
+    stacks = matrices(compiled.weights)
+    products = [stack[layer] for layer in range(depth) for stack in stacks]
+    products.append(target.lm_head.panels)
     inputs = {
-        panels.shape[1]: np.ones((num_rows, panels.shape[1]), np.float32) for panels in matrices
+        panels.shape[1]: np.ones((num_rows, panels.shape[1]), np.float32) for panels in products
     }
     out = {
         panels.shape[0]: np.empty((num_rows, 16 * panels.shape[0]), np.float32)
-        for panels in matrices
+        for panels in products
     }
 
     def run() -> None:
-        for panels in matrices:
+        for panels in products:
             size, depth_of_sum = panels.shape[:2]
             compiled.kernels.product_pass(inputs[depth_of_sum], panels, out[size], *ALONE)
 

@@ -39,7 +39,8 @@ def lengths_text(found: Mapping[str, Sequence[Point]], origin: str) -> str:
     origin: the sentence of `measured_on`.
     """
     lines = ["# Drafters at each draft length", "", f"{_INTRODUCTION} {origin}", ""]
-    for part, points in found.items():
+    for part, unsorted in found.items():
+        points = sorted(unsorted, key=lambda point: (point.text("drafter"), _gamma(point)))
         name, _, temperature = part.rpartition("-")
         lines += [f"## {name}, temperature {temperature}", "", *_HEAD]
         lines += [_row(point) for point in points]

@@ -84,7 +84,7 @@ class StackWeights(LayerWeights):
         """Whether none of the layer's matrices needs 32 bits a number where these have 16."""
         return all(
             is_narrow(theirs) or not is_narrow(own)
-            for own, theirs in zip(_matrices(self), _matrices(weights), strict=True)
+            for own, theirs in zip(matrices(self), matrices(weights), strict=True)
         )
 
     def widened(self) -> "StackWeights":
@@ -96,7 +96,8 @@ class StackWeights(LayerWeights):
         return StackWeights(self.input_norm, attention, finish, self.eps, self.widths)
 
 
-def _matrices(weights: LayerWeights) -> tuple[np.ndarray, ...]:
+def matrices(weights: LayerWeights) -> tuple[np.ndarray, ...]:
+    """Of query, key and value; output; gate and up; down."""
     return (*weights.attention[:2], *weights.finish[1:])
 
 

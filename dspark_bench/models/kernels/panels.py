@@ -36,7 +36,7 @@ def pack_panels(weight: np.ndarray) -> np.ndarray:
 
 def is_narrow(panels: np.ndarray) -> bool:
     """Whether a number of these panels takes 16 bits."""
-    return panels.shape[-1] < WIDE_BYTES
+    return bool(panels.shape[-1] < WIDE_BYTES)
 
 
 def widened(panels: np.ndarray) -> np.ndarray:

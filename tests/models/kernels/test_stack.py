@@ -1,5 +1,7 @@
 """All layers as one compiled call: what comes out, and what is tapped on the way."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,6 +9,9 @@ from torch import Tensor
 from dspark_bench.models.attention import Span, plan_attention
 from dspark_bench.models.kernels import team
 from dspark_bench.models.kernels.choice import Wanted
+from dspark_bench.models.kernels.interface import matrices
+from dspark_bench.models.kernels.panels import is_narrow
+from dspark_bench.models.target import TargetModel
 from tests import tiny
 
 TAPS = (2, -1, 0)
@@ -41,3 +46,27 @@ def test_without_taps_there_are_no_features() -> None:
     logits, features = outputs(Wanted.AUTO, ())
     assert features is None
     assert torch.equal(logits, outputs(Wanted.AUTO, TAPS)[0])
+
+
+@pytest.mark.parametrize("wide_layers", [(), (0,), (3,), (1, 2), (0, 1, 2, 3)])
+def test_layers_in_16_and_in_32_bits_make_one_stack(
+    wide_layers: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Whichever come first: a stack is as wide as its widest layer, and nothing is rounded."""
+    model = tiny.qwen()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if not any(f"layers.{layer}." in name for layer in wide_layers):
+                weight.copy_(weight.bfloat16().float())
+    model.save_pretrained(tmp_path)
+    tokens, found = torch.arange(1, 12), {}
+    for wanted in Wanted:
+        target = TargetModel.load(tmp_path, torch.float32, tiny.CPU, wanted)
+        cache = target.new_cache(1, 32)
+        with torch.inference_mode():
+            plan = plan_attention([Span(0, 0, 11)], cache)
+            found[wanted] = target.forward(tokens, plan, cache).logits
+        if target.layers.compiled is not None:
+            kinds = {is_narrow(stack) for stack in matrices(target.layers.compiled.weights)}
+            assert kinds == {not wide_layers}
+    torch.testing.assert_close(found[Wanted.AUTO], found[Wanted.TORCH], atol=1e-4, rtol=1e-4)
