@@ -59,6 +59,10 @@ MODELS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "llama": ("llama", {"tie_word_embeddings": False}),
     "llama-tied-biased": ("llama", {"attention_bias": True}),
     "llama-one-head": ("llama", {"num_key_value_heads": 1, "head_dim": 32}),
+    "llama-many-heads": (
+        "llama",
+        {"num_attention_heads": 16, "num_key_value_heads": 1, "head_dim": 16},
+    ),
     "llama-linear": ("llama", {"rope_parameters": _LINEAR}),
     "llama-llama3": ("llama", {"rope_parameters": _LLAMA3}),
     "llama-yarn": ("llama", {"rope_parameters": {**_YARN, "beta_fast": 8.0, "beta_slow": 0.5}}),

@@ -41,22 +41,23 @@ def attend_rows(query, keys, values, spans, parents, out, part, num_parts, windo
     """
     piece = np.int64(0)
     most, head_dim = np.int64(0), keys.shape[3]
+    num_rows = max(MOST_ROWS, out.shape[1] // (keys.shape[2] * head_dim))
     scale = np.float32(1 / np.sqrt(head_dim))
     for index in range(spans.shape[0]):
         span = spans[index]
-        most = max(most, span[CONTEXT] + max(span[LENGTH], span[VISIBLE]))
+        most = max(most, span[CONTEXT] + span[CACHED] + max(span[LENGTH], span[VISIBLE]))
     room = (
-        np.empty((MOST_ROWS, head_dim), np.float32),
-        np.empty((MOST_ROWS, most + LANES), np.float32),
-        np.empty((MOST_ROWS, head_dim), np.float32),
-        np.empty(MOST_ROWS, np.float32),
+        np.empty((num_rows, head_dim), np.float32),
+        np.empty((num_rows, most + LANES), np.float32),
+        np.empty((num_rows, head_dim), np.float32),
+        np.empty(num_rows, np.float32),
     )
     for index in range(spans.shape[0]):
         span = spans[index]
         if span[TREE] >= 0:
             if piece % num_parts == part:
                 own_keys, own_values = keys[span[ROW]], values[span[ROW]]
-                _attend_tree(query, own_keys, own_values, span, parents, window, scale, out)
+                _attend_tree(query, own_keys, own_values, span, parents, window, scale, room, out)
             piece += 1
         else:
             own_keys, own_values = keys[span[ROW]], values[span[ROW]]
@@ -149,51 +150,69 @@ def _first_visible(position, window):
 
 
 @compiled
-def _attend_tree(query, keys, values, span, parents, window, scale, out):
-    """One request's tree: each token sees the context, its ancestors and itself."""
+def _attend_tree(query, keys, values, span, parents, window, scale, room, out):
+    """One request's tree: each token sees the context, its ancestors and itself.
+
+    As many queries as a piece has share each key and value of the context; a path is its token's.
+    """
     num_kv, head_dim = keys.shape[1], keys.shape[2]
     share = out.shape[1] // (num_kv * head_dim)
     context, cached, length = span[CONTEXT], span[CACHED], span[LENGTH]
-    size = cached + length
-    queries = np.empty((share, head_dim), np.float32)
-    weights = np.empty((share, context + size + LANES), np.float32)
-    mixed = np.empty((share, head_dim), np.float32)
-    totals = np.empty(share, np.float32)
-    path_keys = np.empty((size + KEYS, head_dim), np.float32)
-    path_values = np.empty((size, head_dim), np.float32)
-    path = np.empty(size, np.int64)
-    step, path_step = keys.strides[0], head_dim * FLOAT_BYTES
-    for token in range(length):
-        depth = _find_path(parents[span[TREE] :], cached + token, path)
+    most_tokens = max(1, MOST_ROWS // share)
+    queries, weights, mixed, totals = room
+    own_parents, size = parents[span[TREE] :], cached + length
+    paths, depths = np.empty((most_tokens, size), np.int64), np.empty(most_tokens, np.int64)
+    branch = np.empty((size + KEYS, head_dim), np.float32)
+    step, branch_step = keys.strides[0], head_dim * FLOAT_BYTES
+    place_of_branch = np.int64(branch.ctypes.data)
+    for start in range(0, length, most_tokens):
+        count = min(most_tokens, length - start)
+        near = context
+        for own in range(count):
+            depths[own] = _find_path(own_parents, cached + start + own, paths[own])
+            near = min(near, _first_visible(context + depths[own] - 1, window))
+        num_rows, left, skipped = count * share, context - near, near * step
         for kv in range(num_kv):
-            for place in range(depth):
-                for i in range(head_dim):
-                    path_keys[place, i] = keys[context + path[depth - 1 - place], kv, i]
-                    path_values[place, i] = values[context + path[depth - 1 - place], kv, i]
             own_keys, own_values = keys[0, kv:].ctypes.data, values[0, kv:].ctypes.data
-            for head in range(share):
-                own = (kv * share + head) * head_dim
-                for i in range(head_dim):
-                    queries[head, i] = query[span[FIRST] + token, own + i]
-            own_path, most = np.int64(path_keys.ctypes.data), path_keys.shape[0]
-            first = _first_visible(context + depth - 1, window)
-            near = min(first, context)
-            left, skipped, beyond = context - near, near * step, first - near
-            most_keys = keys.shape[0] - near
-            _score(queries, share, own_keys + skipped, step, left, most_keys, weights, near, ALONE)
-            _score(queries, share, own_path, path_step, depth, most, weights, context, ALONE)
-            for head in range(share):
-                totals[head] = _softmax(weights[head, first:], context + depth - first, scale)
-            own = own_values + skipped
-            _mix(weights[:, near:], share, own, step, left, mixed, np.int64(0), ALONE)
-            own_path = path_values.ctypes.data + beyond * path_step
-            path_weights = weights[:, context + beyond :]
-            reach = depth - beyond
-            _mix(path_weights, share, own_path, path_step, reach, mixed, np.int64(1), ALONE)
-            for head in range(share):
-                for i in range(head_dim):
-                    place = (kv * share + head) * head_dim + i
-                    out[span[FIRST] + token, place] = mixed[head, i] / totals[head]
+            for row in range(num_rows):
+                token, head = start + row // share, kv * share + row % share
+                columns = slice(head * head_dim, (head + 1) * head_dim)
+                _copy(query[span[FIRST] + token, columns], queries[row])
+            place, most = own_keys + skipped, keys.shape[0] - near
+            _score(queries, num_rows, place, step, left, most, weights, near, ALONE)
+            for own in range(count):
+                depth, rows = depths[own], own * share
+                _gather(keys, context, paths[own], depth, kv, branch)
+                _score(
+                    *(queries[rows:], share, place_of_branch, branch_step, depth),
+                    *(branch.shape[0], weights[rows:], context, ALONE),
+                )
+                first = _first_visible(context + depth - 1, window)
+                for row in range(rows, rows + share):
+                    totals[row] = _softmax(weights[row, first:], context + depth - first, scale)
+                    weights[row, near : min(first, context)] = 0
+            place = own_values + skipped
+            _mix(weights[:, near:], num_rows, place, step, left, mixed, np.int64(0), ALONE)
+            for own in range(count):
+                depth, rows = depths[own], own * share
+                _gather(values, context, paths[own], depth, kv, branch)
+                beyond = max(0, _first_visible(context + depth - 1, window) - context)
+                place = place_of_branch + beyond * branch_step
+                _mix(
+                    *(weights[rows:, context + beyond :], share, place, branch_step),
+                    *(depth - beyond, mixed[rows:], np.int64(1), ALONE),
+                )
+            for row in range(num_rows):
+                token, head = start + row // share, kv * share + row % share
+                columns = slice(head * head_dim, (head + 1) * head_dim)
+                _divide(mixed[row], totals[row], out[span[FIRST] + token, columns])
+
+
+@inlined
+def _gather(stored, context, path, depth, kv, branch):
+    """Of the path's `depth` tokens, from the first, keys or values of one head."""
+    for place in range(depth):
+        _copy(stored[context + path[depth - 1 - place], kv], branch[place])
 
 
 @compiled

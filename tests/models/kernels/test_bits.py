@@ -11,7 +11,15 @@ from tests import tiny, tiny_families
 
 LENGTH = 41
 FAMILIES = (
-    *("qwen3-biased", "qwen2", "qwen2-mixed", "llama", "llama-one-head", "llama-yarn"),
+    *(
+        "qwen3-biased",
+        "qwen2",
+        "qwen2-mixed",
+        "llama",
+        "llama-one-head",
+        "llama-many-heads",
+        "llama-yarn",
+    ),
     *("mistral-window", "mistral-window-of-one"),
 )
 
