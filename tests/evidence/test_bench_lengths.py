@@ -44,6 +44,8 @@ def test_each_drafter_stands_behind_the_fastest_arm(tmp_path: Path) -> None:
     assert "Fastest: `semi_ar` at 4, S 1.50 [1.40-1.60]." in text
     (behind,) = (line for line in text.splitlines() if line.startswith("- `ar` at 4: 1.2"))
     assert float(behind.split()[4]) == pytest.approx(1.2 / 0.96, abs=0.01)
+    arms = [line.split(" | ")[:2] for line in text.splitlines() if "ar | " in line]
+    assert arms == [["| ar", "4"], ["| semi_ar", "2"], ["| semi_ar", "4"]]
     shown = [line for line in text.splitlines() if line.startswith("| ar |")]
     assert "| 1.20 [1.10-1.30] | 1.10 [1.00-1.20] | 25% |" in shown[0]
     assert "`semi_ar` at 4: 1.50 in theory; non iid -0.02, verify cost -0.11" in text
