@@ -113,6 +113,27 @@ def test_a_tree_s_branch_has_the_bits_of_its_chain(target: TargetModel) -> None:
     assert torch.equal(tree[5:], tree[[0, 1, 3]])
 
 
+def test_a_long_branch_that_comes_node_by_node_has_the_bits_of_its_chain(
+    target: TargetModel,
+) -> None:
+    """What was cached of a tree lies between the context and the node that is read."""
+    prompt, branch = text(0)[:3], text(1)[:38]
+    parents = tuple(range(-1, len(branch) - 1))
+    with torch.inference_mode():
+        cache = target.new_cache(1, 64)
+        target.forward(prompt, plan_attention([Span(0, 0, 3)], cache), cache)
+        found = []
+        for place in range(len(branch)):
+            span = Span(0, 3, 1, None, parents[: place + 1], place)
+            plan = plan_attention([span], cache)
+            found.append(target.forward(branch[place : place + 1], plan, cache).logits)
+        other = target.new_cache(1, 64)
+        whole = torch.cat([prompt, branch])
+        plan = plan_attention([Span(0, 0, len(whole))], other)
+        chain = target.forward(whole, plan, other).logits
+    assert torch.equal(torch.cat(found), chain[3:])
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_do_not_matter(
     target: TargetModel, threads: int, monkeypatch: pytest.MonkeyPatch
