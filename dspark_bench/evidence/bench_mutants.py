@@ -2,17 +2,18 @@
 
     python -m dspark_bench.evidence.bench_mutants [--only costs,store] [--room-tests]
 
-Single edits (`mutants/edits/`) are planted one at a time in a copy of the tree and met by the tests
-of their room, then by the rest of the fast suite, up to the first failure. Without an edit the same
-tests must pass, which is looked at first. Interrupted, it goes on where it was, as long as neither
-code nor tests have changed. Exits 1 if fewer than nine in ten are noticed, if some were not tried,
-or if the text of one is no longer where it was.
+Single edits (`mutants/edits/`) are planted one at a time in a copy of the tree and met by the fast
+suite, the likeliest tests first, up to the first failure. Which test that was is kept in
+`planted_bugs.csv` beside the table; the next run begins with its file. Without an edit all tests
+must pass, which is looked at first. Interrupted, it goes on where it was, as long as neither code
+nor tests have changed. Exits 1 if fewer than nine in ten are noticed, if some were not tried, or if
+the text of one is no longer where it was.
 """
 
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,14 +25,15 @@ from rich.console import Console
 from dspark_bench.core.errors import RegressionError
 from dspark_bench.evidence.entry import run_bench
 from dspark_bench.evidence.mutants.edits import Edit, read_edits
-from dspark_bench.evidence.mutants.record import Record
+from dspark_bench.evidence.mutants.record import Record, read_tests, write_tests
 from dspark_bench.evidence.mutants.report import noticed, progress, rooms_of, section
 from dspark_bench.evidence.mutants.tree import REPOSITORY, ScratchTree, code_hash
-from dspark_bench.evidence.mutants.trial import Outcome, SuiteRunner, files_for, try_edit
+from dspark_bench.evidence.mutants.trial import Outcome, SuiteRunner, all_files, try_edit
 from dspark_bench.evidence.robustness_file import ROBUSTNESS, choose, replace_section, revision
 from dspark_bench.machine.processors import usable_cores
 
 WANTED_SHARE: Final = 0.9
+_TESTS: Final = "planted_bugs.csv"
 
 
 def main(
@@ -57,7 +59,8 @@ def main(
     trees = [
         ScratchTree(REPOSITORY, folder / f"tree-{place}") for place in range(jobs or usable_cores())
     ]
-    bench = _Bench(trees, record, console, has_rest)
+    tests = read_tests(out.with_name(_TESTS))
+    bench = _Bench(trees, record, console, has_rest, tests)
     try:
         bench.check_control(edits)
         bench.try_all(edits, until_s)
@@ -68,6 +71,7 @@ def main(
     text = section(outcomes, measured, spent_s / 60, has_rest)
     if not only:
         replace_section(out, text)
+        write_tests(out.with_name(_TESTS), outcomes)
     console.print(text, markup=False, soft_wrap=True)
     is_complete = all(o is not None and o.verdict != "moved" for o in outcomes.values())
     if not is_complete or noticed(outcomes) < WANTED_SHARE * len(outcomes):
@@ -78,25 +82,31 @@ class _Bench:
     """Several scratch trees at work, each with one edit at a time."""
 
     def __init__(
-        self, trees: Sequence[ScratchTree], record: Record, console: Console, has_rest: bool
+        self,
+        trees: Sequence[ScratchTree],
+        record: Record,
+        console: Console,
+        has_rest: bool,
+        tests: Mapping[str, str],
     ) -> None:
+        """tests: that noticed edits before, by the edits' keys."""
         self._runners = [(tree, SuiteRunner(tree.folder)) for tree in trees]
         self._free: SimpleQueue[tuple[ScratchTree, SuiteRunner]] = SimpleQueue()
         for pair in self._runners:
             self._free.put(pair)
         self._record, self._console, self._has_rest = record, console, has_rest
+        self._tests = tests
 
     def check_control(self, edits: Sequence[Edit]) -> None:
         """Raise RegressionError where tests fail without any edit: they would notice everything."""
-        examples = {edit.room: edit for edit in edits}
+        rooms = {edit.room: f"tests/{edit.room}/" for edit in edits}
         tree, runner = self._free.get()
-        for room, edit in examples.items():
-            own, _ = files_for(edit, tree.folder)
-            self._check_passing(room, runner, own)
-        if self._has_rest and edits:
-            own, rest = files_for(edits[0], tree.folder)
-            known = tuple(f"tests/{room}/" for room in examples)
-            self._check_passing("", runner, [n for n in (*own, *rest) if not n.startswith(known)])
+        files = all_files(tree.folder)
+        for room, own in rooms.items():
+            self._check_passing(room, runner, [name for name in files if name.startswith(own)])
+        if self._has_rest:
+            known = tuple(rooms.values())
+            self._check_passing("", runner, [name for name in files if not name.startswith(known)])
         self._free.put((tree, runner))
 
     def close(self) -> None:
@@ -135,7 +145,7 @@ class _Bench:
             if not edit.fits(tree.folder):
                 return Outcome("moved", "", 0.0)
             with tree.planted(edit):
-                return try_edit(edit, runner, self._has_rest)
+                return try_edit(edit, runner, self._has_rest, self._tests.get(edit.key, ""))
         finally:
             self._free.put((tree, runner))
 

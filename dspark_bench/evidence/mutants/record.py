@@ -1,6 +1,10 @@
-"""Outcomes that are kept while the bench runs, so that it goes on where it was interrupted."""
+"""Outcomes that are kept: while the bench runs, so that it goes on where it was interrupted, and in
+the end, so that the next run begins with the test that noticed an edit before.
+"""
 
+import csv
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +13,7 @@ from dspark_bench.evidence.mutants.edits import Edit
 from dspark_bench.evidence.mutants.trial import Outcome
 
 _CONTROL = "control"
+_COLUMNS = ("key", "file", "breaks", "verdict", "test")
 
 
 class Record:
@@ -42,3 +47,24 @@ class Record:
         aside = self._path.with_suffix(".aside")
         aside.write_text(json.dumps(self._known, indent=1) + "\n", encoding="utf-8")
         aside.replace(self._path)
+
+
+def read_tests(path: Path) -> dict[str, str]:
+    """Which test noticed an edit, by the edit's key; nothing where the file is not there."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["key"]: row["test"] for row in csv.DictReader(file)}
+
+
+def write_tests(path: Path, outcomes: Mapping[Edit, Outcome | None]) -> None:
+    """Write what became of every edit that was tried, a row each, whole or not at all."""
+    rows = [
+        (edit.key, edit.file, edit.breaks, outcome.verdict, outcome.test)
+        for edit, outcome in outcomes.items()
+        if outcome is not None
+    ]
+    aside = path.with_suffix(".aside")
+    with aside.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *rows])
+    aside.replace(path)

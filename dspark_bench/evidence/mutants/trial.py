@@ -1,4 +1,4 @@
-"""One planted edit against the tests: those of its room first, then the rest of the fast suite."""
+"""One planted edit against the tests, those first that are likeliest to notice it."""
 
 import json
 import os
@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Final, Literal
 
@@ -23,7 +25,7 @@ USUAL: Final = tuple(
 """What most tests import, and what takes longest."""
 
 Verdict = Literal["room", "rest", "survived", "moved"]
-"""Noticed by the tests of its room, or by others; not at all; or its text is no longer there."""
+"""Noticed by a test of its room, or by another; not at all; or its text is no longer there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +78,48 @@ class SuiteRunner:
         self._server.stdout.close()
 
 
-def try_edit(edit: Edit, runner: SuiteRunner, has_rest: bool) -> Outcome:
+def try_edit(edit: Edit, runner: SuiteRunner, has_rest: bool, test: str = "") -> Outcome:
     """Run the tests of a tree in which the edit is planted, up to the first that fails.
 
     has_rest: also those of other rooms; without them, an edit that its room overlooks survives.
+    test: one that noticed the edit before, if there is one.
     """
     started_s = time.monotonic()
-    room, rest = files_for(edit, runner.tree)
-    for name, files in (("room", room), ("rest", rest if has_rest else ())):
-        failed = runner.first_failure(files) if files else None
+    for files in stages(edit, runner.tree, test):
+        is_own = files[0].startswith(_own(edit))
+        failed = runner.first_failure(files) if is_own or has_rest else None
         if failed is not None:
-            verdict: Verdict = "room" if name == "room" else "rest"
+            verdict: Verdict = "room" if is_own else "rest"
             return Outcome(verdict, failed, time.monotonic() - started_s)
     return Outcome("survived", "", time.monotonic() - started_s)
 
 
-def files_for(edit: Edit, tree: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Test files of the edit's room and all others, those that name its module first."""
-    files = [str(path.relative_to(tree)) for path in sorted(tree.glob("tests/**/test_*.py"))]
-    files = [name for name in files if not name.startswith(SKIPPED)]
+def stages(edit: Edit, tree: Path, test: str = "") -> tuple[tuple[str, ...], ...]:
+    """All test files, each once, in groups by how likely they are to notice the edit.
 
-    def is_apart(name: str) -> bool:
-        """Whether it is about something else, by what it imports."""
-        return edit.module not in (tree / name).read_text(encoding="utf-8")
+    That of `test`; those that import the edited module, first of the edit's room, then of others;
+    the rest of its room; the rest. No group is empty, and none holds files of its room and others.
+    """
+    known, own = test.partition("::")[0], _own(edit)
 
-    files.sort(key=lambda name: (is_apart(name), name))
-    own = f"tests/{edit.room}/"
-    room = tuple(name for name in files if name.startswith(own))
-    return room, tuple(name for name in files if not name.startswith(own))
+    def place(name: str) -> int:
+        if name == known:
+            return 0
+        is_near = edit.module in (tree / name).read_text(encoding="utf-8")
+        return (1 if is_near else 3) + (not name.startswith(own))
+
+    files = sorted((place(name), name) for name in all_files(tree))
+    return tuple(tuple(name for _, name in group) for _, group in groupby(files, itemgetter(0)))
+
+
+def all_files(tree: Path) -> tuple[str, ...]:
+    """Every file of tests but those of the list itself, relative to the tree, sorted."""
+    files = sorted(str(path.relative_to(tree)) for path in tree.glob("tests/**/test_*.py"))
+    return tuple(name for name in files if not name.startswith(SKIPPED))
+
+
+def _own(edit: Edit) -> str:
+    return f"tests/{edit.room}/"
 
 
 def read_output(output: str, exit_code: int) -> str | None:

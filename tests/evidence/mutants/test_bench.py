@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from dspark_bench.evidence.mutants.edits import Edit, read_edits
-from dspark_bench.evidence.mutants.record import Record
+from dspark_bench.evidence.mutants.record import Record, read_tests, write_tests
 from dspark_bench.evidence.mutants.report import noticed, section
 from dspark_bench.evidence.mutants.tree import ScratchTree
 from dspark_bench.evidence.mutants.trial import (
     Outcome,
     SuiteRunner,
-    files_for,
+    all_files,
     read_output,
+    stages,
     try_edit,
 )
 
@@ -58,10 +59,20 @@ def test_an_edit_is_planted_where_its_text_occurs_once(tree: Path) -> None:
     assert len({edit.key for edit in EDITS.values()}) == 3
 
 
-def test_tests_of_the_room_come_first_and_of_these_those_of_the_module(tree: Path) -> None:
-    room, rest = files_for(EDITS["room"], tree)
-    assert room == ("tests/room/test_maths.py", "tests/room/test_a.py")
-    assert rest == ("tests/hall/test_far.py", "tests/hall/test_none.py")
+def test_what_imports_the_module_comes_first_then_its_room_then_the_rest(tree: Path) -> None:
+    own, near, room, rest = (
+        *("tests/room/test_maths.py", "tests/hall/test_far.py"),
+        *("tests/room/test_a.py", "tests/hall/test_none.py"),
+    )
+    assert stages(EDITS["room"], tree) == ((own,), (near,), (room,), (rest,))
+    assert all_files(tree) == (near, rest, room, own)
+
+
+def test_a_test_that_noticed_an_edit_before_comes_before_all_others(tree: Path) -> None:
+    known = "tests/hall/test_none.py"
+    first, *others = stages(EDITS["room"], tree, f"{known}::test_nothing")
+    assert first == (known,) and known not in sum(others, ())
+    assert stages(EDITS["room"], tree, "tests/gone.py::test") == stages(EDITS["room"], tree)
 
 
 def test_edits_are_noticed_by_their_room_by_others_or_not_at_all(
@@ -104,6 +115,16 @@ def test_outcomes_are_kept_and_taken_up_again(tmp_path: Path) -> None:
     assert again.has_control("room") and not again.has_control("")
     assert len(json.loads(path.read_text())) == 2
     assert [found.name for found in tmp_path.iterdir()] == ["outcomes.json"]
+
+
+def test_which_test_noticed_an_edit_is_there_for_the_next_run(tmp_path: Path) -> None:
+    path = tmp_path / "planted_bugs.csv"
+    assert read_tests(path) == {}
+    test = "tests/a.py::test_b[x, y]"
+    known = {EDITS["room"]: Outcome("room", test, 1.0), EDITS["survived"]: None}
+    write_tests(path, known)
+    assert read_tests(path) == {EDITS["room"].key: test}
+    assert [found.name for found in tmp_path.iterdir()] == ["planted_bugs.csv"]
 
 
 def test_the_table_counts_by_room_and_names_what_survives() -> None:
