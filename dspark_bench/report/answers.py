@@ -19,27 +19,35 @@ _READ_CHANGES = (
 
 def answer_sections(found: Sequence[Recommendation], gathered: Gathered) -> tuple[Section, ...]:
     """One section, or one per machine, this one first and what came in the box last; then what
-    trees bring over chains, and what is not ranked.
+    trees bring over chains, and what is not ranked. Where the report's headline is the sentence of
+    this machine's only setting, it is not said again.
     """
     unranked = [f"not ranked: {place(point)}: {reason}" for point, reason in left_out(gathered)]
     groups = [list(group) for _, group in groupby(found, key=lambda item: item.origin)]
     is_plain = len(groups) == 1 and not groups[0][0].origin.is_named
     sections = [
-        Section("Answer" if is_plain else f"Answer. {own[0].origin.heading}", answer_blocks(own))
+        Section(
+            "Answer" if is_plain else f"Answer. {own[0].origin.heading}",
+            answer_blocks(own, own is groups[0]),
+        )
         for own in groups
     ]
     sections += gain_sections(found)
     return (*sections, *((Section("Not ranked", (Items(tuple(unranked)),)),) if unranked else ()))
 
 
-def answer_blocks(found: Sequence[Recommendation]) -> tuple[Block, ...]:
-    """Winners, their sentences, what would change them, and doubts."""
-    sentences = Items(tuple(f"{item.setting}: {answer(item)}" for item in found))
+def answer_blocks(found: Sequence[Recommendation], has_headline: bool) -> tuple[Block, ...]:
+    """Winners, their sentences, what would change them, and doubts.
+
+    has_headline: a headline about these settings stands above.
+    """
+    is_told = has_headline and len(found) == 1
+    told = () if is_told else (Items(tuple(f"{item.setting}: {answer(item)}" for item in found)),)
     changes = changes_table(found)
     notes = [f"{item.setting}: {note}" for item in found for note in item.notes]
     return (
         answer_table(found),
-        sentences,
+        *told,
         *(() if changes is None else (Paragraph(_READ_CHANGES), changes)),
         *((Items(tuple(notes)),) if notes else ()),
     )

@@ -97,16 +97,20 @@ def try_edit(edit: Edit, runner: SuiteRunner, has_rest: bool, test: str = "") ->
 def stages(edit: Edit, tree: Path, test: str = "") -> tuple[tuple[str, ...], ...]:
     """All test files, each once, in groups by how likely they are to notice the edit.
 
-    That of `test`; those that import the edited module, first of the edit's room, then of others;
-    the rest of its room; the rest. No group is empty, and none holds files of its room and others.
+    That of `test`; that of the edited module, by its name; those that import the module, first of
+    the edit's room, then of others; the rest of its room; the rest. No group is empty, and none
+    holds files of its room and others.
     """
     known, own = test.partition("::")[0], _own(edit)
+    named = f"test_{Path(edit.file).name}"
 
     def place(name: str) -> int:
         if name == known:
             return 0
+        if name.startswith(own) and name.endswith(f"/{named}"):
+            return 1
         is_near = edit.module in (tree / name).read_text(encoding="utf-8")
-        return (1 if is_near else 3) + (not name.startswith(own))
+        return (2 if is_near else 4) + (not name.startswith(own))
 
     files = sorted((place(name), name) for name in all_files(tree))
     return tuple(tuple(name for _, name in group) for _, group in groupby(files, itemgetter(0)))

@@ -60,14 +60,14 @@ def compiled_kernels() -> KernelChoice:
     try:
         from llvmlite import binding
         from numba.core.errors import NumbaError
-
-        from dspark_bench.models.kernels.compiled import compile_kernels
     except (ImportError, OSError) as error:
         return KernelChoice(None, f"numba cannot be loaded: {error}")
     features = binding.get_host_cpu_features()
     if "fma" in features and not features["fma"]:
         return KernelChoice(None, "this processor has no fused multiply-add")
     try:
+        from dspark_bench.models.kernels.compiled import compile_kernels
+
         return KernelChoice(compile_kernels(), f"numba for {binding.get_host_cpu_name()}")
     except (NumbaError, OSError) as error:  # OSError: what was compiled cannot be kept
         return KernelChoice(None, f"numba cannot compile the kernels: {str(error).splitlines()[0]}")

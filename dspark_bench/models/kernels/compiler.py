@@ -1,19 +1,23 @@
 """How the kernels are compiled: once per machine, kept beside the code, without the GIL.
 
-Two things make a kernel slow to compile: a literal number among a call's arguments (numba compiles
-the callee once for every value; `np.int64(0)` is no literal) and an array that is assigned to a
-slice (its check of shapes brings in numba's strings; a loop brings in nothing).
+Three things make a kernel slow to compile: a literal number among a call's arguments (numba
+compiles the callee once for every value; `np.int64(0)` is no literal), an array that is assigned to
+a slice (its check of shapes brings in numba's strings; a loop brings in nothing), and long code
+that it calls: machine code is made of it once for every caller, unless it is `shared`.
 """
 
 import fcntl
 import hashlib
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from llvmlite import binding
+from numba import njit, types
+from numba.core.ccallback import CFunc
 
 Kernel = Callable[..., Any]
 
@@ -33,19 +37,41 @@ def inlined(function: Kernel) -> Kernel:
     return _kept(function, {"inline": "always"})
 
 
+def shared(function: Kernel) -> Kernel:
+    """Compile a function of whole numbers now, by itself; kernels call it by its address.
+
+    What comes back can be called by kernels only.
+    """
+    words = (types.intp,) * len(inspect.signature(function).parameters)
+    code: Any = CFunc(function, (words, types.void), {}, {"error_model": "numpy"})
+    _keep(code)
+    with one_at_a_time(code):
+        code.compile()
+    symbol = f"{function.__module__}.{function.__name__}"
+    binding.add_symbol(symbol, code.address)
+    call: Any = types.ExternalFunction(symbol, types.void(*words))
+    call.code = code  # which lives as long as somebody may call it
+    return call  # type: ignore[no-any-return]
+
+
 def _kept(function: Kernel, options: dict[str, Any]) -> Kernel:
     options = {"nogil": True, "error_model": "numpy"} | options
     compile_lazily: Any = njit
     dispatcher = compile_lazily(**options)(function)
+    _keep(dispatcher)
+    return dispatcher  # type: ignore[no-any-return]
+
+
+def _keep(code: Any) -> None:
+    """Have what is compiled kept beside the code, where a folder can be written."""
     try:
-        dispatcher.enable_caching()
-    except RuntimeError:  # no folder can be written: compile again in each process
-        return dispatcher  # type: ignore[no-any-return]
+        code.enable_caching()
+    except RuntimeError:  # compile again in each process
+        return
     # numba looks at the function's own file only, but a kernel holds the code of those it calls.
-    files = getattr(dispatcher._cache, "_cache_file", None)
+    files = getattr(code._cache, "_cache_file", None)
     if files is not None:
         files._source_stamp = (*files._source_stamp, _room_hash())
-    return dispatcher  # type: ignore[no-any-return]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ with many rows it is bound by arithmetic.
 import numpy as np
 
 from dspark_bench.models.kernels.block_shapes import FIRST, MOST_ROWS, PANELS, SHAPES
-from dspark_bench.models.kernels.compiler import compiled
+from dspark_bench.models.kernels.compiler import compiled, shared
 from dspark_bench.models.kernels.panels import COLUMNS, WIDE_BYTES
 from dspark_bench.models.kernels.vector_code import (
     AHEAD_BYTES,
@@ -20,7 +20,7 @@ _block = product_blocks(SHAPES)
 _NUM_SHAPES = len(SHAPES)
 
 
-@compiled
+@shared
 def multiply_rows(
     num_rows,
     num_panels,

@@ -9,7 +9,7 @@ how many tokens are verified with it, nor on whether it stands in a chain or in 
 import numpy as np
 
 from dspark_bench.models.kernels.block_shapes import LANES, MOST_QUERIES, MOST_ROWS
-from dspark_bench.models.kernels.compiler import compiled, compiled_sum, inlined
+from dspark_bench.models.kernels.compiler import compiled, compiled_sum, inlined, shared
 from dspark_bench.models.kernels.elementwise import exponential, largest_of
 from dspark_bench.models.kernels.interface import NO_WINDOW
 from dspark_bench.models.kernels.products import multiply_rows
@@ -232,20 +232,27 @@ def _score(queries, num_queries, keys, step, count, most, weights, offset, ahead
     keys: the address of the first of `most` that may be read; step: bytes from one to the next.
     Writes as far as the next whole block of KEYS, where that may be read.
     """
-    head_dim = queries.shape[1]
-    q_step, out_step = head_dim * FLOAT_BYTES, weights.strides[0]
+    _score_rows(
+        *(num_queries, queries.shape[1], queries.ctypes.data, keys, step, count, most),
+        *(weights.ctypes.data + offset * FLOAT_BYTES, weights.strides[0], ahead),
+    )
+
+
+@shared
+def _score_rows(num_queries, head_dim, queries, keys, step, count, most, out, out_step, ahead):
+    """`score_blocks` for any number of queries and keys; addresses and bytes throughout."""
+    q_step = head_dim * FLOAT_BYTES
     for first in range(0, num_queries, MOST_QUERIES):
         number = min(MOST_QUERIES, num_queries - first)
-        own = queries.ctypes.data + first * q_step
-        target = weights.ctypes.data + first * out_step + offset * FLOAT_BYTES
+        own, target = queries + first * q_step, out + first * out_step
         j = 0
         while j < count:
             width = KEYS if j + KEYS <= most else 1
-            out = target + j * FLOAT_BYTES
             key = keys + j * step
             if first == 0 and ahead != 0:
                 ask_for(key + ahead, step, q_step)
-            _block(number, width, own, q_step, key, step, head_dim, out, out_step)
+            place = target + j * FLOAT_BYTES
+            _block(number, width, own, q_step, key, step, head_dim, place, out_step)
             j += width
 
 

@@ -66,6 +66,9 @@ def test_what_imports_the_module_comes_first_then_its_room_then_the_rest(tree: P
     )
     assert stages(EDITS["room"], tree) == ((own,), (near,), (room,), (rest,))
     assert all_files(tree) == (near, rest, room, own)
+    first = tree / "tests/room/test_first.py"
+    first.write_text((tree / own).read_text())
+    assert stages(EDITS["room"], tree)[:2] == ((own,), ("tests/room/test_first.py",))
 
 
 def test_a_test_that_noticed_an_edit_before_comes_before_all_others(tree: Path) -> None:
