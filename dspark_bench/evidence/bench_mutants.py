@@ -100,28 +100,32 @@ class _Bench:
     def check_control(self, edits: Sequence[Edit]) -> None:
         """Raise RegressionError where tests fail without any edit: they would notice everything."""
         rooms = {edit.room: f"tests/{edit.room}/" for edit in edits}
-        tree, runner = self._free.get()
-        files = all_files(tree.folder)
-        for room, own in rooms.items():
-            self._check_passing(room, runner, [name for name in files if name.startswith(own)])
+        files = all_files(self._runners[0][0].folder)
+        groups = {room: [n for n in files if n.startswith(own)] for room, own in rooms.items()}
         if self._has_rest:
-            known = tuple(rooms.values())
-            self._check_passing("", runner, [name for name in files if not name.startswith(known)])
-        self._free.put((tree, runner))
+            groups[""] = [name for name in files if not name.startswith(tuple(rooms.values()))]
+        left = [room for room in groups if groups[room] and not self._record.has_control(room)]
+        with ThreadPoolExecutor(len(self._runners)) as pool:
+            found = pool.map(self._first_failure, map(groups.__getitem__, left))
+            for room, failed in zip(left, found, strict=True):
+                if failed is not None:
+                    why = f"{failed} fails without any edit; valid: a suite that passes"
+                    raise RegressionError(why)
+                self._record.keep_control(room)
+                said = f"without an edit: {room or 'all other'} tests pass"
+                self._console.print(said, highlight=False)
 
     def close(self) -> None:
         """End the processes that run the tests."""
         for _, runner in self._runners:
             runner.close()
 
-    def _check_passing(self, room: str, runner: SuiteRunner, files: Sequence[str]) -> None:
-        if self._record.has_control(room) or not files:
-            return
-        failed = runner.first_failure(files)
-        if failed is not None:
-            raise RegressionError(f"{failed} fails without any edit; valid: a suite that passes")
-        self._record.keep_control(room)
-        self._console.print(f"without an edit: {room or 'all other'} tests pass", highlight=False)
+    def _first_failure(self, files: Sequence[str]) -> str | None:
+        tree, runner = self._free.get()
+        try:
+            return runner.first_failure(files)
+        finally:
+            self._free.put((tree, runner))
 
     def try_all(self, edits: Sequence[Edit], until_s: float) -> None:
         """Try what has not been tried, as long as there is time."""
