@@ -1,6 +1,7 @@
 """`acceptance=exact`: rejection sampling that leaves the target's distribution untouched.
 
-Draws no random numbers of its own and keeps no state; `core.sampling` holds the rules.
+Draws no random numbers of its own and keeps nothing from cycle to cycle; `core.sampling` holds the
+rules.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,15 +15,14 @@ from dspark_bench.core.sampling import (
     Verdict,
     overlap,
     overlap_certain,
-    reject_certain,
     reject_greedy,
-    reject_sampled,
     sample,
     token_probs,
     verified_places,
 )
 from dspark_bench.core.types import Findings, Proposal, Recorded, SamplingParams
-from dspark_bench.engine.verdicts import SampledCycle, bonus_only, join, sampled_cycle
+from dspark_bench.engine.chain_verdicts import chain_judge
+from dspark_bench.engine.verdicts import bonus_only, join, sampled_cycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,9 @@ class ExactAcceptance:
     follows_record = False
     is_simulated = False
 
+    def __init__(self) -> None:
+        self._judge = chain_judge()
+
     def decide(
         self,
         logits: Tensor,
@@ -69,7 +72,7 @@ class ExactAcceptance:
             return ExactDecision(bonus_only(sample(probs, emit).tolist()))
         cycle = sampled_cycle(logits, proposal, verify_lens, noise, sampling)
         lens = verify_lens[: proposal.token_ids.shape[0]]
-        verdict = cycle.whole(_judge_sampled(cycle, proposal, lens))
+        verdict = cycle.whole(self._judge(cycle, proposal, lens))
         return ExactDecision(
             verdict, lambda: Findings(expected_overlaps(cycle.probs, proposal, lens))
         )
@@ -87,14 +90,6 @@ def expected_overlaps(probs: Tensor, proposal: Proposal, verify_lens: Sequence[i
     table = torch.zeros(proposal.token_ids.shape, device=probs.device)
     table[requests, slots] = found
     return table
-
-
-def _judge_sampled(cycle: SampledCycle, proposal: Proposal, lens: Sequence[int]) -> Verdict:
-    probs, accept, emit = cycle.drafted_probs, cycle.accept, cycle.drafted_emit
-    if proposal.certain is not None:
-        return reject_certain(probs, proposal.certain, lens, accept, emit)
-    assert proposal.probs is not None
-    return reject_sampled(probs, proposal.probs, proposal.token_ids, lens, accept, emit)
 
 
 def greedy_margins(logits: Tensor, num_slots: int, verify_lens: Sequence[int]) -> Findings:
