@@ -9,6 +9,7 @@ and to the slots before its own.
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -39,7 +40,7 @@ from dspark_bench.models.vocabulary import read_vocabulary
 
 
 class ContextProjector:
-    """Keys and values of committed tokens for all draft layers, from target features.
+    """Writes keys and values of committed tokens for all draft layers, from target features.
 
     H = hidden_norm(fc(features)); per layer K = rope(k_norm(k_proj H)), V = v_proj H. H does not
     pass the layers' input norms.
@@ -50,6 +51,7 @@ class ContextProjector:
         hidden, hd, kv = model.hidden_size, model.head_dim, model.num_key_value_heads
         width = config.num_taps * config.target_hidden_size
         self._shape = (model.num_hidden_layers, kv, hd)
+        self._kernels = kernels
         self.fuse = Linear(take(tensors, "fc.weight", hidden, width), None, kernels)
         self.norm = load_norm(tensors, "hidden_norm.weight", model, kernels)
         prefixes = [f"layers.{i}.self_attn." for i in range(model.num_hidden_layers)]
@@ -63,10 +65,20 @@ class ContextProjector:
         stacked = torch.stack([n.expand(kv, hd) for n in norms]).flatten(0, 1)
         self.key_norm = RmsNorm(stacked.contiguous(), model.rms_norm_eps, None)
 
-    def __call__(self, features: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
-        """features [T, m*D], rotation [T, 1, hd/2] -> keys, values [layers, T, Hkv, hd]."""
-        depth, kv, hd = self._shape
+    def write(self, features: Tensor, rotation: Tensor, slots: Tensor, cache: KVCache) -> None:
+        """features [T, m*D], rotation [T, 1, hd/2]. Mutates the cache at `slots` [T]."""
         fused = self.project(self.norm(self.fuse(features)))
+        if self._kernels is None or cache.arrays is None:
+            cache.write_all(slots, *self._split(fused, rotation))
+            return
+        norm = self.key_norm
+        scene = (rotation.numpy(), slots.numpy(), *cache.arrays)
+        norms, eps = norm.weight.numpy(), np.float32(norm.eps)
+        self._kernels.store_context(fused.numpy(), norms, eps, *scene)
+
+    def _split(self, fused: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
+        """fused [T, 2 * layers * Hkv * hd] -> keys, values [layers, T, Hkv, hd]."""
+        depth, kv, hd = self._shape
         keys, values = fused.view(-1, 2, depth * kv, hd).unbind(1)
         keys = rotate(self.key_norm(keys), rotation)
         shape = (-1, depth, kv, hd)
@@ -131,8 +143,7 @@ class BlockBackbone:
             slots.extend(range(base, base + count))
             cache.set_length(row, start + count)
         table = torch.tensor([positions, slots], device=self.device)
-        keys, values = self.context(update.features, self.rotary.at(table[0]))
-        cache.write_all(table[1], keys, values)
+        self.context.write(update.features, self.rotary.at(table[0]), table[1], cache)
 
     def forward(self, batch: DraftBatch) -> Tensor:
         """Hidden states [T, D] after the final norm: each request's draft_len slots in order.

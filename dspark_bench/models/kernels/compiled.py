@@ -6,7 +6,7 @@ from dspark_bench.models.kernels.compiler import one_at_a_time
 from dspark_bench.models.kernels.elementwise import normalise_rows
 from dspark_bench.models.kernels.gate import GATE_SIZE
 from dspark_bench.models.kernels.interface import NO_WINDOW, Kernels
-from dspark_bench.models.kernels.layer import attention_pass, finish_pass, stack_pass
+from dspark_bench.models.kernels.layer import attention_pass, finish_pass, stack_pass, store_context
 from dspark_bench.models.kernels.panels import pack_panels
 from dspark_bench.models.kernels.products import product_pass
 from dspark_bench.models.kernels.team import Team
@@ -45,6 +45,7 @@ def _compiled() -> Kernels:
     whole = (rotation, keys[None], values[None], slots, spans, scene[-1])
     room, taps = (x.copy(), x.copy(), *rooms), np.zeros(1, np.int64)
     stack_pass(x, stack, eps, whole, room, taps, out[None].copy(), out, *alone)
+    store_context(wide, norms, eps, rotation, slots, *whole[1:3])
     return Kernels(
         pack_panels,
         product_pass,
@@ -52,6 +53,7 @@ def _compiled() -> Kernels:
         attention_pass,
         finish_pass,
         stack_pass,
+        store_context,
         Team(),
     )
 

@@ -118,6 +118,7 @@ class Kernels:
     attention_pass: Callable[..., None]
     finish_pass: Callable[..., None]
     stack_pass: Callable[..., None]
+    store_context: Callable[..., None]
     team: Team
 
     def product(self, x: Tensor, panels: np.ndarray, size: int) -> Tensor:

@@ -1,4 +1,5 @@
-"""All decoder layers as one compiled call; a layer's two halves, for drafters that feed them apart.
+"""All decoder layers as one compiled call; a layer's two halves, for drafters that feed them apart;
+and what a drafter's layers keep of tokens that they do not compute.
 
 Every thread of a call gets the same arrays and its own `part`, and they meet at `gate`. Where a row
 is needed by all, each computes it for itself: that is cheaper than to wait once more.
@@ -83,6 +84,27 @@ def finish_pass(residual, attended, weights, eps, room, out, gate, part, num_par
     for row in range(part, num_tokens, num_parts):
         for i in range(hidden):
             out[row, i] += summed[row, i]
+
+
+@compiled
+def store_context(fused, norms, eps, rotation, slots, keys, values):
+    """Norm and rotate keys; write them and the values of all layers at `slots` [T] of the cache.
+
+    fused [T, 2 L Hkv hd]: keys of all layers, then their values; its keys are overwritten. norms
+    [L Hkv, hd]; rotation [T, 1, hd / 2] complex; keys, values [L, rows, max_len, Hkv, hd].
+    """
+    depth, _, max_len, num_kv, head_dim = keys.shape
+    behind = depth * num_kv * head_dim
+    for token in range(fused.shape[0]):
+        row, place = slots[token] // max_len, slots[token] % max_len
+        for head in range(depth * num_kv):
+            layer, own, first = head // num_kv, head % num_kv, head * head_dim
+            vector = fused[token, first : first + head_dim]
+            normalise(vector, norms[head], eps, vector)
+            rotate_pairs(vector, rotation[token, 0])
+            for i in range(head_dim):
+                keys[layer, row, place, own, i] = vector[i]
+                values[layer, row, place, own, i] = fused[token, behind + first + i]
 
 
 @compiled
