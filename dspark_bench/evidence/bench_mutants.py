@@ -1,6 +1,6 @@
 """Which planted bugs the tests notice: `make bench-mutants`.
 
-    python -m dspark_bench.evidence.bench_mutants [--only costs,store] [--room-tests]
+    python -m dspark_bench.evidence.bench_mutants [--only costs,store] [--lists core] [--room-tests]
 
 Single edits (`mutants/edits/`) are planted one at a time in a copy of the tree and met by the fast
 suite, the likeliest tests first, up to the first failure. Which test that was is kept in
@@ -24,7 +24,7 @@ from rich.console import Console
 
 from dspark_bench.core.errors import RegressionError
 from dspark_bench.evidence.entry import run_bench
-from dspark_bench.evidence.mutants.edits import Edit, read_edits
+from dspark_bench.evidence.mutants.edits import Edit, list_names, read_edits
 from dspark_bench.evidence.mutants.record import Record, read_tests, write_tests
 from dspark_bench.evidence.mutants.report import noticed, progress, rooms_of, section
 from dspark_bench.evidence.mutants.tree import REPOSITORY, ScratchTree, code_hash
@@ -38,6 +38,7 @@ _TESTS: Final = "planted_bugs.csv"
 
 def main(
     only: Annotated[str, typer.Option(help="Comma list of rooms, such as costs,store.")] = "",
+    lists: Annotated[str, typer.Option(help="Comma list of files of edits, such as core.")] = "",
     minutes: Annotated[float, typer.Option(help="No edit is begun after so many.")] = 55.0,
     jobs: Annotated[int, typer.Option(help="Edits at a time; 0: one per core.")] = 0,
     has_rest: Annotated[
@@ -48,7 +49,7 @@ def main(
 ) -> None:
     """Plant, test, print, and write the section."""
     console, measured = Console(width=160), revision()
-    edits = read_edits()
+    edits = read_edits(names=choose(lists, list_names()))
     rooms = choose(only, rooms_of(edits))
     edits = tuple(edit for edit in edits if edit.room in rooms)
     folder = work or Path(tempfile.gettempdir()) / f"dspark-bench-mutants-{os.getuid()}"
@@ -69,7 +70,7 @@ def main(
     outcomes = {edit: record.find(edit) for edit in edits}
     spent_s = sum(outcome.seconds for outcome in outcomes.values() if outcome)
     text = section(outcomes, measured, spent_s / 60, has_rest)
-    if not only:
+    if not only and not lists:
         replace_section(out, text)
         write_tests(out.with_name(_TESTS), outcomes)
     console.print(text, markup=False, soft_wrap=True)

@@ -6,6 +6,7 @@ written down before the test that answers it, and never changed to suit a test.
 
 import hashlib
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -54,10 +55,19 @@ class Edit:
         path.write_text(text.replace(self.old, self.new), encoding="utf-8")
 
 
-def read_edits(folder: Path = EDITS) -> tuple[Edit, ...]:
-    """All edits, in the order of their files. Raises KeyError or TypeError for one that is none."""
+def list_names(folder: Path = EDITS) -> tuple[str, ...]:
+    """Names of the files that hold edits."""
+    return tuple(path.stem for path in sorted(folder.glob("*.toml")))
+
+
+def read_edits(folder: Path = EDITS, names: Sequence[str] = ()) -> tuple[Edit, ...]:
+    """Edits of the files `names`, or all, in the order of their files.
+
+    Raises KeyError or TypeError for one that is none.
+    """
     return tuple(
         Edit(**entry)
         for path in sorted(folder.glob("*.toml"))
+        if not names or path.stem in names
         for entry in tomllib.loads(path.read_text(encoding="utf-8"))["edit"]
     )
