@@ -116,14 +116,15 @@ def prepare_job(point: PointConfig, has_gamma: bool, has_requests: bool) -> Cali
     """Load the models and choose the prompts. Raises UsageError if there is nothing to calibrate.
 
     has_gamma: the point's gamma was asked for, otherwise it becomes the drafter's longest, if that
-    is known; has_requests: likewise the number of requests, otherwise all there are, up to 300.
+    is known, and stays the configured one if not; has_requests: likewise the number of requests,
+    otherwise all there are, up to 300.
     """
     target = ModelCache().target(point)
-    drafter = build_drafter(point, target)
+    drafter = build_drafter(point if has_gamma else _with_gamma(point, 1), target)
     if drafter is None or not drafter.spec.has_confidence:
         raise _nothing_to_calibrate(point)
     if not has_gamma:
-        point = replace(point, gamma=drafter.spec.max_gamma or point.gamma)
+        point = _with_gamma(point, drafter.spec.max_gamma or point.gamma)
     wanted = point.measure.calibration_requests if has_requests else None
     requests = build_calibration_requests(point, target.config, wanted, DEFAULT_REQUESTS)
     if len(requests) < 2:
@@ -216,10 +217,12 @@ def _point(overrides: Sequence[str]) -> PointConfig:
         point = to_point_config(compose_point(expansion.points[0]), "calibrate")
     if not point.has_drafter:
         raise UsageError("drafter=none drafts nothing, so there is nothing to calibrate")
-    if not _is_given(overrides, "gamma"):
-        point = replace(point, gamma=1, values={**point.values, "gamma": 1})
-    check_point(point)
+    check_point(point if _is_given(overrides, "gamma") else _with_gamma(point, 1))
     return point
+
+
+def _with_gamma(point: PointConfig, gamma: int) -> PointConfig:
+    return replace(point, gamma=gamma, values={**point.values, "gamma": gamma})
 
 
 def _is_given(overrides: Sequence[str], key: str) -> bool:

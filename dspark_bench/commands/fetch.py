@@ -139,7 +139,7 @@ def _download(wanted: Fetchable, work: Path) -> Path:
 
 
 def _reason(stderr: str) -> str:
-    """What pip says last of what went wrong, on one line."""
+    """What pip says first of what went wrong, on one line."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["it says nothing"]
     return errors[0].removeprefix("ERROR:").strip()[:_LONGEST_REASON]

@@ -61,8 +61,8 @@ def run_planned(
             environment = environment or read_environment()
             blocks = blocks_left(sweep.points, folder, environment)
             forget_foreign(folder, environment)
-            for block in blocks if sweep.request.is_fresh else ():
-                RoundStore(folder, block.block_id, environment).forget()
+            if sweep.request.is_fresh:
+                forget_rounds(sweep, environment)
             write_tables(folder, plan, environment)
         for line in notes:
             console.print(line, soft_wrap=True)
@@ -112,6 +112,12 @@ def _prepare(sweep: PlannedSweep, wanted: Sequence[str]) -> int:
     if sweep.request.is_fresh:
         store.forget(wanted)
     return sum(store.is_finished(point_id) for point_id in wanted)
+
+
+def forget_rounds(sweep: PlannedSweep, environment: Environment) -> None:
+    """Delete the rounds of interrupted blocks, so that their points are measured from the start."""
+    for block in blocks_left(sweep.points, sweep.folder, environment):
+        RoundStore(sweep.folder, block.block_id, environment).forget()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dspark_bench.commands.dry_run import dry_run
-from dspark_bench.commands.sweep import run_planned
+from dspark_bench.commands.sweep import forget_rounds, run_planned
 from dspark_bench.commands.sweep_plan import PlannedSweep, SweepRequest, plan_request
 from dspark_bench.config.expand import expand
 from dspark_bench.config.quoting import quoted, unquoted
@@ -79,10 +79,11 @@ def _run_parts(
 ) -> None:
     """With every folder held. Raises PointsFailedError at the end."""
     folders = [part.folder for part in parts]
+    environment = read_environment()
     if request.is_fresh:
         for part in parts:
             PointStore(part.folder).forget(part.point_ids)
-    environment = read_environment()
+            forget_rounds(part.sweep, environment)
     failures = []
     for part in parts:
         console.rule(part.exhibit)

@@ -24,7 +24,7 @@ from dspark_bench.core.errors import UsageError
 from dspark_bench.models.checkpoint import read_tokenizer
 from dspark_bench.models.fetchable import FETCHABLE
 from dspark_bench.training.corpus import CorpusConfig
-from dspark_bench.training.prepared import prepare
+from dspark_bench.training.prepared import folder_for, prepare
 from dspark_bench.training.process import prepare_process
 from dspark_bench.training.target_stages import StagedJob, train_in_stages
 from dspark_bench.training.tokenizer import EOS_TOKEN, EOS_TOKEN_ID, MASK_TOKEN, MASK_TOKEN_ID
@@ -68,7 +68,7 @@ def _train_drafter(
     name = _trainable_name(point)
     work = Path(settings.work)
     tokenizer = _fit_tokenizer(point.target_dir)
-    data = prepare(work / "data", CorpusConfig(), tokenizer=tokenizer)
+    data = prepare(folder_for(work, tokenizer), CorpusConfig(), tokenizer=tokenizer)
     job = DraftersJob(
         names=(name,),
         target_dir=point.target_dir,

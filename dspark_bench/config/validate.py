@@ -150,6 +150,7 @@ def _check_numbers(point: PointConfig) -> None:
         "measure.calibration_requests": 0,
         "measure.calibration_concurrency": 1,
         "measure.agreement_requests": 0,
+        "measure.law_tokens": 0,
     }
     for key, minimum in at_least.items():
         if values[key] < minimum:
@@ -157,7 +158,7 @@ def _check_numbers(point: PointConfig) -> None:
             raise UsageError(f"{key} is {values[key]}; valid: {minimum} or more{hint}")
     for key, most in _AT_MOST.items():
         if values[key] > most:
-            raise UsageError(f"{key} is {values[key]}; valid: 1 to {most}")
+            raise UsageError(f"{key} is {values[key]}; valid: {at_least[key]} to {most}")
     sampling = point.sampling
     is_known = math.isfinite(sampling.temperature)
     if not (is_known and (sampling.temperature == 0 or sampling.temperature >= _MIN_TEMPERATURE)):

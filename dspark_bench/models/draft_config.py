@@ -172,8 +172,9 @@ def check_fits_target(config: DraftConfig, target: TargetShape, source: Path) ->
             f"{depth} layers; they must be equal"
         )
     last = depth - 2
+    named = (FINAL_NORM,) if config.layout == EAGLE else ()
     for layer in target_layers(config, target, source):
-        if layer != FINAL_NORM and not -1 <= layer <= last:
+        if layer not in named and not -1 <= layer <= last:
             raise CheckpointError(
                 f"{source}: target_layer_ids holds {layer}; valid for this target: -1 to {last}"
             )

@@ -28,6 +28,10 @@ _SAME = (
     "seed",
     "concurrency",
     "rate",
+    "acceptance",
+    "prompts_hash",
+    "target_hash",
+    "drafter_hash",
 )
 _ORACLE = "oracle"
 _CHAIN = "none"

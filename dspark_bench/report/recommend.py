@@ -197,7 +197,7 @@ def _recommend_one(
     challengers = []
     for nth, place in enumerate(others):
         item, drafter = candidates[place], drafters[nth]
-        is_next = nth == 0 or (drafter != winner.drafter and drafter not in drafters[1:nth])
+        is_next = nth == 0 or (drafter != winner.drafter and drafter not in drafters[:nth])
         changes = changes_to_reach(item.point, winner.speedup.value or 0.0) if is_next else ()
         challengers.append(
             Challenger(

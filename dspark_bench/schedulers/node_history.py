@@ -20,6 +20,8 @@ from dspark_bench.schedulers.cycle_times import smoothed_draft_s
 
 MEMORY = 0.98
 """Share of what is known that a new cycle leaves."""
+LEAST_SEEN = 1e-6
+"""Cycles at which forgetting ends: in the ratio of ever smaller numbers every digit is lost."""
 
 
 class NodeHistory:
@@ -59,8 +61,9 @@ class NodeHistory:
         if not trees:
             return
         self._widen(max(record.verify_len for record in trees))
-        self._stood *= MEMORY
-        self._seen *= MEMORY
+        left = np.where(self._seen > LEAST_SEEN, MEMORY, 1.0)
+        self._stood *= left
+        self._seen *= left
         for record in trees:
             self._seen[: record.verify_len] += 1
             self._stood[list(record.path)] += 1

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,12 @@ from tokenizers import Tokenizer
 from dspark_bench.training.corpus import CorpusConfig, build_corpus
 from dspark_bench.training.documents import DOMAINS, SPLITS, Corpus, Document
 from dspark_bench.training.packing import load_packed, pack_corpus
-from dspark_bench.training.tokenizer import VOCAB_SIZE, save_tokenizer, train_tokenizer
+from dspark_bench.training.tokenizer import (
+    VOCAB_SIZE,
+    load_tokenizer,
+    save_tokenizer,
+    train_tokenizer,
+)
 
 _TOKENIZER_STRIDE = 3
 
@@ -63,6 +69,17 @@ class PreparedData:
             for line in lines:
                 record = json.loads(line)
                 yield Document(record["text"], record["domain"], record["package"], record["key"])
+
+
+def folder_for(work: Path, tokenizer: Tokenizer) -> Path:
+    """Where data for a tokenizer lie: `data`, or a folder of their own if those are another's."""
+    data, tokens = PreparedData(work / "data"), tokenizer.get_vocab()
+    if not data.summary_path.exists():
+        return data.folder
+    if load_tokenizer(data.tokenizer_folder).get_vocab() == tokens:
+        return data.folder
+    digest = sha256(json.dumps(sorted(tokens.items())).encode()).hexdigest()[:8]
+    return work / f"data-{digest}"
 
 
 def prepare(

@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from dspark_bench.models.checkpoint import content_hash
 from dspark_bench.training.documents import Split
 from dspark_bench.training.drafter_batch import Objective, TrainableDrafter
 from dspark_bench.training.drafter_trainer import (
@@ -85,8 +86,7 @@ def train(job: DraftersJob, device: torch.device, console: Console) -> Mapping[s
     drafters = {name: build_trainable(name, target, job.sizes) for name in job.names}
     for drafter in drafters.values():
         drafter.module.to(device)
-    made_of = _digest(job.recipe, job.responses)
-    checkpoint = job.work / f"drafters_{'_'.join(job.names)}-{made_of}.pt"
+    checkpoint = job.work / f"drafters_{'_'.join(job.names)}-{_digest(*_settings(job))}.pt"
     seconds = train_drafters(target, drafters, source, job.recipe, checkpoint, reporter(console))
     for module in drafters.values():
         round_to_bf16(module)
@@ -101,9 +101,21 @@ def train(job: DraftersJob, device: torch.device, console: Console) -> Mapping[s
     return folders
 
 
-def _digest(*settings: DrafterRecipe | ResponsePlan) -> str:
+def _digest(*settings: Any) -> str:
     """Names what is kept for a later run, so that other settings never take it up."""
-    return sha256(json.dumps([asdict(each) for each in settings]).encode()).hexdigest()[:8]
+    return sha256(json.dumps(settings).encode()).hexdigest()[:8]
+
+
+def _settings(job: DraftersJob) -> tuple[Any, ...]:
+    """What trained weights depend on."""
+    stream = (job.batch_size, job.window_tokens, job.response_share)
+    return (asdict(job.recipe), asdict(job.sizes), stream, *_response_settings(job))
+
+
+def _response_settings(job: DraftersJob) -> tuple[Any, ...]:
+    """What a target's responses depend on, the target among it."""
+    corpus = job.data.summary()["sha256"]
+    return (asdict(job.responses), corpus, content_hash(job.target_dir))
 
 
 def _evaluate(
@@ -143,7 +155,7 @@ def batches(
         responses = load_or_generate(
             job.target_dir,
             job.data,
-            job.work / f"responses-{_digest(job.responses)}",
+            job.work / f"responses-{_digest(*_response_settings(job))}",
             job.responses,
             device,
             lambda done, total: console.print(f"responses {done}/{total}"),

@@ -126,7 +126,7 @@ def _prompt(fields: Fields, key: str) -> Reading:
     """Text to go on from, sent without a template; or messages, as TRL writes them."""
     value = fields.get(key)
     if isinstance(value, list):
-        return _messages(fields, key)
+        return _with_system(fields, _messages(fields, key))
     text = prompt_text(value)
     return _said(fields, text) if any(fields.get(name) for name in _SYSTEM) else Reading(text)
 
@@ -208,9 +208,27 @@ LAYOUTS: Final[dict[str, Layout]] = {
 
 def _said(fields: Fields, text: str) -> Reading:
     """One message of a user, after the system's if there is one."""
-    system = [fields[key] for key in _SYSTEM if not _is_empty(fields.get(key))]
-    messages = (*(Message("system", prompt_text(s)) for s in system[:1]), Message("user", text))
+    messages = (*_system(fields), Message("user", text))
     return Reading(_joined(messages), messages)
+
+
+def _with_system(fields: Fields, reading: Reading) -> Reading:
+    """Messages behind the system's, which stands beside them or among them."""
+    system = _system(fields)
+    if not system or reading.messages[:1] == system:
+        return reading
+    if any(message.role == "system" for message in reading.messages):
+        raise LayoutError("has a system prompt beside one among its messages; valid: one of them")
+    messages = (*system, *reading.messages)
+    return replace(reading, text=_joined(messages), messages=messages)
+
+
+def _system(fields: Fields) -> tuple[Message, ...]:
+    """The system's message, or none. Raises LayoutError for two that differ."""
+    said = {prompt_text(fields[key]) for key in _SYSTEM if not _is_empty(fields.get(key))}
+    if len(said) > 1:
+        raise LayoutError(f"has {' and '.join(_SYSTEM)}, which differ; valid: one of them")
+    return tuple(Message("system", text) for text in said)
 
 
 def _listed(fields: Fields, key: str) -> list[Any]:

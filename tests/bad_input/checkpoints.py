@@ -105,6 +105,7 @@ _DRAFTS: dict[str, tuple[Any, str]] = {
     "another vocabulary": ({"vocab_size": 400}, "drafter has vocab_size 400, its target 320"),
     "target layers out of range": ({"target_layer_ids": [0, 7]}, "target_layer_ids holds 7"),
     "negative target layers": ({"target_layer_ids": [-5]}, "target_layer_ids holds -5"),
+    "a target layer by another name": ({"target_layer_ids": [0, -2]}, "target_layer_ids holds -2"),
     "no target layers": ({"target_layer_ids": []}, "target_layer_ids"),
     "a target layer of text": ({"target_layer_ids": ["last"]}, "last"),
     "target layers of a number": ({"target_layer_ids": 2}, "target_layer_ids"),

@@ -35,6 +35,8 @@ _NUMBERS = {
     "num_requests=100000": "100000 test prompts wanted",
     "num_requests=1e3": "num_requests=1000.0: Value '1000.0'",
     "measure.repeats=0": "measure.repeats is 0",
+    "measure.law_tokens=-1": "measure.law_tokens is -1; valid: 0 or more",
+    "measure.copy=65": "measure.copy is 65; valid: 0 to 64",
     "measure.repeats=100000000000": "measure.repeats is 100000000000; valid: 1 to 10000",
     "measure.time_limit_s=0": "measure.time_limit_s is 0.0",
     "measure.time_limit_s=-1": "measure.time_limit_s is -1.0",

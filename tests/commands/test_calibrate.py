@@ -239,6 +239,16 @@ def test_a_stand_in_is_calibrated_like_a_head(
     assert all(value > 0 for value in entry["temperatures"])
 
 
+def test_a_drafter_of_any_depth_is_calibrated_as_deep_as_it_is_run(
+    zoo: TinyZoo, tmp_path: Path
+) -> None:
+    kept = [o for o in tiny_overrides(zoo, tmp_path) if not o.startswith(("drafter", "gamma"))]
+    path = f"calibrator.path={tmp_path / 'c.json'}"
+    assert cli.execute(["calibrate", *kept, "drafter=layer_skip", path]) == 0
+    [entry] = json.loads((tmp_path / "c.json").read_text())["calibrations"]
+    assert len(entry["temperatures"]) == 4
+
+
 def test_drafter_none_has_nothing_to_calibrate(
     zoo: TinyZoo, tmp_path: Path, capsys: Capture
 ) -> None:

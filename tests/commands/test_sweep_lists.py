@@ -3,11 +3,13 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from dspark_bench import cli
+from dspark_bench.commands.blocks_left import blocks_left
 from dspark_bench.commands.sweep_list import plan_sweep_list, run_sweep_list
 from dspark_bench.commands.sweep_plan import SweepRequest, plan_sweep
 from dspark_bench.config.expand import expand
@@ -17,9 +19,11 @@ from dspark_bench.config.sweep_lists import (
     refuse_sweep_list,
     with_plain_group,
 )
-from dspark_bench.core.errors import UsageError
+from dspark_bench.core.errors import PointsFailedError, UsageError
+from dspark_bench.machine.environment import read_environment
 from dspark_bench.measure.block_plan import plan_blocks
 from dspark_bench.measure.identity import HashCache
+from dspark_bench.store.round_store import BLOCKS, RoundStore
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
 
@@ -229,6 +233,30 @@ def test_a_suite_fills_its_folders_shares_points_and_resumes(
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert run(is_fresh=True).count("S =") == 2
     assert not (tmp_path / "results" / "more").exists()
+
+
+def test_fresh_measures_interrupted_blocks_of_a_list_from_their_first_round(
+    tiny_zoo: TinyZoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _write(tmp_path / "conf", lengths="sweeps: [{gamma: 2}]\nfull: {temperature: 1.0}")
+    overrides = (*tiny_overrides(tiny_zoo, tmp_path), "+experiment=lengths")
+    found = _read(list(overrides), folder=folder)
+    request = SweepRequest(overrides, folder, is_fresh=True)
+    (part,) = plan_sweep_list(found, request, Console(quiet=True))
+    (block,) = blocks_left(part.sweep.points, part.folder, read_environment())
+    rounds = RoundStore(part.folder, block.block_id, read_environment())
+    kept = part.folder / BLOCKS
+    (kept / rounds._folder.name / "0000").mkdir(parents=True)
+    seen: list[bool] = []
+
+    def measured(*given: Any) -> None:
+        seen.append(kept.exists())
+        raise PointsFailedError("enough")
+
+    monkeypatch.setattr("dspark_bench.commands.sweep_list.run_planned", measured)
+    with pytest.raises(PointsFailedError):
+        run_sweep_list(found, request, Console(quiet=True))
+    assert seen == [False]
 
 
 def test_mistakes_are_found_before_anything_runs(tiny_zoo: TinyZoo, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from dspark_bench import cli
 from dspark_bench.models.target import TargetModel
 from dspark_bench.training.corpus import CorpusConfig, word_problem_documents
 from dspark_bench.training.documents import Corpus, Document
-from dspark_bench.training.prepared import PreparedData, write_prepared
+from dspark_bench.training.prepared import PreparedData, folder_for, write_prepared
 from dspark_bench.training.tokenizer import EOS_TOKEN_ID, load_tokenizer, save_tokenizer
 from dspark_bench.training_runs import train_drafters
 from dspark_bench.training_runs.responses import ResponsePlan, load_or_generate
@@ -155,6 +156,33 @@ def test_a_run_of_other_settings_starts_anew(
         shown = capsys.readouterr().out
         assert f"responses {more[1]}/{more[1]}" in shown or more == ("2", "7")
         assert f"step {more[0]}/{more[0]}" in shown
+
+
+def test_another_target_takes_up_nothing_of_the_first(
+    data: PreparedData, target_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the same shape and with the same settings: it has responses and weights of its own."""
+    other = tmp_path / "other"
+    shutil.copytree(target_dir, other)
+    model = Qwen3ForCausalLM.from_pretrained(other)
+    with torch.no_grad():
+        model.model.norm.weight.mul_(2)
+    model.save_pretrained(other)
+    kept = ["train.steps=1", "train.responses=9", f"train.work={data.folder.parent}"]
+    for name, path in (("a", target_dir), ("b", other)):
+        given = ["drafter=parallel", f"target.path={path}", f"train.out={tmp_path / name}"]
+        assert cli.execute(["train", *given, *kept]) == 0
+        shown = capsys.readouterr().out
+        assert "responses 9/9" in shown and "step 1/1" in shown
+
+
+def test_data_of_another_tokenizer_lie_apart(data: PreparedData, tmp_path: Path) -> None:
+    work, own = data.folder.parent, load_tokenizer(data.tokenizer_folder)
+    assert folder_for(work, own) == data.folder
+    assert folder_for(tmp_path, own) == tmp_path / "data"
+    other = load_tokenizer(data.tokenizer_folder)
+    other.add_tokens(["<new>"])
+    assert folder_for(work, other).name.startswith("data-")
 
 
 def test_responses_are_the_targets_own_and_survive_an_interruption(

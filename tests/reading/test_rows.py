@@ -23,6 +23,19 @@ def test_regret_is_what_is_missing_of_the_oracles_throughput() -> None:
 
 
 @pytest.mark.parametrize(
+    "key", ["prompts_hash", "target_hash", "drafter_hash", "acceptance", "tree", "rate"]
+)
+def test_regret_is_against_the_oracle_of_the_same_prompts_models_and_rule(key: str) -> None:
+    rows = [
+        {"scheduler": "oracle", "throughput_tok_s": 100.0, key: "a"},
+        {"scheduler": "fixed", "throughput_tok_s": 80.0, key: "a"},
+        {"scheduler": "fixed", "throughput_tok_s": 50.0, key: "b"},
+    ]
+    found = [row.get("scheduler_regret") for row in with_regret(rows, [])]
+    assert found == [0.0, pytest.approx(0.2), None]
+
+
+@pytest.mark.parametrize(
     ("facts", "there", "status"),
     [
         ({}, {"code_hash": "c", "machine_id": "m"}, "finished"),

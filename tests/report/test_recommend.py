@@ -75,6 +75,20 @@ def test_a_drafter_without_one_accepted_token_is_told_what_it_lacks(tmp_path: Pa
     assert "| 0.000 to 0.380 |" in (tmp_path / "r" / "report.md").read_text()
 
 
+def test_what_would_let_it_draw_level_is_said_once_per_drafter(tmp_path: Path) -> None:
+    """The next, and the best of every other drafter: of `ar`, which is next, not a second time."""
+    rows = [
+        _faster("a", 1.5),
+        _faster("b", 1.4, drafter="ar"),
+        _faster("c", 1.3, drafter="ar", gamma=7),
+        _faster("d", 1.2, drafter="parallel"),
+        _faster("e", 1.1, drafter="parallel", gamma=7),
+    ]
+    (found,) = recommend(gather(write_sweep(tmp_path / "s", rows)))
+    told = [item.candidate.point.point_id for item in found.challengers if item.changes]
+    assert told == ["b", "d"]
+
+
 def test_each_load_and_workload_has_its_own_winner(tmp_path: Path) -> None:
     rows = [
         cells("a", workload="prose", prompts_hash="p"),

@@ -247,3 +247,20 @@ def test_goodput_counts_what_drafting_takes() -> None:
         always.observe([seen])
     # 1/2.5 = .4 against 2/11: one node that always stands is not worth the drafting.
     assert always.plan_draft(plain) == [0]
+
+
+def test_nodes_that_are_never_verified_keep_their_first_guess() -> None:
+    """However long a run is: the third and fourth are worth .34 and .24, not 1."""
+    history = NodeHistory(Linear(2.0, 0.5), 0.7)
+    plain = replace(context(TREE), survival=None)
+    history.plan_draft(plain)
+    seen = replace(record(TREE, 2, 0), path=())
+    for _ in range(45_000):
+        history.observe([seen])
+    # Steps of 2 + N / 2: 1/2.5 = .4; two that never stood, then 1.34/4, 1.58/4.5 = .35. Worth 1
+    # each it would be 2/4 and 3/4.5.
+    assert history.plan_draft(plain) == [0]
+    stood = replace(record(TREE, 4, 4), path=(0, 1, 2, 3))
+    for _ in range(400):
+        history.observe([stood])
+    assert history.plan_draft(plain) == [3] and history.plan_verify([4]) == [4]

@@ -176,11 +176,13 @@ def _check_settings(data: Mapping[str, Any], source: str) -> None:
 def write(config: DraftConfig) -> dict[str, Any]:
     """The `config.json` of a drafter. Raises CheckpointError for what it has no place for."""
     is_eagle = config.layout == EAGLE3
+    has_own_width = config.model.hidden_size != config.target_hidden_size
     refuse(
         NAME,
         config,
         a_confidence_head=config.has_confidence and config.layout != DSPARK,
         biases=config.model.has_qkv_bias and not is_eagle,
+        another_width_than_its_target=has_own_width and not is_eagle,
     )
     kind = next(name for name, layout in LAYOUTS.items() if layout == config.layout)
     method = {"proposal_type": "greedy", "speculative_tokens": config.max_gamma or USUAL_TOKENS}

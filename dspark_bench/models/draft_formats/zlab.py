@@ -122,6 +122,7 @@ def write(config: DraftConfig) -> dict[str, Any]:
         slots_that_predict_the_token_behind_them=not config.predicts_in_place,
         a_reduced_vocabulary=config.is_reduced,
         a_confidence_head=config.has_confidence,
+        another_width_than_its_target=config.model.hidden_size != config.target_hidden_size,
     )
     assert config.target_layer_ids is not None and config.max_gamma is not None
     method = {

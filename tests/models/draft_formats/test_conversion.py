@@ -17,7 +17,7 @@ from dspark_bench.drafters.ar import AutoregressiveDrafter
 from dspark_bench.drafters.parallel import ParallelDrafter
 from dspark_bench.drafters.semi_ar import SemiAutoregressiveDrafter
 from dspark_bench.models.config import parse_model_config
-from dspark_bench.models.draft_formats.conversion import convert
+from dspark_bench.models.draft_formats.conversion import SLUGS, convert
 from dspark_bench.models.draft_formats.reading import read_any_draft_config
 from dspark_bench.models.draft_formats.shape_keys import new_keys, old_keys
 from tests import tiny, tiny_families
@@ -198,6 +198,17 @@ def test_what_a_format_cannot_hold_is_named(
     with pytest.raises(CheckpointError, match=message):
         convert(source, slug, tmp_path / "out", None)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [("in place", "zlab"), ("in place", "speculators"), ("dspark", "speculators")],
+)
+def test_another_width_than_the_targets_is_not_lost(tmp_path: Path, name: str, slug: str) -> None:
+    config = read_any_draft_config(sources(tmp_path)[name])
+    assert config is not None and SLUGS[slug].write(config)
+    with pytest.raises(CheckpointError, match="another width than its target"):
+        SLUGS[slug].write(replace(config, target_hidden_size=config.model.hidden_size + 16))
 
 
 def test_ids_that_are_unclear_wait_for_a_target(tmp_path: Path) -> None:
