@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 
 from dspark_bench.config.point_config import PointConfig
+from dspark_bench.engine.chain_verdicts import chain_judge
 from dspark_bench.measure.build import choose_device, choose_dtype
 from dspark_bench.models.kernels.choice import KernelChoice, Wanted, compiled_kernels
 
@@ -20,6 +21,8 @@ def prepare_kernels(point: PointConfig, console: Console) -> None:
     is_served = device.type == "cpu" and choose_dtype(point, device) is torch.float32
     if is_served and point.engine.kernels != Wanted.TORCH:
         load_kernels(lambda line: console.print(line, highlight=False))
+    if device.type == "cpu" and not point.sampling.is_greedy:
+        chain_judge()
 
 
 def load_kernels(say: Callable[[str], None], patience_s: float = PATIENCE_S) -> KernelChoice:

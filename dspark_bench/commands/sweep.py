@@ -28,7 +28,7 @@ from dspark_bench.reading.rows import Row
 from dspark_bench.store.failures import reason_of
 from dspark_bench.store.folder_lock import folder_lock
 from dspark_bench.store.point_store import POINTS, PointStore
-from dspark_bench.store.round_store import RoundStore, forget_foreign
+from dspark_bench.store.round_store import forget_blocks, forget_foreign
 from dspark_bench.store.tables import SweepPlan, read_plan, write_tables
 
 
@@ -62,7 +62,7 @@ def run_planned(
             blocks = blocks_left(sweep.points, folder, environment)
             forget_foreign(folder, environment)
             if sweep.request.is_fresh:
-                forget_rounds(sweep, environment)
+                forget_blocks(folder, wanted)
             write_tables(folder, plan, environment)
         for line in notes:
             console.print(line, soft_wrap=True)
@@ -112,12 +112,6 @@ def _prepare(sweep: PlannedSweep, wanted: Sequence[str]) -> int:
     if sweep.request.is_fresh:
         store.forget(wanted)
     return sum(store.is_finished(point_id) for point_id in wanted)
-
-
-def forget_rounds(sweep: PlannedSweep, environment: Environment) -> None:
-    """Delete the rounds of interrupted blocks, so that their points are measured from the start."""
-    for block in blocks_left(sweep.points, sweep.folder, environment):
-        RoundStore(sweep.folder, block.block_id, environment).forget()
 
 
 @contextmanager

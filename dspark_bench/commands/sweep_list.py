@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dspark_bench.commands.dry_run import dry_run
-from dspark_bench.commands.sweep import forget_rounds, run_planned
+from dspark_bench.commands.sweep import run_planned
 from dspark_bench.commands.sweep_plan import PlannedSweep, SweepRequest, plan_request
 from dspark_bench.config.expand import expand
 from dspark_bench.config.quoting import quoted, unquoted
@@ -26,6 +26,7 @@ from dspark_bench.measure.identity import HashCache
 from dspark_bench.report.paper import write_paper_table
 from dspark_bench.store.folder_lock import folder_lock
 from dspark_bench.store.point_store import POINTS, PointStore
+from dspark_bench.store.round_store import forget_blocks
 from dspark_bench.store.tables import SweepPlan
 
 PAPER_TABLE = "paper.md"
@@ -83,7 +84,7 @@ def _run_parts(
     if request.is_fresh:
         for part in parts:
             PointStore(part.folder).forget(part.point_ids)
-            forget_rounds(part.sweep, environment)
+            forget_blocks(part.folder, part.point_ids)
     failures = []
     for part in parts:
         console.rule(part.exhibit)

@@ -21,7 +21,7 @@ from dspark_bench.core.sampling import (
     verified_places,
 )
 from dspark_bench.core.types import Findings, Proposal, Recorded, SamplingParams
-from dspark_bench.engine.chain_verdicts import chain_judge
+from dspark_bench.engine.chain_verdicts import judge_chains
 from dspark_bench.engine.verdicts import bonus_only, join, sampled_cycle
 
 
@@ -47,9 +47,6 @@ class ExactAcceptance:
     follows_record = False
     is_simulated = False
 
-    def __init__(self) -> None:
-        self._judge = chain_judge()
-
     def decide(
         self,
         logits: Tensor,
@@ -72,7 +69,7 @@ class ExactAcceptance:
             return ExactDecision(bonus_only(sample(probs, emit).tolist()))
         cycle = sampled_cycle(logits, proposal, verify_lens, noise, sampling)
         lens = verify_lens[: proposal.token_ids.shape[0]]
-        verdict = cycle.whole(self._judge(cycle, proposal, lens))
+        verdict = cycle.whole(judge_chains(cycle, proposal, lens))
         return ExactDecision(
             verdict, lambda: Findings(expected_overlaps(cycle.probs, proposal, lens))
         )

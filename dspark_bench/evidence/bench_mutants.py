@@ -70,7 +70,7 @@ def main(
     outcomes = {edit: record.find(edit) for edit in edits}
     spent_s = sum(outcome.seconds for outcome in outcomes.values() if outcome)
     text = section(outcomes, measured, spent_s / 60, has_rest)
-    if not only and not lists:
+    if not only and not lists and has_rest:
         replace_section(out, text)
         write_tests(out.with_name(_TESTS), outcomes)
     console.print(text, markup=False, soft_wrap=True)

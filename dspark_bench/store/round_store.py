@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -66,6 +67,14 @@ def forget_foreign(folder: Path, environment: Environment) -> None:
     _remove_empty(folder / BLOCKS)
 
 
+def forget_blocks(folder: Path, point_ids: Collection[str]) -> None:
+    """Delete the rounds of every block that holds one of these points, whoever measured them."""
+    for path in (folder / BLOCKS).glob("*"):
+        if not _arms(path).isdisjoint(point_ids):
+            shutil.rmtree(path, ignore_errors=True)
+    _remove_empty(folder / BLOCKS)
+
+
 def stored_blocks(folder: Path, environment: Environment) -> list[frozenset[str]]:
     """The points of every block that has rounds of this code and machine on record, by their ids.
 
@@ -73,11 +82,16 @@ def stored_blocks(folder: Path, environment: Environment) -> list[frozenset[str]
     """
     found = []
     for path in sorted((folder / BLOCKS).glob(f"*{_origin(environment)}")):
-        content = read_json(path / "0000" / "turns.json") or {}
-        arms = {str(turn["arm"]) for turn in content.get("turns", []) if turn["arm"] != BASELINE}
+        arms = _arms(path)
         if arms:
-            found.append(frozenset(arms))
+            found.append(arms)
     return found
+
+
+def _arms(block: Path) -> frozenset[str]:
+    content = read_json(block / "0000" / "turns.json") or {}
+    named = {str(turn["arm"]) for turn in content.get("turns", [])}
+    return frozenset(named - {BASELINE})
 
 
 def _remove_empty(folder: Path) -> None:

@@ -215,7 +215,8 @@ def _said(fields: Fields, text: str) -> Reading:
 def _with_system(fields: Fields, reading: Reading) -> Reading:
     """Messages behind the system's, which stands beside them or among them."""
     system = _system(fields)
-    if not system or reading.messages[:1] == system:
+    among = [message.content for message in reading.messages[:1] if message.role == "system"]
+    if not system or [text.strip() for text in among] == [system[0].content.strip()]:
         return reading
     if any(message.role == "system" for message in reading.messages):
         raise LayoutError("has a system prompt beside one among its messages; valid: one of them")
@@ -225,10 +226,11 @@ def _with_system(fields: Fields, reading: Reading) -> Reading:
 
 def _system(fields: Fields) -> tuple[Message, ...]:
     """The system's message, or none. Raises LayoutError for two that differ."""
-    said = {prompt_text(fields[key]) for key in _SYSTEM if not _is_empty(fields.get(key))}
+    texts = [prompt_text(fields[key]) for key in _SYSTEM if not _is_empty(fields.get(key))]
+    said = {text.strip(): text for text in texts}
     if len(said) > 1:
         raise LayoutError(f"has {' and '.join(_SYSTEM)}, which differ; valid: one of them")
-    return tuple(Message("system", text) for text in said)
+    return tuple(Message("system", text) for text in said.values())
 
 
 def _listed(fields: Fields, key: str) -> list[Any]:

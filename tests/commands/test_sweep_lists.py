@@ -9,7 +9,6 @@ import pytest
 from rich.console import Console
 
 from dspark_bench import cli
-from dspark_bench.commands.blocks_left import blocks_left
 from dspark_bench.commands.sweep_list import plan_sweep_list, run_sweep_list
 from dspark_bench.commands.sweep_plan import SweepRequest, plan_sweep
 from dspark_bench.config.expand import expand
@@ -20,10 +19,9 @@ from dspark_bench.config.sweep_lists import (
     with_plain_group,
 )
 from dspark_bench.core.errors import PointsFailedError, UsageError
-from dspark_bench.machine.environment import read_environment
 from dspark_bench.measure.block_plan import plan_blocks
 from dspark_bench.measure.identity import HashCache
-from dspark_bench.store.round_store import BLOCKS, RoundStore
+from dspark_bench.store.round_store import BLOCKS
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
 
@@ -243,20 +241,21 @@ def test_fresh_measures_interrupted_blocks_of_a_list_from_their_first_round(
     found = _read(list(overrides), folder=folder)
     request = SweepRequest(overrides, folder, is_fresh=True)
     (part,) = plan_sweep_list(found, request, Console(quiet=True))
-    (block,) = blocks_left(part.sweep.points, part.folder, read_environment())
-    rounds = RoundStore(part.folder, block.block_id, read_environment())
     kept = part.folder / BLOCKS
-    (kept / rounds._folder.name / "0000").mkdir(parents=True)
-    seen: list[bool] = []
+    for name, arm in (("a-block-of-before", part.point_ids[0]), ("another", "0" * 16)):
+        (kept / name / "0000").mkdir(parents=True)
+        turns = {"turns": [{"arm": "baseline"}, {"arm": arm}]}
+        (kept / name / "0000" / "turns.json").write_text(json.dumps(turns))
+    seen: list[list[str]] = []
 
     def measured(*given: Any) -> None:
-        seen.append(kept.exists())
+        seen.append([path.name for path in kept.iterdir()])
         raise PointsFailedError("enough")
 
     monkeypatch.setattr("dspark_bench.commands.sweep_list.run_planned", measured)
     with pytest.raises(PointsFailedError):
         run_sweep_list(found, request, Console(quiet=True))
-    assert seen == [False]
+    assert seen == [["another"]]
 
 
 def test_mistakes_are_found_before_anything_runs(tiny_zoo: TinyZoo, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The compiled judge of chains says what the definition says."""
 
 import builtins
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from dspark_bench.core.types import Proposal
 from dspark_bench.engine import chain_verdicts
+from dspark_bench.engine.acceptance import ExactAcceptance
 from dspark_bench.engine.chain_verdicts import chain_judge, judge_by_torch
 from dspark_bench.engine.verdicts import SampledCycle
+from dspark_bench.models.kernels.choice import compiled_kernels
 
 _LENS = [[3, 0, 2, 1], [3, 3, 3, 3], [0, 0, 0, 0], [1, 3, 0, 3]]
 _LAST = 1 - 2.0**-52
@@ -90,6 +93,45 @@ def test_what_the_kernels_do_not_read_is_judged_by_torch() -> None:
         Proposal(wide[:, 1:], proposal.probs, None),
     ):
         assert chain_judge()(given, other, lens) == expected
+
+
+def test_what_does_not_fit_is_an_error_and_no_read_beyond_a_row() -> None:
+    """Laws over fewer tokens, a token that there is not, a length beyond the drafts."""
+    lens = [3, 1]
+    for is_certain in (False, True):
+        given, proposal = cycle(lens, 2, is_certain)
+        for value in (12, -1):
+            ids = torch.full_like(proposal.token_ids, value)
+            other = Proposal(ids, proposal.probs, None, certain=ids if is_certain else None)
+            with pytest.raises(IndexError):
+                chain_judge()(given, other, lens)
+        with pytest.raises((IndexError, ValueError)):
+            chain_judge()(given, proposal, [4, 0])
+    given, proposal = cycle(lens, 2, is_certain=False)
+    assert proposal.probs is not None
+    narrow = Proposal(proposal.token_ids.clamp(max=8), proposal.probs[..., :9].contiguous(), None)
+    with pytest.raises(RuntimeError):
+        chain_judge()(given, narrow, lens)
+
+
+def test_other_devices_are_judged_by_torch_and_no_judge_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none() -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(chain_verdicts, "chain_judge", none)
+    monkeypatch.setattr(chain_verdicts, "judge_by_torch", lambda *given: "torch")
+    given, proposal = cycle([1, 1], 0, is_certain=False)
+    elsewhere = replace(given, probs=given.probs.to("meta"))
+    assert chain_verdicts.judge_chains(elsewhere, proposal, [1, 1]) == "torch"
+    ExactAcceptance()  # neither loads nor compiles
+
+
+def test_numba_that_must_not_compile_is_not_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.core.config.DISABLE_JIT", 1)
+    assert chain_verdicts.chain_judge.__wrapped__() is judge_by_torch
+    assert compiled_kernels.__wrapped__().reason == "NUMBA_DISABLE_JIT is set"
 
 
 @pytest.mark.parametrize("missing", ["numba", "dspark_bench.models.kernels"])

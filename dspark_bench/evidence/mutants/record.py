@@ -58,11 +58,16 @@ def read_tests(path: Path) -> dict[str, str]:
 
 
 def write_tests(path: Path, outcomes: Mapping[Edit, Outcome | None]) -> None:
-    """Write what became of every edit that was tried, a row each, whole or not at all."""
+    """Write what became of every edit, a row each, whole or not at all.
+
+    Of one that was not tried the row keeps the test that it had, and no verdict.
+    """
+    known = read_tests(path)
     rows = [
         (edit.key, edit.file, edit.breaks, outcome.verdict, outcome.test)
-        for edit, outcome in outcomes.items()
         if outcome is not None
+        else (edit.key, edit.file, edit.breaks, "", known.get(edit.key, ""))
+        for edit, outcome in outcomes.items()
     ]
     aside = path.with_suffix(".aside")
     with aside.open("w", encoding="utf-8", newline="") as file:

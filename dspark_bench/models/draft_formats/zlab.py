@@ -122,13 +122,14 @@ def write(config: DraftConfig) -> dict[str, Any]:
         slots_that_predict_the_token_behind_them=not config.predicts_in_place,
         a_reduced_vocabulary=config.is_reduced,
         a_confidence_head=config.has_confidence,
-        another_width_than_its_target=config.model.hidden_size != config.target_hidden_size,
     )
     assert config.target_layer_ids is not None and config.max_gamma is not None
+    has_own_width = config.target_hidden_size != config.model.hidden_size
     method = {
         "mask_token_id": config.mask_token_id,
         "target_layer_ids": list(config.target_layer_ids),
         **({CAUSAL: True} if config.is_causal else {}),
+        **({"target_hidden_size": config.target_hidden_size} if has_own_width else {}),
     }
     return {
         **new_keys(config.model),

@@ -59,9 +59,12 @@ def compiled_kernels() -> KernelChoice:
     """The compiled kernels of this machine, or why there are none."""
     try:
         from llvmlite import binding
+        from numba.core import config
         from numba.core.errors import NumbaError
     except (ImportError, OSError) as error:
         return KernelChoice(None, f"numba cannot be loaded: {error}")
+    if getattr(config, "DISABLE_JIT", 0):
+        return KernelChoice(None, "NUMBA_DISABLE_JIT is set")
     features = binding.get_host_cpu_features()
     if "fma" in features and not features["fma"]:
         return KernelChoice(None, "this processor has no fused multiply-add")
@@ -69,5 +72,7 @@ def compiled_kernels() -> KernelChoice:
         from dspark_bench.models.kernels.compiled import compile_kernels
 
         return KernelChoice(compile_kernels(), f"numba for {binding.get_host_cpu_name()}")
+    except ImportError as error:
+        return KernelChoice(None, f"numba cannot be loaded: {error}")
     except (NumbaError, OSError) as error:  # OSError: what was compiled cannot be kept
         return KernelChoice(None, f"numba cannot compile the kernels: {str(error).splitlines()[0]}")

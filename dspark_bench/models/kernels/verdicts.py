@@ -6,25 +6,24 @@ operations in its wake costs several times what it costs alone.
 
 import numpy as np
 
-from dspark_bench.core.sampling import RESIDUAL_FLOOR
 from dspark_bench.models.kernels.compiler import compiled, one_at_a_time
 
-_FLOOR = np.float32(RESIDUAL_FLOOR)
 _ZERO = np.float32(0)
 
 
 @compiled
-def judge_sampled(target, draft, tokens, lens, accept, emit, found):
+def judge_sampled(target, draft, tokens, lens, accept, emit, floor, found):
     """`core.sampling.reject_sampled`. target [N, V], draft [B, K, V], accept [B, K], emit [B].
 
-    found [B, 3]: accepted length, whether the next draft was refused, and the token that follows.
+    floor: `core.sampling.RESIDUAL_FLOOR`; found [B, 3]: accepted length, whether the next draft was
+    refused, and the token that follows. Raises IndexError for a draft that is no token.
     """
     weights = np.empty(target.shape[1], np.float32)
     first = 0
     for request in range(lens.shape[0]):
         length, count = lens[request], 0
         while count < length:
-            token = tokens[request, count]
+            token = _checked(tokens[request, count], target.shape[1])
             share = accept[request, count] * np.float64(draft[request, count, token])
             if not share < np.float64(target[first + count, token]):
                 break
@@ -34,7 +33,7 @@ def judge_sampled(target, draft, tokens, lens, accept, emit, found):
             law = draft[request, count]
             for token in range(weights.shape[0]):
                 surplus = max(row[token] - law[token], _ZERO)
-                weights[token] = surplus + _FLOOR * row[token]
+                weights[token] = surplus + floor * row[token]
             row = weights
         found[request, 0] = count
         found[request, 1] = count < length
@@ -43,14 +42,15 @@ def judge_sampled(target, draft, tokens, lens, accept, emit, found):
 
 
 @compiled
-def judge_certain(target, tokens, lens, accept, emit, found):
+def judge_certain(target, tokens, lens, accept, emit, floor, found):
     """`core.sampling.reject_certain`; see `judge_sampled`."""
     weights = np.empty(target.shape[1], np.float32)
     first = 0
     for request in range(lens.shape[0]):
         length, count = lens[request], 0
         while count < length:
-            share = np.float64(target[first + count, tokens[request, count]])
+            token = _checked(tokens[request, count], target.shape[1])
+            share = np.float64(target[first + count, token])
             if not accept[request, count] < share:
                 break
             count += 1
@@ -58,12 +58,19 @@ def judge_certain(target, tokens, lens, accept, emit, found):
         if count < length:
             for token in range(weights.shape[0]):
                 weights[token] = row[token]
-            weights[tokens[request, count]] *= _FLOOR
+            weights[tokens[request, count]] *= floor
             row = weights
         found[request, 0] = count
         found[request, 1] = count < length
         found[request, 2] = _draw(row, emit[request])
         first += length + 1
+
+
+@compiled
+def _checked(token, vocab_size):
+    if not 0 <= token < vocab_size:
+        raise IndexError("a draft is no token of the vocabulary")
+    return token
 
 
 @compiled
@@ -85,5 +92,6 @@ def compile_verdicts() -> None:
     laws, certain = np.ones((2, 1), np.float32), np.zeros((1, 1), np.int64)
     lens, uniform, found = np.ones(1, np.int64), np.ones((1, 1)), np.empty((1, 3), np.int64)
     with one_at_a_time(judge_sampled):
-        judge_sampled(laws, laws[:1, None], certain, lens, uniform, uniform[0], found)
-        judge_certain(laws, certain, lens, uniform, uniform[0], found)
+        floor = np.float32(0)
+        judge_sampled(laws, laws[:1, None], certain, lens, uniform, uniform[0], floor, found)
+        judge_certain(laws, certain, lens, uniform, uniform[0], floor, found)

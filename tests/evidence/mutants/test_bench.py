@@ -124,9 +124,12 @@ def test_which_test_noticed_an_edit_is_there_for_the_next_run(tmp_path: Path) ->
     path = tmp_path / "planted_bugs.csv"
     assert read_tests(path) == {}
     test = "tests/a.py::test_b[x, y]"
+    known: dict[Edit, Outcome | None]
     known = {EDITS["room"]: Outcome("room", test, 1.0), EDITS["survived"]: None}
     write_tests(path, known)
-    assert read_tests(path) == {EDITS["room"].key: test}
+    assert read_tests(path) == {EDITS["room"].key: test, EDITS["survived"].key: ""}
+    write_tests(path, {EDITS["room"]: None, EDITS["rest"]: Outcome("rest", "tests/c.py::d", 1.0)})
+    assert read_tests(path) == {EDITS["room"].key: test, EDITS["rest"].key: "tests/c.py::d"}
     assert [found.name for found in tmp_path.iterdir()] == ["planted_bugs.csv"]
 
 

@@ -202,13 +202,24 @@ def test_what_a_format_cannot_hold_is_named(
 
 @pytest.mark.parametrize(
     ("name", "slug"),
-    [("in place", "zlab"), ("in place", "speculators"), ("dspark", "speculators")],
+    [("in place", "speculators"), ("dspark", "speculators"), ("dspark", "deepspec")],
 )
 def test_another_width_than_the_targets_is_not_lost(tmp_path: Path, name: str, slug: str) -> None:
     config = read_any_draft_config(sources(tmp_path)[name])
     assert config is not None and SLUGS[slug].write(config)
     with pytest.raises(CheckpointError, match="another width than its target"):
         SLUGS[slug].write(replace(config, target_hidden_size=config.model.hidden_size + 16))
+
+
+def test_zlabs_file_has_a_place_for_another_width(tmp_path: Path) -> None:
+    config = read_any_draft_config(sources(tmp_path)["in place"])
+    assert config is not None
+    own, other = config.model.hidden_size, config.model.hidden_size + 16
+    written = SLUGS["zlab"].write(replace(config, target_hidden_size=other))
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    again = read_any_draft_config(tmp_path)
+    assert again is not None and (again.model.hidden_size, again.target_hidden_size) == (own, other)
+    assert "target_hidden_size" not in json.dumps(SLUGS["zlab"].write(config))
 
 
 def test_ids_that_are_unclear_wait_for_a_target(tmp_path: Path) -> None:
