@@ -50,6 +50,14 @@ def test_the_length_limit_cuts_what_is_emitted_but_not_the_counts() -> None:
     assert (outcome.emitted, outcome.num_cut, outcome.reason) == ((5, 6), 1, "length")
 
 
+def test_an_end_that_is_the_last_allowed_token_is_an_end() -> None:
+    for tokens, limit in (((5, 6, tiny.EOS), 3), ((5, tiny.EOS, 7), 2)):
+        outcome, state = judge(tokens, limit)
+        assert (state.num_remaining, outcome.emitted[-1], outcome.reason) == (0, tiny.EOS, "eos")
+    outcome, _ = judge((5, 6, tiny.EOS), limit=2)
+    assert (outcome.emitted, outcome.reason) == ((5, 6), "length")
+
+
 def test_every_request_ends_at_its_limit_or_at_an_end() -> None:
     result = tiny.serve(tiny.requests(9, 30), tiny.drafter("semi_ar_rnn"), 5, 4)
     for record in result.requests:
