@@ -226,3 +226,15 @@ def test_a_tree_on_its_own_is_named_where_its_figures_are(
 ) -> None:
     assert typed(tiny_zoo, tmp_path, "run", "tree=best_first", "tree.nodes=3") == 0
     assert "[1/1] semi_ar gamma=4 jsonl tree=best_first: S = " in capsys.readouterr().out
+
+
+def test_a_prompt_needs_room_for_all_nodes_of_a_tree(
+    tiny_zoo: TinyZoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = ("tree=best_first", "tree.nodes=32")
+    for more, said in (
+        ((), "1 to 251 (256 positions - 4 for"),
+        (tree, "1 to 222 (256 positions - 33"),
+    ):
+        assert typed(tiny_zoo, tmp_path, "run", "gamma=3", "max_new_tokens=999", *more) == 2
+        assert said in capsys.readouterr().err
