@@ -165,6 +165,13 @@ def test_five_prompts_are_inconclusive(
     shown = capsys.readouterr().out
     assert "5 prompts on both sides; 20 or more are needed" in shown
     assert "35 of the baseline's 40 prompts were not run" in shown
+    path = base.parent / "junit.xml"
+    for wanted, code in (("fail", 3), ("pass", 0)):
+        given = ("--baseline", base, "--on-inconclusive", wanted, "--junit", path)
+        assert check(now, *given) == code
+        suite = ElementTree.fromstring(path.read_text())
+        assert (len(suite.findall(".//failure")) > 0) == (wanted == "fail")
+        assert (len(suite.findall(".//skipped")) > 0) == (wanted == "pass")
 
 
 def test_what_is_missing_or_other_is_a_set_up_error(

@@ -302,6 +302,17 @@ def test_a_stale_point_is_neither_ranked_nor_drawn_and_is_named(tmp_path: Path) 
     assert sorted(row[-1].text for row in table.rows) == ["a", "b (stale)", "c (stale)"]
 
 
+def test_an_interval_is_called_wide_by_its_half_width(tmp_path: Path) -> None:
+    """S of 1.25: 6 % are 1.175 to 1.325, 11 % are 1.1125 to 1.3875."""
+    rows = [
+        cells("a", speedup_ci_low=1.175, speedup_ci_high=1.325),
+        cells("b", gamma=7, speedup_ci_low=1.1125, speedup_ci_high=1.3875),
+    ]
+    found = find_warnings(gather(write_sweep(tmp_path / "s", rows)))
+    (wide,) = [line for line in found if "wider than +-10%" in line]
+    assert wide.startswith("1 of 2 points") and "(s/b)" in wide
+
+
 def test_an_interrupted_point_counts_unless_its_times_were_spoilt(tmp_path: Path) -> None:
     """Its rounds are whole; a warning and the tables name it."""
     rows = [cells("a"), _faster("b", 2.0, gamma=7), _faster("c", 3.0, gamma=5)]

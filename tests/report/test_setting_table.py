@@ -107,6 +107,10 @@ def test_one_line_says_what_would_change_it(tmp_path: Path) -> None:
     narrow = says(found.challengers[0], width=78)
     assert narrow.endswith("; one `sweep --fresh` over both pairs them") and len(narrow) <= 78
     assert says().startswith("nothing to compare")
+    mixed = (Change("draft cost", "s", 1.0, 0.7, 9.0), Change("alpha", "", 0.6, 0.63, 9.0))
+    better = Challenger(other.candidate, Interval(1.1, 1.05, 1.2, 9), True, mixed, None, True)
+    full = f"{name} draws level with alpha +5.0% (to 0.63) or draft cost -30.0% (to 0.70)"
+    assert says(better) == full
     hopeless = Challenger(
         other.candidate, Interval(2.0, 1.9, 2.1, 9), True, changes[2:], None, True
     )
