@@ -51,6 +51,7 @@ def test_users_come_one_by_one() -> None:
 def test_users_leave_after_the_request_at_hand() -> None:
     load = RampUsersLoad(3, 1, 10.0)
     load.start(6)
+    assert [load.users(now) for now in (0.0, 0.1, 4.9, 5.0, 9.9, 10.0)] == [3, 3, 3, 2, 2, 1]
     assert load.due(0.0, 0) == 3
     assert load.due(10.0, 0) == 3  # what was sent stays sent
     assert load.due(10.0, 2) == 3

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dspark_bench.core.errors import WorkloadError
-from dspark_bench.workloads.jsonl import JsonlWorkload
+from dspark_bench.workloads.jsonl import JsonlWorkload, read_prompts
 from dspark_bench.workloads.prompt import Message
 
 
@@ -31,6 +31,12 @@ def test_reads_prompt_messages_and_turns(tmp_path: Path) -> None:
     assert found["2"].messages[1] == Message("user", "Two")
     assert found["3"].messages == (Message("user", "Three"),)
     assert any("1 prompts have further turns, which are not sent" in n for n in workload.notes)
+
+
+def test_an_id_of_0_is_an_id(tmp_path: Path) -> None:
+    path = tmp_path / "numbered.jsonl"
+    path.write_text("".join(json.dumps({"id": n, "prompt": f"text {n}"}) + "\n" for n in range(3)))
+    assert [prompt.id for prompt in read_prompts(path)] == ["0", "1", "2"]
 
 
 def test_a_fifth_is_set_aside(tmp_path: Path) -> None:

@@ -119,3 +119,12 @@ def test_calls_of_tools_reach_the_template_and_are_refused_without(tmp_path: Pat
         plain.render(prompt)
     with pytest.raises(WorkloadError, match="only a chat template"):
         plain.render(replace(prompt, messages=messages[:1]))
+
+
+def test_a_token_behind_the_end_of_the_vocabulary_is_refused() -> None:
+    tokenizer, plain = tiny_tokenizer(), ChatRenderer(None, False, {})
+    largest = max(tokenizer.encode(_PLAIN.text).ids)
+    fitting = replace(_LIMITS, vocab_size=largest + 1)
+    assert build_requests([_PLAIN], plain, tokenizer, fitting)
+    with pytest.raises(WorkloadError, match=f"has token {largest}; .* ends at {largest - 1}"):
+        build_requests([_PLAIN], plain, tokenizer, replace(fitting, vocab_size=largest))
