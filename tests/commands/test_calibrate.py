@@ -11,7 +11,7 @@ import pytest
 
 from dspark_bench import cli
 from dspark_bench.commands import calibrate as calibrate_module
-from dspark_bench.commands.calibrate import Fit, split_by_prompt, worse_line
+from dspark_bench.commands.calibrate import Fit, brier, split_by_prompt, worse_line
 from dspark_bench.commands.sweep_plan import plan_sweep
 from dspark_bench.core.types import Request
 from dspark_bench.measure.identity import HashCache
@@ -291,6 +291,16 @@ def test_a_calibration_that_made_things_worse_says_so() -> None:
     worse = worse_line(Fit((0.1,), trials, sure))
     assert worse is not None and "made things worse on held-out prompts" in worse
     assert "0.4100 before, 0.5000 after" in worse
+
+
+def test_positions_count_by_how_often_they_were_reached() -> None:
+    """100 first positions, forecast at 0.5, and 10 second ones, at 0.45 of which none stood."""
+    confidence = np.tile([0.5, 0.9], (100, 1))
+    verify_len, accepted = np.array([1] * 90 + [2] * 10), np.array([0, 1] * 45 + [1] * 10)
+    trials = Trials(confidence, verify_len, accepted)
+    (first, second) = [score for score in trials.scores() if score.n]
+    assert (first.n, second.n) == (100, 10) and second.brier == pytest.approx(0.45**2)
+    assert brier(trials) == pytest.approx((100 * 0.25 + 10 * 0.45**2) / 110)
 
 
 def test_a_worse_calibration_is_written_with_a_warning(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from dspark_bench import cli
 from dspark_bench.commands.sweep_plan import SweepRequest, single_point
 from dspark_bench.core.random_streams import Floats
 from dspark_bench.core.types import PlanContext, SchedulerSpec
+from dspark_bench.engine.exactness import CheckResult
 from dspark_bench.measure import law_checks
 from dspark_bench.measure.law_checks import scheduler_checks
+from dspark_bench.measure.rule_pairs import PairResult
 from dspark_bench.schedulers.fixed import FixedScheduler
 from tests.sweeps import read_summary, tiny_overrides
 from tests.tiny_models import TinyZoo
@@ -160,3 +163,27 @@ def test_verify_takes_one_point(
 ) -> None:
     assert cli.execute(["verify", *tiny_overrides(tiny_zoo, tmp_path, "gamma=1,2")]) == 2
     assert "gamma has several values" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("failing", ["law", "own"])
+@pytest.mark.parametrize("is_lossy", [False, True])
+def test_a_rule_fails_by_its_law_or_with_the_drafter_at_hand(
+    tiny_zoo: TinyZoo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failing: str,
+    is_lossy: bool,
+) -> None:
+    passed = CheckResult("check", True, "as it should be")
+    pair = replace(
+        PairResult("match", "a chain", is_lossy, passed, passed),
+        **{failing: replace(passed, is_passed=False)},
+    )
+    for name in ("greedy_checks", "scheduler_checks"):
+        monkeypatch.setattr(f"dspark_bench.commands.verify.{name}", lambda *given: [])
+    monkeypatch.setattr("dspark_bench.commands.verify.sampled_checks", lambda *given: ([], None))
+    monkeypatch.setattr("dspark_bench.commands.verify.pair_checks", lambda *given: [pair])
+    code = cli.execute(["verify", *tiny_overrides(tiny_zoo, tmp_path, "gamma=2")])
+    assert code == (0 if is_lossy else 1)
+    assert ("not exact: match on a chain" in capsys.readouterr().err) != is_lossy
