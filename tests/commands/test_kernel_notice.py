@@ -1,11 +1,16 @@
 """Whoever waits for the kernels' compiler is told why; whoever does not wait is told nothing."""
 
 import time
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from dspark_bench.commands import kernel_notice
+from dspark_bench.commands.sweep_plan import SweepRequest, single_point
 from dspark_bench.models.kernels.choice import KernelChoice
+from tests.sweeps import tiny_overrides
+from tests.tiny_models import TinyZoo
 
 CHOICE = KernelChoice(None, "slow")
 
@@ -28,3 +33,28 @@ def test_kernels_at_hand_are_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel_notice.load_kernels(said.append, patience_s=0.2)
     time.sleep(0.4)
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("more", "loaded"),
+    [
+        (("temperature=1",), ["kernels", "judge"]),
+        (("temperature=0",), ["kernels"]),
+        (("temperature=1", "engine.kernels=torch"), ["judge"]),
+        (("temperature=1", "engine.dtype=bfloat16"), ["judge"]),
+    ],
+)
+def test_what_a_point_runs_on_is_loaded_before_anything_is_timed(
+    tiny_zoo: TinyZoo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[str, ...],
+    loaded: list[str],
+) -> None:
+    found: list[str] = []
+    monkeypatch.setattr(kernel_notice, "load_kernels", lambda say: found.append("kernels"))
+    monkeypatch.setattr(kernel_notice, "chain_judge", lambda: found.append("judge"))
+    overrides = (*tiny_overrides(tiny_zoo, tmp_path), *more)
+    point = single_point(SweepRequest(overrides), "run").config
+    kernel_notice.prepare_kernels(point, Console(quiet=True))
+    assert found == loaded

@@ -244,7 +244,7 @@ def test_fresh_measures_interrupted_blocks_of_a_list_from_their_first_round(
     kept = part.folder / BLOCKS
     for name, arm in (("a-block-of-before", part.point_ids[0]), ("another", "0" * 16)):
         (kept / name / "0000").mkdir(parents=True)
-        turns = {"turns": [{"arm": "baseline"}, {"arm": arm}]}
+        turns = {"turns": [{"arm": "baseline"}, {"arm": arm}, {"arm": "1" * 16}]}
         (kept / name / "0000" / "turns.json").write_text(json.dumps(turns))
     seen: list[list[str]] = []
 

@@ -35,9 +35,7 @@ def judge_sampled(target, draft, tokens, lens, accept, emit, floor, found):
                 surplus = max(row[token] - law[token], _ZERO)
                 weights[token] = surplus + floor * row[token]
             row = weights
-        found[request, 0] = count
-        found[request, 1] = count < length
-        found[request, 2] = _draw(row, emit[request])
+        _conclude(found[request], count, length, row, emit[request])
         first += length + 1
 
 
@@ -60,10 +58,16 @@ def judge_certain(target, tokens, lens, accept, emit, floor, found):
                 weights[token] = row[token]
             weights[tokens[request, count]] *= floor
             row = weights
-        found[request, 0] = count
-        found[request, 1] = count < length
-        found[request, 2] = _draw(row, emit[request])
+        _conclude(found[request], count, length, row, emit[request])
         first += length + 1
+
+
+@compiled
+def _conclude(found, count, length, weights, uniform):
+    """A request's row of `found`: `count` of `length` drafts stood; the next token by `weights`."""
+    found[0] = count
+    found[1] = count < length
+    found[2] = _draw(weights, uniform)
 
 
 @compiled
